@@ -1,0 +1,201 @@
+//! The vocabulary of tokens: what a token is, in words that every layer shares. No I/O, no wire, no SQL.
+
+pub(crate) mod base62;
+mod presented;
+mod scope;
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use uuid::Uuid;
+
+pub use presented::{IssuedSecret, Kid, Malformed, Presented, SHAPE, Secret, Tag};
+pub use scope::{Scope, ScopeSet};
+
+use crate::text::{Description, Initiator, Invalid, Metadata, Name, Principal, RevokeReason};
+use crate::workspace::WorkspaceId;
+
+/// The id of a token: a UUID of version 7, so that ids sort by creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenId(Uuid);
+
+impl TokenId {
+    /// A new id, made from the clock and 74 random bits.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// Takes a UUID, whatever its version: an id that never was issued is simply not found.
+    #[must_use]
+    pub const fn from_uuid(id: Uuid) -> Self {
+        Self(id)
+    }
+
+    /// Takes the hyphenated text of a UUID.
+    ///
+    /// # Errors
+    /// [`Invalid`] if it is empty or not of that form.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if text.is_empty() {
+            return Err(Invalid::Missing);
+        }
+        if text.len() != uuid::fmt::Hyphenated::LENGTH {
+            return Err(Invalid::Malformed("a UUID like 01890a5d-ac96-774b-bcce-b302099a8057"));
+        }
+        let id = Uuid::try_parse(text);
+        id.map(Self).map_err(|_| Invalid::Malformed("a UUID like 01890a5d-ac96-774b-bcce-b302099a8057"))
+    }
+
+    /// The id as a UUID.
+    #[must_use]
+    pub const fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(formatter)
+    }
+}
+
+/// Counts the secrets a token has had, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(pub i32);
+
+impl Generation {
+    /// That of a new token.
+    pub const FIRST: Self = Self(1);
+}
+
+/// A position in the one order of all changes that can change an introspection's answer; 0 is before them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub i64);
+
+impl Revision {
+    /// Before the first change.
+    pub const ZERO: Self = Self(0);
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// Names a version of a token, so that nobody overwrites what they have not seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Etag(String);
+
+impl Etag {
+    /// The etag of a token at its last change: every change that people can make has a revision of its own.
+    #[must_use]
+    pub fn of(revision: Revision) -> Self {
+        Self(format!("r{revision}"))
+    }
+
+    /// The etag as callers see it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a caller demands of the version that it changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Precondition {
+    /// Whatever is there.
+    Any,
+    /// Only the version with this etag.
+    Match(String),
+}
+
+impl Precondition {
+    /// Whether a token of this etag may be changed.
+    #[must_use]
+    pub fn holds_for(&self, etag: &Etag) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Match(wanted) => wanted == etag.as_str(),
+        }
+    }
+}
+
+/// Where a token stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenState {
+    /// It works.
+    Active,
+    /// Its expiry has passed.
+    Expired,
+    /// It was revoked, for good.
+    Revoked,
+}
+
+/// When a token is to expire, as a caller asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Never.
+    Never,
+    /// At a moment; it must be in the future when it is written.
+    At(SystemTime),
+    /// So long after it is written, by the database's clock.
+    After(Duration),
+}
+
+/// The end of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// When it was revoked.
+    pub time: SystemTime,
+    /// Why, as the caller said.
+    pub reason: RevokeReason,
+}
+
+/// What is known of a token, save everything that could prove its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// The id, for the whole life.
+    pub id: TokenId,
+    /// The workspace it belongs to, for the whole life.
+    pub workspace: WorkspaceId,
+    /// What people call it.
+    pub name: Name,
+    /// What it is for.
+    pub description: Description,
+    /// Who it acts for.
+    pub principal: Option<Principal>,
+    /// On whose behalf it was created.
+    pub creator: Initiator,
+    /// What it may do.
+    pub scopes: ScopeSet,
+    /// The caller's own labels.
+    pub metadata: Metadata,
+    /// When it expires; `None` for never.
+    pub expire_time: Option<SystemTime>,
+    /// When it was created.
+    pub create_time: SystemTime,
+    /// When it was last changed.
+    pub update_time: SystemTime,
+    /// When it was last found active, a little behind.
+    pub last_use_time: Option<SystemTime>,
+    /// Its end, if it was revoked.
+    pub ended: Option<Ended>,
+    /// The state by the database's clock at the moment it was read.
+    pub state: TokenState,
+    /// Which secret is live.
+    pub generation: Generation,
+    /// Prefix and last four characters of the live secret.
+    pub obfuscated_secret: String,
+    /// The position of its last change.
+    pub revision: Revision,
+}
+
+impl Token {
+    /// Names this version of the token.
+    #[must_use]
+    pub fn etag(&self) -> Etag {
+        Etag::of(self.revision)
+    }
+}

@@ -1,0 +1,134 @@
+//! The vocabulary of workspaces, the tenants.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::text::{Invalid, Name};
+use crate::token::Precondition;
+
+/// The id of a workspace: 1 to 63 characters of `a-z`, `0-9`, `-`, beginning with a letter, not ending with `-`: a
+/// DNS label, so that it fits wherever a product wants to show it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkspaceId(String);
+
+impl WorkspaceId {
+    /// The workspace of tokenkeep itself: callers whose token belongs to it act on every workspace.
+    pub const SYSTEM: &'static str = "tokenkeep";
+
+    /// Takes an id of the form above.
+    ///
+    /// # Errors
+    /// [`Invalid`] if it is empty or not of that form.
+    pub fn parse(text: String) -> Result<Self, Invalid> {
+        if text.is_empty() {
+            return Err(Invalid::Missing);
+        }
+        let welcome = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let right = text.len() <= 63
+            && text.starts_with(|first: char| first.is_ascii_lowercase())
+            && !text.ends_with('-')
+            && text.bytes().all(welcome);
+        if right { Ok(Self(text)) } else { Err(Invalid::Malformed(WORKSPACE_FORM)) }
+    }
+
+    /// Whether this is tokenkeep's own workspace.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.0 == Self::SYSTEM
+    }
+
+    /// The id as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+const WORKSPACE_FORM: &str =
+    "1 to 63 characters of a-z, 0-9, '-', beginning with a letter and not ending with '-'";
+
+impl fmt::Display for WorkspaceId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// What new secrets of a workspace begin with: 1 to 8 characters of `a-z`, `0-9`, `_`, beginning with a letter, no `_`
+/// at the end or twice in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPrefix(String);
+
+impl TokenPrefix {
+    /// That of a workspace which does not say.
+    pub const DEFAULT: &'static str = "tk";
+
+    /// Takes a prefix of the form above.
+    ///
+    /// # Errors
+    /// [`Invalid`] if it is empty or not of that form.
+    pub fn parse(text: String) -> Result<Self, Invalid> {
+        if text.is_empty() {
+            return Err(Invalid::Missing);
+        }
+        let welcome = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let right = text.len() <= 8
+            && text.starts_with(|first: char| first.is_ascii_lowercase())
+            && !text.ends_with('_')
+            && !text.contains("__")
+            && text.bytes().all(welcome);
+        if right { Ok(Self(text)) } else { Err(Invalid::Malformed(PREFIX_FORM)) }
+    }
+
+    /// The prefix as written, without the `_` that follows it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for TokenPrefix {
+    fn default() -> Self {
+        Self(Self::DEFAULT.to_owned())
+    }
+}
+
+const PREFIX_FORM: &str =
+    "1 to 8 characters of a-z, 0-9, '_', beginning with a letter, with no '_' at the end or twice in a row";
+
+/// A tenant and its settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workspace {
+    /// The id, for the whole life.
+    pub id: WorkspaceId,
+    /// What people call it.
+    pub name: Name,
+    /// What new secrets begin with.
+    pub token_prefix: TokenPrefix,
+    /// When it was created.
+    pub create_time: SystemTime,
+    /// When it was last edited.
+    pub update_time: SystemTime,
+    /// Counts the edits, from 1.
+    pub version: i32,
+}
+
+impl Workspace {
+    /// Names this version of the workspace.
+    #[must_use]
+    pub fn etag(&self) -> String {
+        format!("v{}", self.version)
+    }
+}
+
+/// What to edit of a workspace.
+#[derive(Debug, Clone)]
+pub struct WorkspaceEdit {
+    /// Which one.
+    pub id: WorkspaceId,
+    /// Which version.
+    pub precondition: Precondition,
+    /// A new name, or none.
+    pub name: Option<Name>,
+    /// A new prefix, or none.
+    pub token_prefix: Option<TokenPrefix>,
+}
