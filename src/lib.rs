@@ -1,1 +1,2 @@
 //! tokenkeep
+pub mod postgres;
