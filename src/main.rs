@@ -1,1 +1,3 @@
+//! The `tokenkeep` command.
+
 fn main() {}
