@@ -1,5 +1,7 @@
 //! What a private cluster promises, on real clusters of the PostgreSQL that this machine has.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
 use std::{
     env, fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
