@@ -295,8 +295,10 @@ async fn a_server_left_running_is_stopped_by_the_next_start() {
     kill_process(pid(server), Signal::STOP).unwrap();
     holder.kill().unwrap();
     holder.wait().unwrap();
+    let lock = root.path().join("lock");
     let wake = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(300));
+        let ours = std::process::id().to_string();
+        eventually("the next start is under way", || fs::read_to_string(&lock).is_ok_and(|id| id == ours));
         kill_process(pid(server), Signal::CONT)
     });
     let cluster = start(root.path());
@@ -304,6 +306,14 @@ async fn a_server_left_running_is_stopped_by_the_next_start() {
     assert!(!lives(server));
     connect(&cluster).await;
     wake.join().unwrap().unwrap();
+}
+
+#[test]
+fn an_interrupt_at_the_terminal_does_not_reach_the_server() {
+    let root = open_directory();
+    let cluster = start(root.path());
+    let group = rustix::process::getpgid(Some(pid(cluster.process_id()))).unwrap();
+    assert_ne!(group, rustix::process::getpgid(None).unwrap());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::{
     CommandError,
     account::Account,
     command::{bare, run},
+    error::with_causes,
     fetch,
 };
 
@@ -66,8 +67,8 @@ pub struct Report(Vec<String>);
 enum Unsuitable {
     #[error("has no `{0}`")]
     Lacks(&'static str),
-    #[error("does not run as account {account}: {reason}")]
-    DoesNotRun { account: Account, reason: CommandError },
+    #[error("does not run as account {account}")]
+    DoesNotRun { account: Account, source: CommandError },
     #[error("its `postgres` says {0:?} for its version")]
     NoVersion(String),
     #[error("is PostgreSQL {0}, older than {OLDEST_MAJOR}")]
@@ -199,7 +200,7 @@ impl<'a> Search<'a> {
         match self.examine(&directory) {
             Ok(version) => Some(Binaries { directory, version, origin }),
             Err(unsuitable) => {
-                report.0.push(format!("{} ({origin}) {unsuitable}", directory.display()));
+                report.0.push(format!("{} ({origin}) {}", directory.display(), with_causes(&unsuitable)));
                 None
             }
         }
@@ -229,7 +230,7 @@ impl<'a> Search<'a> {
         }
         let mut command = bare(directory.join("postgres"));
         let answer = run(self.account.apply(&mut command).arg("--version"), "")
-            .map_err(|reason| Unsuitable::DoesNotRun { account: self.account.clone(), reason })?;
+            .map_err(|source| Unsuitable::DoesNotRun { account: self.account.clone(), source })?;
         let version = Version::parse(&answer).ok_or(Unsuitable::NoVersion(answer))?;
         match self.major {
             _ if version.major < OLDEST_MAJOR => Err(Unsuitable::TooOld(version.full)),

@@ -1,7 +1,7 @@
 //! What can keep a private cluster from running.
 
 use std::{
-    io,
+    io, iter,
     path::{Path, PathBuf},
     process::ExitStatus,
 };
@@ -114,6 +114,12 @@ pub enum Error {
         /// The number of the process.
         process: i32,
     },
+}
+
+/// The message of `error` and of each cause below it, on one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 // === impl Error ===

@@ -1,9 +1,9 @@
 //! The directory of one cluster: what is in it, whose it is, and the lock that keeps a second process out.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, symlink},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     process,
 };
@@ -47,7 +47,7 @@ impl Home {
         let path = std::path::absolute(path).map_err(Error::file("find", path))?;
         let account = Account::choose(&path.join("data"))?;
         account.check_way(&path)?;
-        fs::create_dir_all(&path).map_err(Error::file("create", &path))?;
+        create_passable(&path).map_err(Error::file("create", &path))?;
         let path = path.canonicalize().map_err(Error::file("find", &path))?;
         account.check_way(&path)?;
         let lock = lock(&path)?;
@@ -70,7 +70,9 @@ impl Home {
     pub(super) fn major(&self) -> Result<Option<u32>, Error> {
         let path = self.data().join("PG_VERSION");
         match fs::read_to_string(&path) {
-            Ok(text) => Ok(text.trim().parse().ok()),
+            Ok(text) => text.trim().parse().map(Some).map_err(|_not_a_number| {
+                Error::file("read a version from", &path)(io::ErrorKind::InvalidData.into())
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::file("read", &path)(error)),
         }
@@ -171,6 +173,18 @@ impl Drop for SocketDirectory {
             // PostgreSQL removed its socket when it ended; if not, the next start uses the directory again.
             let _left = fs::remove_dir(&self.path);
         }
+    }
+}
+
+/// Creates `path` and what is missing above it so that any account may pass, whatever the umask.
+pub(super) fn create_passable(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    path.parent().map_or(Ok(()), create_passable)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o711))),
     }
 }
 

@@ -50,7 +50,7 @@ const SETTINGS: [(&str, &str); 8] = [
 pub(super) struct Server {
     process: Pid,
     /// Set while the server's end would be a surprise.
-    expected: Arc<AtomicBool>,
+    should_run: Arc<AtomicBool>,
     waiter: JoinHandle<io::Result<ExitStatus>>,
 }
 
@@ -80,8 +80,8 @@ impl Server {
     /// The signal at the parent's death comes with the death of the *thread* that forked,
     /// hence a thread that lives as long as the server.
     fn spawn(mut command: Command) -> io::Result<Self> {
-        let expected = Arc::new(AtomicBool::new(false));
-        let surprise = Arc::clone(&expected);
+        let should_run = Arc::new(AtomicBool::new(false));
+        let surprise = Arc::clone(&should_run);
         let (sender, started) = mpsc::channel();
         let waiter = thread::Builder::new().name("postgres".into()).spawn(move || {
             let mut child = command.spawn()?;
@@ -93,7 +93,7 @@ impl Server {
             Ok(status)
         })?;
         match started.recv() {
-            Ok(process) => Ok(Self { process, expected, waiter }),
+            Ok(process) => Ok(Self { process, should_run, waiter }),
             Err(mpsc::RecvError) => Err(join(waiter).err().unwrap_or_else(|| io::ErrorKind::Other.into())),
         }
     }
@@ -110,7 +110,7 @@ impl Server {
             let log = home.last_words(log_start);
             return Err(Error::NotReady { seconds: READY_WITHIN.as_secs(), log });
         }
-        self.expected.store(true, Ordering::SeqCst);
+        self.should_run.store(true, Ordering::SeqCst);
         Ok(self)
     }
 
@@ -124,7 +124,7 @@ impl Server {
 
     /// Ends the server: fast first, and if that takes too long, at once.
     pub(super) fn stop(&self) -> Result<(), Error> {
-        self.expected.store(false, Ordering::SeqCst);
+        self.should_run.store(false, Ordering::SeqCst);
         stop(self.process, || self.has_ended())
     }
 }
