@@ -4,9 +4,12 @@
 
 use std::{
     env, fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -242,7 +245,7 @@ fn root_is_told_which_directory_its_account_may_not_pass() {
 }
 
 /// Runs the test below in a process of its own, which starts a cluster in `directory` and holds it.
-fn holder(directory: &Path) -> std::process::Child {
+fn holder(directory: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
         .args(["--exact", "a_process_that_holds_a_cluster", "--ignored"])
         .env(HOLD, directory)
@@ -286,26 +289,30 @@ fn the_server_of_a_killed_process_ends() {
     assert!(log.contains("received fast shutdown request"), "{log}");
 }
 
+/// Runs the server of a cluster once more, as a process that nothing ends.
+fn run_again(cluster: Cluster) -> Child {
+    let process = PathBuf::from(format!("/proc/{}", cluster.process_id()));
+    let owner = fs::metadata(&process).unwrap();
+    let line = fs::read_to_string(process.join("cmdline")).unwrap();
+    let (program, arguments) = line.trim_end_matches('\0').split_once('\0').unwrap();
+    let mut command = Command::new(program);
+    if rustix::process::geteuid().is_root() {
+        command.uid(owner.uid()).gid(owner.gid());
+    }
+    cluster.stop().unwrap();
+    command.args(arguments.split('\0')).stderr(Stdio::null()).spawn().unwrap()
+}
+
 #[tokio::test]
 async fn a_server_left_running_is_stopped_by_the_next_start() {
     let root = open_directory();
-    let mut holder = holder(root.path());
-    let server = held_process(root.path());
-    // Stopped, it cannot heed the signal of its parent's death before the next start finds it.
-    kill_process(pid(server), Signal::STOP).unwrap();
-    holder.kill().unwrap();
-    holder.wait().unwrap();
-    let lock = root.path().join("lock");
-    let wake = thread::spawn(move || {
-        let ours = std::process::id().to_string();
-        eventually("the next start is under way", || fs::read_to_string(&lock).is_ok_and(|id| id == ours));
-        kill_process(pid(server), Signal::CONT)
+    let mut left = run_again(start(root.path()));
+    eventually("the server is ready", || {
+        fs::read_to_string(root.path().join("data/postmaster.pid")).is_ok_and(|text| text.contains("ready"))
     });
     let cluster = start(root.path());
-    assert_ne!(cluster.process_id(), server);
-    assert!(!lives(server));
+    assert!(left.wait().unwrap().success(), "it was shut down in order");
     connect(&cluster).await;
-    wake.join().unwrap().unwrap();
 }
 
 #[test]
