@@ -326,9 +326,10 @@ fn an_interrupt_at_the_terminal_does_not_reach_the_server() {
 #[test]
 fn a_restart_takes_a_fraction_of_a_second() {
     let root = open_directory();
-    start(root.path()).stop().unwrap();
+    let durable = Options { settings: Vec::new(), ..options(root.path().to_owned()) };
+    Cluster::start(&durable).unwrap().stop().unwrap();
     let begun = Instant::now();
-    let cluster = start(root.path());
+    let cluster = Cluster::start(&durable).unwrap();
     let taken = begun.elapsed();
     println!("restart on {}: {taken:?}", cluster.binaries());
     assert!(taken < Duration::from_secs(2), "{taken:?}");
