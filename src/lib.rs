@@ -4,6 +4,7 @@
 
 pub mod hash;
 pub mod keyring;
+pub mod postgres;
 pub mod proof;
 pub mod proto;
 pub mod revocation;
