@@ -1,1 +1,3 @@
 //! tokenkeep
+
+pub mod server;

@@ -1,1 +1,3 @@
-fn main(){}
+//! The `tokenkeep` command.
+
+fn main() {}
