@@ -14,6 +14,6 @@ pub mod in_flight;
 pub mod limits;
 pub mod listen;
 pub mod serving;
-mod threads;
+pub mod threads;
 pub mod tls;
 mod transport;

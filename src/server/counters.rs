@@ -13,6 +13,8 @@ pub struct ConnectionCounters {
     pub refused_over_limit: AtomicU64,
     /// TLS handshakes that failed or took too long.
     pub tls_failed: AtomicU64,
+    /// Looks at changed certificate files that found them unusable; the old ones stayed in use.
+    pub tls_reload_failed: AtomicU64,
     /// Connections closed because the HTTP/2 preface did not arrive in time.
     pub preface_timeout: AtomicU64,
     /// Connections closed because what arrived was not the HTTP/2 preface.

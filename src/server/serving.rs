@@ -102,7 +102,8 @@ impl Serving {
             return Err(ServingError::NoAddress);
         }
         check_plaintext(&options.listen, options.tls.is_some() || options.insecure_plaintext)?;
-        let (config, reloader) = options.tls.clone().map(TlsFiles::follow).transpose()?.unzip();
+        let follow = |files: TlsFiles| files.follow(Arc::clone(&options.counters));
+        let (config, reloader) = options.tls.clone().map(follow).transpose()?.unzip();
         let bound = options.listen.iter().map(ListenAddress::bind).collect::<Result<Vec<_>, _>>()?;
         let (listeners, addresses) = bound.into_iter().unzip();
 

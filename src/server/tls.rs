@@ -21,6 +21,8 @@ use tokio::time::sleep;
 use tracing::{error, info};
 use zeroize::Zeroizing;
 
+use super::counters::{ConnectionCounters, count};
+
 /// The PEM files that make the server's TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -62,7 +64,11 @@ pub enum TlsError {
     #[error("{} holds no private key", .0.display())]
     NoPrivateKey(PathBuf),
     /// The key is another certificate's.
-    #[error("the key in {} does not belong to the certificate in {}", private_key.display(), certificate_chain.display())]
+    #[error(
+        "the key in {} does not belong to the certificate in {}",
+        private_key.display(),
+        certificate_chain.display()
+    )]
     KeyMismatch {
         /// The key's file.
         private_key: PathBuf,
@@ -70,7 +76,11 @@ pub enum TlsError {
         certificate_chain: PathBuf,
     },
     /// The certificate or the key is of a kind that cannot be used.
-    #[error("the certificate in {} cannot be used with the key in {}", certificate_chain.display(), private_key.display())]
+    #[error(
+        "the certificate in {} cannot be used with the key in {}",
+        certificate_chain.display(),
+        private_key.display()
+    )]
     Unusable {
         /// The key's file.
         private_key: PathBuf,
@@ -112,6 +122,7 @@ pub(super) struct Reloader {
     files: TlsFiles,
     seen: Vec<Option<Stamp>>,
     current: watch::Sender<Arc<ServerConfig>>,
+    counters: Arc<ConnectionCounters>,
     complaint: Option<String>,
 }
 
@@ -139,10 +150,13 @@ impl TlsFiles {
     }
 
     /// Reads the files and gives their configuration, with what keeps it up to date.
-    pub(super) fn follow(self) -> Result<(CurrentConfig, Reloader), TlsError> {
+    pub(super) fn follow(
+        self,
+        counters: Arc<ConnectionCounters>,
+    ) -> Result<(CurrentConfig, Reloader), TlsError> {
         let seen = self.stamps();
         let (sender, receiver) = watch::channel(Arc::new(self.load()?));
-        let reloader = Reloader { files: self, seen, current: sender, complaint: None };
+        let reloader = Reloader { files: self, seen, current: sender, counters, complaint: None };
         Ok((CurrentConfig(receiver), reloader))
     }
 
@@ -215,6 +229,7 @@ impl Reloader {
 
     /// Says once what is wrong; the configuration in place stays.
     fn complain(&mut self, failure: &TlsError) {
+        count(&self.counters.tls_reload_failed);
         let complaint = failure.to_string();
         if self.complaint.as_ref() != Some(&complaint) {
             error!(
