@@ -64,7 +64,7 @@ fn start_ours(threads: NonZeroUsize, bounded: bool) -> Result<(Serving, SocketAd
             exceeded: || Status::deadline_exceeded("too late"),
             malformed: || Status::invalid_argument("no timeout"),
         };
-        let service = Deadlines::new(health(), rules, Arc::clone(&counters));
+        let service = Deadlines::new(health(), rules);
         let overloaded = || Status::resource_exhausted("too much");
         Serving::start(options, InFlight::new(service, 4_096, overloaded, counters))?
     } else {

@@ -21,10 +21,10 @@ pub struct ConnectionCounters {
     pub preface_invalid: AtomicU64,
     /// Failures of `accept` itself, such as a process out of file descriptors.
     pub accept_failed: AtomicU64,
+    /// Requests being answered now, streams until their headers are sent.
+    pub in_flight: AtomicUsize,
     /// Requests refused because too many were in flight.
     pub requests_refused: AtomicU64,
-    /// Requests answered with the deadline's status, by the client's timeout or the server's maximum.
-    pub deadlines_exceeded: AtomicU64,
 }
 
 /// Adds one to a count.

@@ -1,8 +1,8 @@
 //! Deadlines: what the client asked for by `grpc-timeout`, and the most a unary call may take.
 
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use tonic::body::Body;
 use tower::Service;
 use tracing::debug;
 
-use super::counters::{ConnectionCounters, count};
 use super::in_flight::{Answer, Refusal, refuse};
 
 /// When the answer to a request must be there; carried among its extensions. A streaming call without
@@ -41,7 +40,6 @@ pub struct DeadlineRules {
 pub struct Deadlines<S> {
     inner: S,
     rules: DeadlineRules,
-    counters: Arc<ConnectionCounters>,
 }
 
 /// The header is no timeout.
@@ -61,7 +59,6 @@ struct BoundedBody {
     body: Body,
     deadline: Pin<Box<Sleep>>,
     exceeded: Refusal,
-    counters: Arc<ConnectionCounters>,
     ended: bool,
 }
 
@@ -76,8 +73,8 @@ impl Deadline {
 impl<S> Deadlines<S> {
     /// Bounds `inner` by the rules.
     #[must_use]
-    pub fn new(inner: S, rules: DeadlineRules, counters: Arc<ConnectionCounters>) -> Self {
-        Self { inner, rules, counters }
+    pub fn new(inner: S, rules: DeadlineRules) -> Self {
+        Self { inner, rules }
     }
 }
 
@@ -114,35 +111,40 @@ where
             request.extensions_mut().insert(Deadline(deadline));
         }
         let answer = self.inner.call(request);
-        Box::pin(within(bound, answer, self.rules.exceeded, Arc::clone(&self.counters)))
+        Box::pin(within(bound, answer, self.rules.exceeded))
     }
 }
 
-async fn within<F>(
-    bound: Bound,
-    answer: F,
-    exceeded: Refusal,
-    counters: Arc<ConnectionCounters>,
-) -> Result<Response<Body>, Infallible>
+async fn within<F>(bound: Bound, answer: F, exceeded: Refusal) -> Result<Response<Body>, Infallible>
 where
     F: Future<Output = Result<Response<Body>, Infallible>>,
 {
-    let (Bound::Headers(deadline) | Bound::Stream(deadline)) = bound else { return answer.await };
-    let Ok(answer) = timeout_at(deadline, answer).await else {
-        count(&counters.deadlines_exceeded);
-        return Ok(exceeded().into_http());
-    };
-    if matches!(bound, Bound::Headers(_)) {
+    match bound {
+        Bound::None => answer.await,
+        Bound::Headers(deadline) => by(deadline, answer, exceeded).await,
+        Bound::Stream(deadline) => {
+            let answer = by(deadline, answer, exceeded).await;
+            let bounded = |body| BoundedBody {
+                body,
+                deadline: Box::pin(sleep_until(deadline)),
+                exceeded,
+                ended: false,
+            };
+            answer.map(|response| response.map(|body| Body::new(bounded(body))))
+        }
+    }
+}
+
+/// A call that is answered when first polled, as most are, costs no timer.
+async fn by<F>(deadline: Instant, answer: F, exceeded: Refusal) -> F::Output
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    let mut answer = pin!(answer);
+    if let Poll::Ready(answer) = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await {
         return answer;
     }
-    let bounded = |body| BoundedBody {
-        body,
-        deadline: Box::pin(sleep_until(deadline)),
-        exceeded,
-        counters,
-        ended: false,
-    };
-    answer.map(|response| response.map(|body| Body::new(bounded(body))))
+    timeout_at(deadline, answer).await.unwrap_or_else(|_| Ok(exceeded().into_http()))
 }
 
 impl HttpBody for BoundedBody {
@@ -159,7 +161,6 @@ impl HttpBody for BoundedBody {
         if self.deadline.as_mut().poll(context).is_pending() {
             return Pin::new(&mut self.body).poll_frame(context);
         }
-        count(&self.counters.deadlines_exceeded);
         self.ended = true;
         self.body = Body::empty();
         Poll::Ready(Some(Ok(Frame::trailers(trailers(&(self.exceeded)())))))

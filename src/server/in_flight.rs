@@ -3,10 +3,10 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
@@ -14,7 +14,7 @@ use tower::Service;
 use super::counters::{ConnectionCounters, count};
 
 /// An answer on its way.
-pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+pub type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// Makes the status of a refusal. Codes are chosen by whoever owns the error map, not here.
 pub type Refusal = fn() -> Status;
@@ -24,43 +24,76 @@ pub type Refusal = fn() -> Status;
 #[derive(Clone, Debug)]
 pub struct InFlight<S> {
     inner: S,
-    places: Arc<Semaphore>,
+    limit: usize,
     overloaded: Refusal,
     counters: Arc<ConnectionCounters>,
 }
 
+/// An answer that holds its place among the requests in flight, or a refusal.
+pub enum Placed<F> {
+    /// The request has a place.
+    Admitted(F, Place),
+    /// The request has none.
+    Refused(Answer),
+}
+
+/// A place among the requests in flight, given back when dropped.
+#[derive(Debug)]
+pub struct Place(Arc<ConnectionCounters>);
+
 impl<S> InFlight<S> {
-    /// Bounds `inner`, its clones included, to `limit` requests at once; `overloaded` makes the status of
-    /// a refused one, which should carry a time to retry after.
+    /// Bounds `inner` to `limit` requests at once, together with whatever else uses the same `counters`;
+    /// `overloaded` makes the status of a refused one, which should carry a time to retry after.
     #[must_use]
     pub fn new(inner: S, limit: usize, overloaded: Refusal, counters: Arc<ConnectionCounters>) -> Self {
-        let places = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
-        Self { inner, places, overloaded, counters }
+        Self { inner, limit, overloaded, counters }
+    }
+
+    fn place(&self) -> Option<Place> {
+        let others = self.counters.in_flight.fetch_add(1, Ordering::Relaxed);
+        let place = Place(Arc::clone(&self.counters));
+        (others < self.limit).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl<S, B> Service<Request<B>> for InFlight<S>
 where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>,
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Unpin>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answer;
+    type Future = Placed<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<B>) -> Answer {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            count(&self.counters.requests_refused);
-            return refuse(self.overloaded);
-        };
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let _place = place;
-            answer.await
-        })
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if let Some(place) = self.place() {
+            return Placed::Admitted(self.inner.call(request), place);
+        }
+        count(&self.counters.requests_refused);
+        Placed::Refused(refuse(self.overloaded))
+    }
+}
+
+impl<F> Future for Placed<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Admitted(answer, _) => Pin::new(answer).poll(context),
+            Self::Refused(answer) => answer.as_mut().poll(context),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ async fn a_silent_connection_is_closed_at_the_preface_deadline() {
     let mut silent = connect(&serving).await;
 
     assert!(closed(&mut silent).await >= Duration::from_millis(150));
-    assert_eq!(counters.preface_timeout.load(Ordering::Relaxed), 1);
+    counted(&counters.preface_timeout, 1).await;
 }
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn half_a_preface_is_no_preface() {
     half.write_all(&PREFACE[..23]).await.unwrap();
 
     closed(&mut half).await;
-    assert_eq!(counters.preface_timeout.load(Ordering::Relaxed), 1);
+    counted(&counters.preface_timeout, 1).await;
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn http_1_is_closed_at_once() {
     old.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
 
     assert!(closed(&mut old).await < Duration::from_secs(3));
-    assert_eq!(counters.preface_invalid.load(Ordering::Relaxed), 1);
+    counted(&counters.preface_invalid, 1).await;
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_connection_over_the_cap_is_refused_until_another_closes() {
     until("both are open", || counters.open.load(Ordering::Relaxed) == 2).await;
 
     closed(&mut connect(&serving).await).await;
-    assert_eq!(counters.refused_over_limit.load(Ordering::Relaxed), 1);
+    counted(&counters.refused_over_limit, 1).await;
 
     drop(first);
     until("one is closed", || counters.open.load(Ordering::Relaxed) == 1).await;
@@ -87,7 +87,7 @@ async fn one_peer_cannot_take_the_connections_of_others() {
     until("the first is open", || counters.open.load(Ordering::Relaxed) == 1).await;
 
     closed(&mut connect(&serving).await).await;
-    assert_eq!(counters.refused_over_limit.load(Ordering::Relaxed), 1);
+    counted(&counters.refused_over_limit, 1).await;
 
     let mut other = connect_from(Ipv4Addr::new(127, 0, 0, 2), address(&serving)).await;
     other.write_all(&[PREFACE, EMPTY_SETTINGS].concat()).await.unwrap();

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
@@ -150,4 +151,9 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Polls until at least `count` has been counted.
+pub(crate) async fn counted(counter: &AtomicU64, count: u64) {
+    until("it is counted", || counter.load(Ordering::Relaxed) >= count).await;
 }

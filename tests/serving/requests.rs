@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use tokenkeep::server::connection::Peer;
+use tokenkeep::server::deadline::{DeadlineRules, Deadlines};
 use tokenkeep::server::in_flight::InFlight;
 use tokenkeep::server::serving::Serving;
 use tokio::sync::Notify;
@@ -10,6 +11,13 @@ use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 
 use crate::harness::*;
+
+const RULES: DeadlineRules = DeadlineRules {
+    unary_maximum: PATIENCE,
+    is_streaming: |path| path.ends_with("/Watch"),
+    exceeded: || Status::deadline_exceeded("too late"),
+    malformed: || Status::invalid_argument("no timeout"),
+};
 
 fn overloaded() -> Status {
     Status::resource_exhausted("too much at once")
@@ -28,7 +36,7 @@ async fn a_request_over_the_limit_is_refused_and_the_next_is_not() {
         }
     });
     let options = options();
-    let service = InFlight::new(service, 1, overloaded, Arc::clone(&options.counters));
+    let service = InFlight::new(Deadlines::new(service, RULES), 1, overloaded, Arc::clone(&options.counters));
     let counters = Arc::clone(&options.counters);
     let serving = Serving::start(options, service).unwrap();
     let mut first = client(&serving).await;
@@ -38,7 +46,7 @@ async fn a_request_over_the_limit_is_refused_and_the_next_is_not() {
 
     let refused = check(&mut second).await.unwrap_err();
     assert_eq!((refused.code(), refused.message()), (Code::ResourceExhausted, "too much at once"));
-    assert_eq!(counters.requests_refused.load(std::sync::atomic::Ordering::Relaxed), 1);
+    counted(&counters.requests_refused, 1).await;
 
     release.notify_one();
     assert_eq!(held.await.unwrap().code(), Code::NotFound);
@@ -49,7 +57,8 @@ async fn a_request_over_the_limit_is_refused_and_the_next_is_not() {
 #[tokio::test]
 async fn an_open_stream_takes_no_place_among_requests_in_flight() {
     let options = options();
-    let service = InFlight::new(health(), 1, overloaded, Arc::clone(&options.counters));
+    let service =
+        InFlight::new(Deadlines::new(health(), RULES), 1, overloaded, Arc::clone(&options.counters));
     let serving = Serving::start(options, service).unwrap();
     let mut client = client(&serving).await;
     let mut stream = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();

@@ -110,7 +110,7 @@ async fn mutual_tls_lets_in_only_whom_the_authority_signed() {
     assert_eq!(counters.tls_failed.load(Ordering::Relaxed), 0);
     assert!(call_over(ours.trust(None), address).await.is_err());
     assert!(call_over(ours.trust(Some(&theirs)), address).await.is_err());
-    until("both are counted", || counters.tls_failed.load(Ordering::Relaxed) >= 2).await;
+    counted(&counters.tls_failed, 2).await;
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn a_slow_handshake_is_closed() {
     slow.write_all(&[22, 3, 1]).await.unwrap();
 
     assert!(closed(&mut slow).await >= Duration::from_millis(150));
-    assert_eq!(counters.tls_failed.load(Ordering::Relaxed), 1);
+    counted(&counters.tls_failed, 1).await;
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn a_client_of_another_protocol_is_refused_in_the_handshake() {
     let name = "localhost".try_into().unwrap();
 
     assert!(connector.connect(name, connect(&serving).await).await.is_err());
-    until("the refusal is counted", || counters.tls_failed.load(Ordering::Relaxed) == 1).await;
+    counted(&counters.tls_failed, 1).await;
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn a_broken_renewal_leaves_the_old_certificate_in_use() {
     let serving = Serving::start(options, health()).unwrap();
 
     certificates.write("certificate.pem", "half a fi");
-    until("the bad file is seen", || counters.tls_reload_failed.load(Ordering::Relaxed) >= 1).await;
+    counted(&counters.tls_reload_failed, 1).await;
 
     call_over(certificates.trust(None), address(&serving)).await.unwrap();
 }
