@@ -11,6 +11,9 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::harness::*;
 
+/// The kind of frame that ends a connection.
+const GOAWAY: u8 = 7;
+
 #[tokio::test]
 async fn a_silent_connection_is_closed_at_the_preface_deadline() {
     let mut options = options();
@@ -110,12 +113,11 @@ async fn streams_over_the_limit_of_a_connection_are_refused() {
 
 #[tokio::test]
 async fn streams_opened_and_reset_in_haste_end_the_connection() {
-    const GOAWAY: u8 = 7;
     let mut options = options();
     options.limits.pending_accept_reset_streams = 3;
     let serving = Serving::start(options, answering(|_| std::future::pending())).unwrap();
     let mut hasty = raw(&serving).await;
-    let burst: Vec<u8> = (0..50)
+    let burst: Vec<u8> = (0..12)
         .map(|number| 2 * number + 1)
         .flat_map(|stream| [call(stream, "Check", &[]), frame(RESET, 0, stream, &[0, 0, 0, 8])].concat())
         .collect();
@@ -123,6 +125,21 @@ async fn streams_opened_and_reset_in_haste_end_the_connection() {
 
     read_until(&mut hasty, |kind, _, _| kind == GOAWAY).await;
     closed(&mut hasty).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_makes_errors_over_and_over_is_sent_away() {
+    const METHOD_TWICE: &[u8] = &[0x83, 0x83];
+    let mut options = options();
+    options.limits.local_error_reset_streams = 3;
+    let serving = Serving::start(options, health()).unwrap();
+    let mut faulty = raw(&serving).await;
+    let malformed: Vec<u8> =
+        (0..12).flat_map(|number| frame(HEADERS, 5, 2 * number + 1, METHOD_TWICE)).collect();
+    faulty.write_all(&malformed).await.unwrap();
+
+    read_until(&mut faulty, |kind, _, _| kind == GOAWAY).await;
+    closed(&mut faulty).await;
 }
 
 async fn connect_from(source: Ipv4Addr, to: SocketAddr) -> TcpStream {

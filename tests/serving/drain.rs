@@ -78,7 +78,8 @@ async fn an_open_stream_does_not_outlive_the_drain() {
 
 #[tokio::test]
 async fn a_silent_socket_does_not_hold_up_the_drain() {
-    let options = options();
+    let mut options = options();
+    options.limits.preface_timeout = PATIENCE * 2;
     let counters = Arc::clone(&options.counters);
     let serving = Serving::start(options, health()).unwrap();
     let mut silent = connect(&serving).await;
