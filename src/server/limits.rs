@@ -1,6 +1,9 @@
 //! Every bound the transport holds a client to, in one place.
 
+use std::io;
 use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Bounds on connections, on HTTP/2 and on requests. The defaults are for a public listener; HTTP/2
 /// libraries leave several of these open, so each is set by hand.
@@ -63,4 +66,15 @@ impl Default for Limits {
             send_buffer: 64 * 1024,
         }
     }
+}
+
+/// Raises the number of files this process may have open to the most it is allowed, since the usual
+/// soft limit (1024) is far below [`Limits::connections`]. Gives that number, none if there is no bound.
+///
+/// # Errors
+/// What the system said, if it refused.
+pub fn raise_descriptor_limit() -> io::Result<Option<u64>> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    Ok(maximum)
 }

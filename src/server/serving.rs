@@ -48,10 +48,10 @@ pub enum ServingError {
     #[error("no listen address is set")]
     NoAddress,
     /// An address cannot be listened on.
-    #[error("cannot listen")]
+    #[error(transparent)]
     Listen(#[from] ListenError),
     /// The certificate files are unusable.
-    #[error("cannot use the TLS files")]
+    #[error(transparent)]
     Tls(#[from] TlsError),
     /// The system gave no thread.
     #[error("cannot start a thread")]

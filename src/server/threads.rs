@@ -86,16 +86,13 @@ impl Lifeline {
 
     /// The runtime is left behind and not waited for: a blocking call must not hold up the end.
     fn run<F: Future<Output = ()>>(self, main: F) {
-        match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => {
-                runtime.block_on(async move {
-                    let _lifeline = self;
-                    main.await;
-                });
-                runtime.shutdown_background();
-            }
-            Err(error) => error!(part = %self.part, %error, "no runtime could be made"),
-        }
+        let runtime = match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return error!(part = %self.part, %error, "no runtime could be made"),
+        };
+        let _lifeline = self;
+        runtime.block_on(main);
+        runtime.shutdown_background();
     }
 }
 
