@@ -1,14 +1,13 @@
 //! Deadlines: what the client asked for by `grpc-timeout`, and the most a unary call may take.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::{Body as HttpBody, Frame};
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
@@ -45,6 +44,15 @@ pub struct Deadlines<S> {
 /// The header is no timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct MalformedTimeout;
+
+/// An answer that comes by its deadline, or the status that it did not. One that is there when first
+/// asked for, as most are, costs no timer.
+pub struct Bounded {
+    answer: Answer,
+    bound: Bound,
+    timer: Option<Pin<Box<Sleep>>>,
+    exceeded: Refusal,
+}
 
 /// How far a deadline reaches.
 #[derive(Clone, Copy)]
@@ -96,55 +104,47 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answer;
+    type Future = Bounded;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Answer {
+    fn call(&mut self, mut request: Request<B>) -> Bounded {
         let Ok(timeout) = requested_timeout(request.headers()) else {
-            return refuse(self.rules.malformed);
+            return Bounded::new(refuse(self.rules.malformed), Bound::None, self.rules.exceeded);
         };
         let bound = self.rules.bound(request.uri().path(), timeout);
         if let Bound::Headers(deadline) | Bound::Stream(deadline) = bound {
             request.extensions_mut().insert(Deadline(deadline));
         }
-        let answer = self.inner.call(request);
-        Box::pin(within(bound, answer, self.rules.exceeded))
+        Bounded::new(Box::pin(self.inner.call(request)), bound, self.rules.exceeded)
     }
 }
 
-async fn within<F>(bound: Bound, answer: F, exceeded: Refusal) -> Result<Response<Body>, Infallible>
-where
-    F: Future<Output = Result<Response<Body>, Infallible>>,
-{
-    match bound {
-        Bound::None => answer.await,
-        Bound::Headers(deadline) => by(deadline, answer, exceeded).await,
-        Bound::Stream(deadline) => {
-            let answer = by(deadline, answer, exceeded).await;
-            let bounded = |body| BoundedBody {
-                body,
-                deadline: Box::pin(sleep_until(deadline)),
-                exceeded,
-                ended: false,
-            };
-            answer.map(|response| response.map(|body| Body::new(bounded(body))))
+impl Bounded {
+    fn new(answer: Answer, bound: Bound, exceeded: Refusal) -> Self {
+        Self { answer, bound, timer: None, exceeded }
+    }
+
+    fn bound_body(&self, body: Body) -> Body {
+        let Bound::Stream(deadline) = self.bound else { return body };
+        let deadline = Box::pin(sleep_until(deadline));
+        Body::new(BoundedBody { body, deadline, exceeded: self.exceeded, ended: false })
+    }
+}
+
+impl Future for Bounded {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(answer) = self.answer.as_mut().poll(context) {
+            return Poll::Ready(answer.map(|response| response.map(|body| self.bound_body(body))));
         }
+        let (Bound::Headers(deadline) | Bound::Stream(deadline)) = self.bound else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        timer.as_mut().poll(context).map(|()| Ok((self.exceeded)().into_http()))
     }
-}
-
-/// A call that is answered when first polled, as most are, costs no timer.
-async fn by<F>(deadline: Instant, answer: F, exceeded: Refusal) -> F::Output
-where
-    F: Future<Output = Result<Response<Body>, Infallible>>,
-{
-    let mut answer = pin!(answer);
-    if let Poll::Ready(answer) = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await {
-        return answer;
-    }
-    timeout_at(deadline, answer).await.unwrap_or_else(|_| Ok(exceeded().into_http()))
 }
 
 impl HttpBody for BoundedBody {
