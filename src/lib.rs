@@ -8,6 +8,7 @@ pub mod postgres;
 pub mod proof;
 pub mod proto;
 pub mod revocation;
+pub mod server;
 pub mod text;
 pub mod token;
 pub mod workspace;
