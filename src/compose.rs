@@ -1,0 +1,195 @@
+//! Puts a server together, keeps watch over its parts, and takes it down: the one place that knows every layer.
+
+mod health;
+mod routes;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::crossing::Crossing;
+use crate::feed::Feed;
+use crate::hash::Hasher;
+use crate::keyring::Keyring;
+use crate::metrics::Metrics;
+use crate::operations::{self, OperationsError};
+use crate::proof::ProofCache;
+use crate::rpc::Desk;
+use crate::server::listen::ListenAddress;
+use crate::server::serving::{Serving, ServingError, ServingOptions};
+use crate::service::{KeysError, Parts, Service};
+use crate::store::{DatabaseOptions, Store, StoreError};
+
+/// Everything a server needs to know.
+pub struct ServerOptions {
+    /// The database.
+    pub database: DatabaseOptions,
+    /// The server keys.
+    pub keyring: Keyring,
+    /// The argon2 pool.
+    pub hasher: Hasher,
+    /// Where and how the API is served.
+    pub serving: ServingOptions,
+    /// Where `/metrics` and `/healthz` are served, if anywhere.
+    pub operations: Option<SocketAddr>,
+    /// Whether server reflection is served.
+    pub reflection: bool,
+    /// How often last uses are written.
+    pub last_use_interval: Duration,
+    /// How long a drain may take.
+    pub drain_timeout: Duration,
+}
+
+/// Why a server did not start or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The database cannot be used.
+    #[error("cannot use the database")]
+    Store(#[from] StoreError),
+    /// The keyring does not fit the database.
+    #[error("cannot use the keyring")]
+    Keys(#[from] KeysError),
+    /// The operating system has no randomness to give.
+    #[error("cannot get random bytes from the operating system")]
+    Randomness(#[from] rand::rngs::SysError),
+    /// The API cannot be served.
+    #[error("cannot serve")]
+    Serving(#[from] ServingError),
+    /// The operations listener cannot be served.
+    #[error("cannot serve the operations listener")]
+    Operations(#[from] OperationsError),
+    /// Reflection cannot be built from our own descriptors.
+    #[error("cannot build server reflection")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// A part that must never end has ended.
+    #[error("{0} has ended, and without it nothing may be served")]
+    PartEnded(String),
+}
+
+/// The proofs remembered: about 100 bytes each.
+const PROOFS: usize = 100_000;
+
+/// A server at work.
+pub struct Server {
+    service: Arc<Service>,
+    crossing: Crossing,
+    serving: Serving,
+    health: health::Health,
+    /// What must never end of itself, by name.
+    parts: Vec<(&'static str, JoinHandle<()>)>,
+    draining: CancellationToken,
+    drain_timeout: Duration,
+}
+
+impl Server {
+    /// Migrates the database, checks the keys, and serves.
+    ///
+    /// # Errors
+    /// [`ServerError`]; nothing is left running then.
+    pub async fn start(options: ServerOptions) -> Result<Self, ServerError> {
+        let metrics = Metrics::new();
+        let store = Store::new(&options.database)?;
+        store.migrate().await?;
+        let (feed, tail) = Feed::start(store.clone(), metrics.clone());
+        let parts = Parts {
+            store: store.clone(),
+            keyring: Arc::new(options.keyring),
+            hasher: options.hasher,
+            proofs: ProofCache::new(PROOFS)?,
+            feed,
+            metrics: metrics.clone(),
+        };
+        let service = Arc::new(Service::new(parts).await?);
+        let draining = options.serving.draining.clone();
+        let crossing = Crossing::new(Handle::current());
+        let desk = Desk::new(Arc::clone(&service), crossing.clone(), draining.clone());
+        let (health, prober) = health::Health::start(Arc::clone(&service), metrics.clone()).await;
+        let flusher = tokio::spawn(flush_last_uses(Arc::clone(&service), options.last_use_interval));
+        metrics.watch_pool(store);
+        metrics.watch_connections(Arc::clone(&options.serving.counters));
+        if let Some(address) = options.operations {
+            operations::start(address, metrics.clone(), health.probe(), draining.clone()).await?;
+        }
+        let routes = routes::build(&desk, &metrics, &health, options.reflection, &options.serving)?;
+        let serving = Serving::start(options.serving, routes)?;
+        let parts = vec![("the tail of the log", tail), ("the health probe", prober), ("the last-use writer", flusher)];
+        let drain_timeout = options.drain_timeout;
+        Ok(Self { service, crossing, serving, health, parts, draining, drain_timeout })
+    }
+
+    /// The addresses that are listened on.
+    #[must_use]
+    pub fn addresses(&self) -> &[ListenAddress] {
+        self.serving.local_addresses()
+    }
+
+    /// What the server does.
+    #[must_use]
+    pub const fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// Serves until `shutdown` comes back, then drains: says that it is going, ends every stream, finishes what is under
+    /// way, and always ends.
+    ///
+    /// # Errors
+    /// [`ServerError::PartEnded`]; it has drained then too.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
+        let ended = tokio::select! {
+            () = shutdown => Ok(()),
+            part = self.serving.failed() => Err(ServerError::PartEnded(format!("{part:?}"))),
+            name = first_to_end(&mut self.parts) => Err(ServerError::PartEnded(name.to_owned())),
+        };
+        self.drain().await;
+        ended
+    }
+
+    async fn drain(self) {
+        tracing::info!(timeout_seconds = self.drain_timeout.as_secs_f64(), "draining");
+        self.health.leave().await;
+        self.draining.cancel();
+        let report = self.serving.drain(self.drain_timeout).await;
+        // What crossed over is bounded by the database's own timeouts.
+        let finished = tokio::time::timeout(Duration::from_secs(5), self.crossing.finish()).await;
+        if let Err(error) = self.service.last_uses().flush().await {
+            tracing::warn!(error = crate::telemetry::chain(&error), "the latest uses were not written");
+        }
+        for (_, part) in self.parts {
+            part.abort();
+        }
+        let (graceful, cut) = (report.graceful, report.cut);
+        tracing::info!(graceful, cut, unfinished = finished.is_err(), "drained");
+    }
+}
+
+/// Waits for a part that ends, which none should.
+async fn first_to_end(parts: &mut [(&'static str, JoinHandle<()>)]) -> &'static str {
+    std::future::poll_fn(|context| {
+        for (name, part) in parts.iter_mut() {
+            if std::pin::Pin::new(part).poll(context).is_ready() {
+                return std::task::Poll::Ready(*name);
+            }
+        }
+        std::task::Poll::Pending
+    })
+    .await
+}
+
+async fn flush_last_uses(service: Arc<Service>, interval: Duration) {
+    let mut away = false;
+    loop {
+        tokio::time::sleep(interval).await;
+        match service.last_uses().flush().await {
+            Ok(()) => away = false,
+            Err(error) if !std::mem::replace(&mut away, true) => {
+                tracing::warn!(error = crate::telemetry::chain(&error), "last uses cannot be written; keeping them");
+            }
+            Err(_) => {}
+        }
+    }
+}

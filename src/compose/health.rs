@@ -1,0 +1,91 @@
+//! What the server says of its health: it serves while the database answers and it is not going away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::metrics::Metrics;
+use crate::service::Service;
+
+/// How often the database is asked.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The names a client may ask about; "" is the server as a whole.
+const NAMES: [&str; 3] = ["", "tokenkeep.v1.TokenService", "tokenkeep.v1.WorkspaceService"];
+
+const UP: u8 = 0;
+const DOWN: u8 = 1;
+const LEAVING: u8 = 2;
+
+/// The server's health, as gRPC clients and `/healthz` see it.
+#[derive(Clone)]
+pub(super) struct Health {
+    reporter: HealthReporter,
+    state: Arc<AtomicU8>,
+}
+
+impl Health {
+    /// Asks the database once, and then again and again in a task that never ends.
+    pub(super) async fn start(service: Arc<Service>, metrics: Metrics) -> (Self, JoinHandle<()>) {
+        let health = Self { reporter: HealthReporter::new(), state: Arc::new(AtomicU8::new(DOWN)) };
+        health.check(&service, &metrics).await;
+        let prober = health.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(INTERVAL).await;
+                prober.check(&service, &metrics).await;
+            }
+        });
+        (health, task)
+    }
+
+    pub(super) fn reporter(&self) -> HealthReporter {
+        self.reporter.clone()
+    }
+
+    /// Tells `/healthz` which part is not well, if any.
+    pub(super) fn probe(&self) -> impl Fn() -> Result<(), &'static str> + Clone + Send + Sync + 'static {
+        let state = Arc::clone(&self.state);
+        move || match state.load(Ordering::Relaxed) {
+            UP => Ok(()),
+            LEAVING => Err("the server is draining"),
+            _ => Err("the database does not answer"),
+        }
+    }
+
+    async fn check(&self, service: &Service, metrics: &Metrics) {
+        let asked = service.check_database().await;
+        metrics.database_answers(asked.is_ok());
+        let (state, status) = if asked.is_ok() { (UP, ServingStatus::Serving) } else { (DOWN, ServingStatus::NotServing) };
+        let before = self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| {
+            (before != LEAVING).then_some(state)
+        });
+        // The first check finds DOWN from the start, and must be told all the same.
+        if before.is_ok() {
+            self.tell(status).await;
+        }
+        match (before, asked) {
+            (Ok(UP), Err(error)) => {
+                tracing::warn!(error = crate::telemetry::chain(&error), "the database does not answer; not serving");
+            }
+            (Ok(DOWN), Ok(())) => tracing::info!("the database answers; serving"),
+            _ => {}
+        }
+    }
+
+    /// Says for good that the server is going away.
+    pub(super) async fn leave(&self) {
+        self.state.store(LEAVING, Ordering::Relaxed);
+        self.tell(ServingStatus::NotServing).await;
+    }
+
+    async fn tell(&self, status: ServingStatus) {
+        for name in NAMES {
+            self.reporter.set_service_status(name, status).await;
+        }
+    }
+}

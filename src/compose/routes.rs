@@ -1,0 +1,86 @@
+//! The gRPC services of a server and the layers every request passes.
+
+use std::sync::Arc;
+
+use tonic::Status;
+use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::HealthService;
+
+use super::ServerError;
+use super::health::Health;
+use crate::metrics::Metrics;
+use crate::metrics::requests::CountRequests;
+use crate::proto::DESCRIPTOR_SET;
+use crate::proto::v1::token_service_server::TokenServiceServer;
+use crate::proto::v1::workspace_service_server::WorkspaceServiceServer;
+use crate::rpc::{Desk, TokenRpc, WorkspaceRpc, status};
+use crate::server::connection::GrpcService;
+use crate::server::deadline::{DeadlineRules, Deadlines};
+use crate::server::in_flight::InFlight;
+use crate::server::serving::ServingOptions;
+use crate::service::Error;
+use crate::text::Invalid;
+
+/// The largest request: a token with all its fields at their limits, in the longest characters, fits.
+const LARGEST_REQUEST: usize = 64 * 1024;
+
+/// The largest answer: a full page stays well below.
+const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
+
+/// Puts the services together; the layers from outside in: count, admit, bound the time.
+pub(super) fn build(
+    desk: &Desk,
+    metrics: &Metrics,
+    health: &Health,
+    reflection: bool,
+    serving: &ServingOptions,
+) -> Result<impl GrpcService, ServerError> {
+    let tokens = TokenServiceServer::new(TokenRpc(desk.clone()))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER);
+    let workspaces = WorkspaceServiceServer::new(WorkspaceRpc(desk.clone()))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER);
+    let mut routes = Routes::new(tokens).add_service(workspaces);
+    routes = routes.add_service(HealthServer::new(HealthService::from_health_reporter(health.reporter())));
+    if reflection {
+        routes = routes.add_service(reflection_builder().build_v1()?);
+        routes = routes.add_service(reflection_builder().build_v1alpha()?);
+    }
+    let rules = DeadlineRules {
+        unary_maximum: serving.limits.unary_deadline,
+        is_streaming,
+        exceeded: || status::from_error(&Error::DeadlineExceeded),
+        malformed: malformed_timeout,
+    };
+    let bounded = Deadlines::new(routes.prepare(), rules, Arc::clone(&serving.counters));
+    let limit = serving.limits.requests_in_flight;
+    let admitted = InFlight::new(bounded, limit, overloaded, Arc::clone(&serving.counters));
+    Ok(CountRequests::new(admitted, metrics.clone()))
+}
+
+fn reflection_builder<'bytes>() -> tonic_reflection::server::Builder<'bytes> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+fn overloaded() -> Status {
+    status::from_error(&Error::Overloaded)
+}
+
+fn malformed_timeout() -> Status {
+    status::from_error(&Error::field("grpc-timeout", Invalid::Malformed("up to 8 digits and one of H, M, S, m, u, n")))
+}
+
+/// The methods that answer with a stream.
+fn is_streaming(path: &str) -> bool {
+    matches!(
+        path,
+        "/tokenkeep.v1.TokenService/WatchRevocations"
+            | "/grpc.health.v1.Health/Watch"
+            | "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+            | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+    )
+}

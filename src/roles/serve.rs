@@ -1,0 +1,106 @@
+//! `tokenkeep serve`: a server over a PostgreSQL database that somebody else runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::RoleError;
+use crate::compose::{Server, ServerOptions};
+use crate::hash::Hasher;
+use crate::keyring::Keyring;
+use crate::server::limits::Limits;
+use crate::server::listen::ListenAddress;
+use crate::server::serving::ServingOptions;
+use crate::server::tls::TlsFiles;
+use crate::settings;
+use crate::settings::OperationsListen;
+use crate::settings::groups;
+use crate::store::DatabaseOptions;
+
+/// How long a request may wait for its turn at argon2.
+pub(super) const HASH_WAIT: Duration = Duration::from_millis(250);
+
+pub(super) fn run(settings: &settings::Serve) -> Result<(), RoleError> {
+    let keyring = Keyring::read(&settings.keys.keyring)?;
+    let mut database = DatabaseOptions::new(settings.database.url()?.secret().clone());
+    database.connections = settings.server.pool.database_connections.get();
+    let options = server_options(&settings.server, keyring, database)?;
+    super::runtime()?.block_on(async {
+        let server = Server::start(options).await?;
+        announce(&server, &settings.server);
+        server.run(shutdown()).await?;
+        Ok(())
+    })
+}
+
+/// Takes from the settings what a server needs to know.
+pub(super) fn server_options(
+    settings: &groups::Server,
+    keyring: Keyring,
+    database: DatabaseOptions,
+) -> Result<ServerOptions, RoleError> {
+    let limits = &settings.limits;
+    Ok(ServerOptions {
+        database,
+        keyring,
+        hasher: hasher(&settings.hashing),
+        serving: serving_options(settings)?,
+        operations: match settings.listening.operations_listen {
+            OperationsListen::Off => None,
+            OperationsListen::On(address) => Some(address),
+        },
+        reflection: settings.listening.reflection,
+        last_use_interval: limits.last_use_interval,
+        drain_timeout: limits.drain_timeout,
+    })
+}
+
+pub(super) fn hasher(settings: &groups::Hashing) -> Hasher {
+    Hasher::new(settings.argon2_cost.cost(), settings.argon2_width.get().get(), HASH_WAIT)
+}
+
+fn serving_options(settings: &groups::Server) -> Result<ServingOptions, RoleError> {
+    let listen: ListenAddress = settings.listening.address.listen.parse()?;
+    let mut options = ServingOptions::new(listen);
+    options.tls = settings.listening.tls()?.map(|tls| TlsFiles::new(tls.certificate, tls.key, tls.client_ca));
+    options.insecure_plaintext = settings.listening.insecure_plaintext;
+    options.threads = settings.limits.threads.get();
+    options.limits = Limits {
+        unary_deadline: settings.limits.request_timeout,
+        requests_in_flight: settings.limits.max_requests_in_flight.get(),
+        ..Limits::default()
+    };
+    options.counters = Arc::default();
+    Ok(options)
+}
+
+/// Says that the server serves, and where.
+pub(super) fn announce(server: &Server, settings: &groups::Server) {
+    let listen: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    let operations = server.operations().map_or_else(|| "none".to_owned(), |address| address.to_string());
+    let tls = settings.listening.tls_certificate.is_some();
+    tracing::info!(listen = listen.join(","), operations, tls, version = crate::VERSION, "serving");
+}
+
+/// Comes back at SIGTERM or SIGINT; a second one ends the process at once.
+pub(super) async fn shutdown() {
+    next_signal().await;
+    tokio::spawn(async {
+        next_signal().await;
+        tracing::warn!("a second signal: ending at once");
+        std::process::exit(1);
+    });
+}
+
+async fn next_signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be caught; only a kill ends this process");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "asked to end"),
+        _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "asked to end"),
+    }
+}

@@ -1,0 +1,147 @@
+//! From the words of the domain to the words of the wire.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prost_types::{Duration, Timestamp};
+
+use crate::proto::v1;
+use crate::revocation::{Change, Event};
+use crate::service::{Frame, InactiveReason, Issued, Verdict};
+use crate::token::{Scope, Token, TokenState};
+use crate::workspace::Workspace;
+
+fn scopes<'scopes>(scopes: impl Iterator<Item = &'scopes Scope>) -> Vec<String> {
+    scopes.map(ToString::to_string).collect()
+}
+
+pub(super) fn token(token: Token) -> v1::Token {
+    let etag = token.etag().as_str().to_owned();
+    let (revoke_time, revoke_reason) = token.ended.map(|ended| (ended.time, ended.reason.into_string())).unzip();
+    v1::Token {
+        id: token.id.to_string(),
+        workspace: token.workspace.to_string(),
+        name: token.name.into_string(),
+        description: token.description.into_string(),
+        principal: token.principal.map(|principal| principal.into_string()).unwrap_or_default(),
+        creator: token.creator.into_string(),
+        scopes: scopes(token.scopes.iter()),
+        metadata: token.metadata.into_entries(),
+        expire_time: token.expire_time.map(Timestamp::from),
+        create_time: Some(token.create_time.into()),
+        update_time: Some(token.update_time.into()),
+        last_use_time: token.last_use_time.map(Timestamp::from),
+        revoke_time: revoke_time.map(Timestamp::from),
+        revoke_reason: revoke_reason.unwrap_or_default(),
+        state: token_state(token.state).into(),
+        generation: token.generation.0,
+        obfuscated_secret: token.obfuscated_secret,
+        revision: token.revision.0,
+        etag,
+    }
+}
+
+const fn token_state(state: TokenState) -> v1::TokenState {
+    match state {
+        TokenState::Active => v1::TokenState::Active,
+        TokenState::Expired => v1::TokenState::Expired,
+        TokenState::Revoked => v1::TokenState::Revoked,
+    }
+}
+
+pub(super) fn created(issued: Issued) -> v1::CreateTokenResponse {
+    let secret = issued.secret.expose().to_owned();
+    v1::CreateTokenResponse { token: Some(token(issued.token)), secret }
+}
+
+pub(super) fn regenerated(issued: Issued) -> v1::RegenerateTokenResponse {
+    let secret = issued.secret.expose().to_owned();
+    v1::RegenerateTokenResponse { token: Some(token(issued.token)), secret }
+}
+
+pub(super) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::IntrospectTokenResponse {
+    let cache_lifetime = Some(Duration::default());
+    let (token, missing) = match verdict {
+        Verdict::Active { token, missing } => (*token, missing),
+        Verdict::Inactive(reason) => {
+            return v1::IntrospectTokenResponse {
+                decision: v1::Decision::DenyInactive.into(),
+                inactive_reason: inactive_reason(reason).into(),
+                cache_lifetime,
+                ..v1::IntrospectTokenResponse::default()
+            };
+        }
+    };
+    let decision = if missing.is_empty() { v1::Decision::Allow } else { v1::Decision::DenyScope };
+    v1::IntrospectTokenResponse {
+        active: true,
+        decision: decision.into(),
+        missing_scopes: scopes(missing.iter()),
+        inactive_reason: v1::InactiveReason::Unspecified.into(),
+        scope: token.scopes.to_string(),
+        token_type: "Bearer".to_owned(),
+        exp: token.expire_time.map(unix_seconds),
+        iat: Some(unix_seconds(token.create_time)),
+        sub: token.principal.map(|principal| principal.into_string()).unwrap_or_default(),
+        jti: token.id.to_string(),
+        workspace: token.workspace.to_string(),
+        name: token.name.into_string(),
+        generation: token.generation.0,
+        revision: token.revision.0,
+        cache_lifetime,
+        metadata: if include_metadata { token.metadata.into_entries() } else { Default::default() },
+    }
+}
+
+const fn inactive_reason(reason: Option<InactiveReason>) -> v1::InactiveReason {
+    match reason {
+        None => v1::InactiveReason::Unspecified,
+        Some(InactiveReason::Malformed) => v1::InactiveReason::Malformed,
+        Some(InactiveReason::Forged) => v1::InactiveReason::Forged,
+        Some(InactiveReason::Unknown) => v1::InactiveReason::Unknown,
+        Some(InactiveReason::OtherWorkspace) => v1::InactiveReason::OtherWorkspace,
+        Some(InactiveReason::Expired) => v1::InactiveReason::Expired,
+        Some(InactiveReason::Revoked) => v1::InactiveReason::Revoked,
+        Some(InactiveReason::Superseded) => v1::InactiveReason::Superseded,
+    }
+}
+
+/// Whole seconds, rounded down; no token is older than 1970.
+fn unix_seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn frame(frame: Frame) -> v1::WatchRevocationsResponse {
+    use v1::watch_revocations_response::Frame as Wire;
+    let told = frame.event.map_or(Wire::Progress(v1::Progress {}), |event| Wire::Event(revocation(event)));
+    v1::WatchRevocationsResponse { frame: Some(told), cursor: frame.cursor, revision: frame.revision.0 }
+}
+
+fn revocation(event: Event) -> v1::RevocationEvent {
+    let (kind, reason) = match event.event.change {
+        Change::Revoked { reason } => (v1::RevocationKind::Revoked, reason.into_string()),
+        Change::SecretReplaced => (v1::RevocationKind::SecretReplaced, String::new()),
+        Change::Updated => (v1::RevocationKind::Updated, String::new()),
+    };
+    v1::RevocationEvent {
+        kind: kind.into(),
+        workspace: event.event.workspace.to_string(),
+        token_id: event.event.token.to_string(),
+        generation: event.event.generation.0,
+        reason,
+        initiator: event.event.initiator.into_string(),
+        event_time: Some(event.time.into()),
+    }
+}
+
+pub(super) fn workspace(workspace: Workspace) -> v1::Workspace {
+    let etag = workspace.etag().as_str().to_owned();
+    v1::Workspace {
+        id: workspace.id.to_string(),
+        name: workspace.name.into_string(),
+        token_prefix: workspace.token_prefix.as_str().to_owned(),
+        create_time: Some(workspace.create_time.into()),
+        update_time: Some(workspace.update_time.into()),
+        etag,
+    }
+}

@@ -1,0 +1,78 @@
+//! The way of every request: who calls, may they, what do they ask, do it, and the one place where failures are logged.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+
+use crate::crossing::Crossing;
+use crate::rpc::status;
+use crate::service::{Caller, Error, Permission, Service};
+
+/// What every RPC needs. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    pub(super) service: Arc<Service>,
+    pub(super) crossing: Crossing,
+    pub(super) drain: CancellationToken,
+}
+
+impl Desk {
+    /// Serves `service`, whose work is done on the other side of `crossing`; streams end when `drain` is cancelled.
+    #[must_use]
+    pub const fn new(service: Arc<Service>, crossing: Crossing, drain: CancellationToken) -> Self {
+        Self { service, crossing, drain }
+    }
+
+    /// Answers a request: authenticates the caller, then parses, then works, in this order, so that whoever may not ask
+    /// learns nothing about what they asked.
+    pub(super) async fn answer<Wire, Words, Answer, Work>(
+        &self,
+        request: Request<Wire>,
+        permission: Permission,
+        parse: fn(Wire) -> Result<Words, Error>,
+        work: impl FnOnce(Arc<Service>, Caller, Words) -> Work + Send + 'static,
+    ) -> Result<Response<Answer>, Status>
+    where
+        Wire: Send + 'static,
+        Words: Send,
+        Answer: Send + 'static,
+        Work: Future<Output = Result<Answer, Error>> + Send,
+    {
+        let (metadata, _, message) = request.into_parts();
+        let service = Arc::clone(&self.service);
+        let done = self.crossing.run(async move {
+            let credential = credential(&metadata)?;
+            let caller = service.authenticate(&credential, permission).await?;
+            work(service, caller, parse(message)?).await
+        });
+        let done = done.await.unwrap_or_else(|panic| Err(Error::Internal(Box::new(panic))));
+        done.map(Response::new).map_err(|error| refuse(&error))
+    }
+}
+
+/// Turns a failure into a status, and logs it here, once, if it is ours.
+pub(super) fn refuse(error: &Error) -> Status {
+    match error {
+        Error::Internal(_) => tracing::error!(error = crate::telemetry::chain(error), "a request failed"),
+        Error::DatabaseUnavailable(_) => {
+            tracing::warn!(error = crate::telemetry::chain(error), "a request could not be decided");
+        }
+        _ => tracing::debug!(error = %error, "a request was refused"),
+    }
+    status::from_error(error)
+}
+
+/// Takes the caller's token from the metadata, into a type that does not print it.
+fn credential(metadata: &MetadataMap) -> Result<SecretString, Error> {
+    let header = metadata.get("authorization").ok_or(Error::CredentialMissing)?;
+    let header = header.to_str().map_err(|_| Error::CredentialInvalid)?;
+    let (scheme, token) = header.split_once(' ').ok_or(Error::CredentialMissing)?;
+    if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
+        return Err(Error::CredentialMissing);
+    }
+    Ok(SecretString::from(token.trim()))
+}

@@ -1,0 +1,100 @@
+//! Taking fields one by one and remembering every one that is wrong, so that a caller learns of all at once.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use crate::service::{Error, InvalidField};
+use crate::text::{Invalid, Metadata};
+use crate::token::{Expiry, Scope, ScopeSet};
+
+/// The longest a token may live when a lifetime is given: 100 years of 365.25 days.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 31_557_600);
+
+/// The last moment that RFC 3339 can write: the end of the year 9999.
+const LATEST_SECONDS: i64 = 253_402_300_799;
+
+/// The fields of one request that cannot be taken.
+#[derive(Debug, Default)]
+pub(super) struct Fields(Vec<InvalidField>);
+
+impl Fields {
+    /// Takes a field, or notes what is wrong with it.
+    pub(super) fn take<Taken>(&mut self, path: &str, taken: Result<Taken, Invalid>) -> Option<Taken> {
+        taken.map_err(|invalid| self.note(path, invalid)).ok()
+    }
+
+    /// Takes a text field that may be empty, which means that it is not there.
+    pub(super) fn optional<Taken>(
+        &mut self,
+        path: &str,
+        text: String,
+        parse: fn(String) -> Result<Taken, Invalid>,
+    ) -> Option<Option<Taken>> {
+        if text.is_empty() { Some(None) } else { self.take(path, parse(text)).map(Some) }
+    }
+
+    /// Notes what is wrong with a field.
+    pub(super) fn note(&mut self, path: &str, invalid: Invalid) {
+        self.0.push(InvalidField { path: path.to_owned(), invalid });
+    }
+
+    /// Puts together what was taken, if all could be.
+    pub(super) fn finish<Words>(self, words: Option<Words>) -> Result<Words, Error> {
+        match words {
+            Some(words) if self.0.is_empty() => Ok(words),
+            _ => Err(Error::InvalidFields(self.0)),
+        }
+    }
+
+    pub(super) fn scope_list(&mut self, path: &str, scopes: Vec<String>) -> Option<Vec<Scope>> {
+        if scopes.len() > ScopeSet::LIMIT {
+            self.note(path, Invalid::TooMany { limit: ScopeSet::LIMIT });
+            return None;
+        }
+        let taken: Vec<Option<Scope>> = scopes
+            .into_iter()
+            .enumerate()
+            .map(|(position, scope)| self.take(&format!("{path}[{position}]"), Scope::parse(scope)))
+            .collect();
+        taken.into_iter().collect()
+    }
+
+    pub(super) fn scopes(&mut self, path: &str, scopes: Vec<String>) -> Option<ScopeSet> {
+        let scopes = self.scope_list(path, scopes)?;
+        self.take(path, ScopeSet::new(scopes))
+    }
+
+    pub(super) fn metadata(&mut self, path: &str, entries: BTreeMap<String, String>) -> Option<Metadata> {
+        let parsed = Metadata::parse(entries).map_err(|(key, invalid)| {
+            let path = key.map_or_else(|| path.to_owned(), |key| format!("{path}[{key:?}]"));
+            self.note(&path, invalid);
+        });
+        parsed.ok()
+    }
+
+    pub(super) fn time(&mut self, path: &str, time: prost_types::Timestamp) -> Option<SystemTime> {
+        let in_range = (0..=LATEST_SECONDS).contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos);
+        let time = in_range.then(|| SystemTime::try_from(time).ok()).flatten();
+        self.take(path, time.ok_or(Invalid::Malformed("a time from 1970 to the end of the year 9999")))
+    }
+
+    pub(super) fn expire_time(&mut self, path: &str, time: prost_types::Timestamp) -> Option<Expiry> {
+        self.time(path, time).map(Expiry::At)
+    }
+
+    pub(super) fn duration(&mut self, path: &str, duration: prost_types::Duration) -> Option<Duration> {
+        let duration = Duration::try_from(duration).ok();
+        let welcome = duration.filter(|duration| (Duration::from_secs(1)..=LONGEST_LIFETIME).contains(duration));
+        self.take(path, welcome.ok_or(Invalid::Malformed("from 1 second to 100 years")))
+    }
+
+    pub(super) fn lifetime(&mut self, path: &str, lifetime: prost_types::Duration) -> Option<Expiry> {
+        self.duration(path, lifetime).map(Expiry::After)
+    }
+
+    /// Takes a page size: 50 if none is asked for, at most 1,000.
+    pub(super) fn page_size(&mut self, size: i32) -> Option<usize> {
+        let size = usize::try_from(size).map_err(|_| Invalid::Malformed("0 or more"));
+        self.take("page_size", size).map(|size| if size == 0 { 50 } else { size.min(1_000) })
+    }
+}

@@ -1,0 +1,274 @@
+//! From the words of the wire to the words of the domain, with the path of every field that cannot be taken.
+
+use prost_types::FieldMask;
+use secrecy::SecretString;
+
+use super::fields::Fields;
+use crate::proto::v1;
+use crate::service::{
+    Error, Introspection, NewTokenWords, Regeneration, TokenChange, TokenPageRequest, WatchRequest, WorkspacePageRequest,
+};
+use crate::store::tokens::TokenEdit;
+use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, Principal, RevokeReason};
+use crate::token::{Expiry, Precondition, Scope, TokenFilter, TokenId, TokenState};
+use crate::workspace::{TokenPrefix, WorkspaceEdit, WorkspaceId};
+
+pub(super) fn create_token(request: v1::CreateTokenRequest) -> Result<NewTokenWords, Error> {
+    use v1::create_token_request::Expiration;
+    let mut fields = Fields::default();
+    let workspace = fields.take("workspace", WorkspaceId::parse(request.workspace));
+    let name = fields.take("name", Name::parse(request.name));
+    let description = fields.take("description", Description::parse(request.description));
+    let principal = fields.optional("principal", request.principal, Principal::parse);
+    let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
+    let scopes = fields.scopes("scopes", request.scopes);
+    let metadata = fields.metadata("metadata", request.metadata);
+    let expiry = match request.expiration {
+        None => Some(Expiry::Never),
+        Some(Expiration::ExpireTime(time)) => fields.expire_time("expire_time", time),
+        Some(Expiration::Lifetime(lifetime)) => fields.lifetime("lifetime", lifetime),
+    };
+    let words = || {
+        Some(NewTokenWords {
+            workspace: workspace?,
+            name: name?,
+            description: description?,
+            principal: principal?,
+            initiator: initiator?,
+            scopes: scopes?,
+            metadata: metadata?,
+            expiry: expiry?,
+        })
+    };
+    fields.finish(words())
+}
+
+pub(super) fn get_token(request: v1::GetTokenRequest) -> Result<TokenId, Error> {
+    TokenId::parse(&request.id).map_err(|invalid| Error::field("id", invalid))
+}
+
+pub(super) fn list_tokens(request: v1::ListTokensRequest) -> Result<TokenPageRequest, Error> {
+    let mut fields = Fields::default();
+    let workspace = fields.take("workspace", WorkspaceId::parse(request.workspace));
+    let filter = token_filter(&mut fields, request.filter.unwrap_or_default());
+    let size = fields.page_size(request.page_size);
+    let after = Some(request.page_token).filter(|text| !text.is_empty());
+    let words = || Some(TokenPageRequest { workspace: workspace?, filter: filter?, size: size?, after });
+    fields.finish(words())
+}
+
+fn token_filter(fields: &mut Fields, filter: v1::TokenFilter) -> Option<TokenFilter> {
+    let states: Vec<Option<TokenState>> = filter
+        .states
+        .iter()
+        .enumerate()
+        .map(|(position, state)| fields.take(&format!("filter.states[{position}]"), token_state(*state)))
+        .collect();
+    let principal = fields.optional("filter.principal", filter.principal, Principal::parse);
+    let name_prefix = fields.optional("filter.name_prefix", filter.name_prefix, NamePrefix::parse);
+    let scope = fields.optional("filter.scope", filter.scope, Scope::parse);
+    let expiring_within = filter.expiring_within.map(|within| fields.duration("filter.expiring_within", within));
+    let unused_since = filter.unused_since.map(|since| fields.time("filter.unused_since", since));
+    Some(TokenFilter {
+        states: states.into_iter().collect::<Option<Vec<TokenState>>>()?,
+        principal: principal?,
+        name_prefix: name_prefix?,
+        scope: scope?,
+        expiring_within: expiring_within.map_or(Some(None), |within| within.map(Some))?,
+        unused_since: unused_since.map_or(Some(None), |since| since.map(Some))?,
+        never_used: filter.never_used,
+    })
+}
+
+fn token_state(state: i32) -> Result<TokenState, Invalid> {
+    match v1::TokenState::try_from(state) {
+        Ok(v1::TokenState::Active) => Ok(TokenState::Active),
+        Ok(v1::TokenState::Expired) => Ok(TokenState::Expired),
+        Ok(v1::TokenState::Revoked) => Ok(TokenState::Revoked),
+        Ok(v1::TokenState::Unspecified) | Err(_) => {
+            Err(Invalid::Malformed("TOKEN_STATE_ACTIVE, TOKEN_STATE_EXPIRED or TOKEN_STATE_REVOKED"))
+        }
+    }
+}
+
+const TOKEN_PATHS: [&str; 5] = ["name", "description", "scopes", "metadata", "expire_time"];
+
+pub(super) fn update_token(request: v1::UpdateTokenRequest) -> Result<TokenChange, Error> {
+    let mut fields = Fields::default();
+    let Some(token) = request.token else { return Err(Error::field("token", Invalid::Missing)) };
+    let id = fields.take("token.id", TokenId::parse(&token.id));
+    let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
+    let precondition = precondition(token.etag.clone());
+    let set: Vec<&str> = TOKEN_PATHS.into_iter().filter(|path| is_set(&token, path)).collect();
+    let paths = mask(&mut fields, request.update_mask, &TOKEN_PATHS, &set);
+    let edit = paths.and_then(|paths| token_edit(&mut fields, token, &paths));
+    let words = || Some(TokenChange { id: id?, precondition, edit: edit?, initiator: initiator? });
+    fields.finish(words())
+}
+
+fn is_set(token: &v1::Token, path: &str) -> bool {
+    match path {
+        "name" => !token.name.is_empty(),
+        "description" => !token.description.is_empty(),
+        "scopes" => !token.scopes.is_empty(),
+        "metadata" => !token.metadata.is_empty(),
+        "expire_time" => token.expire_time.is_some(),
+        _ => false,
+    }
+}
+
+fn token_edit(fields: &mut Fields, token: v1::Token, paths: &[&str]) -> Option<TokenEdit> {
+    let mut edit = TokenEdit::default();
+    if paths.contains(&"name") {
+        edit.name = Some(fields.take("token.name", Name::parse(token.name))?);
+    }
+    if paths.contains(&"description") {
+        edit.description = Some(fields.take("token.description", Description::parse(token.description))?);
+    }
+    if paths.contains(&"scopes") {
+        edit.scopes = Some(fields.scopes("token.scopes", token.scopes)?);
+    }
+    if paths.contains(&"metadata") {
+        edit.metadata = Some(fields.metadata("token.metadata", token.metadata)?);
+    }
+    if paths.contains(&"expire_time") {
+        let expiry = token.expire_time.map(|time| fields.expire_time("token.expire_time", time));
+        edit.expiry = Some(expiry.unwrap_or(Some(Expiry::Never))?);
+    }
+    Some(edit)
+}
+
+/// What an update mask names: `*` names all, no mask names what is set.
+fn mask<'path>(
+    fields: &mut Fields,
+    mask: Option<FieldMask>,
+    known: &'path [&'path str],
+    set: &[&'path str],
+) -> Option<Vec<&'path str>> {
+    let paths = mask.unwrap_or_default().paths;
+    if paths.is_empty() {
+        return Some(set.to_vec());
+    }
+    if paths == ["*"] {
+        return Some(known.to_vec());
+    }
+    let named: Vec<Option<&str>> = paths
+        .iter()
+        .enumerate()
+        .map(|(position, path)| {
+            let found = known.iter().find(|known| *known == path).copied();
+            let found = found.ok_or(Invalid::Malformed("a field that can be edited, or '*' alone"));
+            fields.take(&format!("update_mask.paths[{position}]"), found)
+        })
+        .collect();
+    named.into_iter().collect()
+}
+
+fn precondition(etag: String) -> Precondition {
+    if etag.is_empty() || etag == "*" { Precondition::Any } else { Precondition::Match(etag) }
+}
+
+pub(super) fn regenerate_token(request: v1::RegenerateTokenRequest) -> Result<Regeneration, Error> {
+    use v1::regenerate_token_request::Expiration;
+    let mut fields = Fields::default();
+    let id = fields.take("id", TokenId::parse(&request.id));
+    let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
+    if request.etag.is_empty() {
+        fields.note("etag", Invalid::Missing);
+    }
+    let precondition = precondition(request.etag);
+    let expiry = match request.expiration {
+        None => Some(None),
+        Some(Expiration::ExpireTime(time)) => fields.expire_time("expire_time", time).map(Some),
+        Some(Expiration::Lifetime(lifetime)) => fields.lifetime("lifetime", lifetime).map(Some),
+    };
+    let words = || Some(Regeneration { id: id?, precondition, initiator: initiator?, expiry: expiry? });
+    fields.finish(words())
+}
+
+pub(super) struct Revocation {
+    pub(super) id: TokenId,
+    pub(super) precondition: Precondition,
+    pub(super) reason: RevokeReason,
+    pub(super) initiator: Option<Initiator>,
+}
+
+pub(super) fn revoke_token(request: v1::RevokeTokenRequest) -> Result<Revocation, Error> {
+    let mut fields = Fields::default();
+    let id = fields.take("id", TokenId::parse(&request.id));
+    let reason = fields.take("reason", RevokeReason::parse(request.reason));
+    let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
+    let precondition = precondition(request.etag);
+    let words = || Some(Revocation { id: id?, precondition, reason: reason?, initiator: initiator? });
+    fields.finish(words())
+}
+
+pub(super) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<(Introspection, bool), Error> {
+    let mut fields = Fields::default();
+    if request.token.is_empty() {
+        fields.note("token", Invalid::Missing);
+    }
+    let presented = SecretString::from(request.token);
+    let workspace = fields.optional("workspace", request.workspace, WorkspaceId::parse);
+    let required_scopes = fields.scope_list("required_scopes", request.required_scopes);
+    let words = || Some(Introspection { presented, workspace: workspace?, required_scopes: required_scopes? });
+    Ok((fields.finish(words())?, request.include_metadata))
+}
+
+pub(super) fn watch_revocations(request: v1::WatchRevocationsRequest) -> Result<WatchRequest, Error> {
+    let mut fields = Fields::default();
+    let workspace = fields.optional("workspace", request.workspace, WorkspaceId::parse);
+    let cursor = Some(request.cursor).filter(|cursor| !cursor.is_empty());
+    let words = || Some(WatchRequest { workspace: workspace?, cursor });
+    fields.finish(words())
+}
+
+pub(super) struct NewWorkspace {
+    pub(super) id: WorkspaceId,
+    pub(super) name: Name,
+    pub(super) token_prefix: TokenPrefix,
+}
+
+pub(super) fn create_workspace(request: v1::CreateWorkspaceRequest) -> Result<NewWorkspace, Error> {
+    let mut fields = Fields::default();
+    let Some(workspace) = request.workspace else { return Err(Error::field("workspace", Invalid::Missing)) };
+    let id = fields.take("workspace.id", WorkspaceId::parse(workspace.id));
+    let name = fields.take("workspace.name", Name::parse(workspace.name));
+    let prefix = fields.optional("workspace.token_prefix", workspace.token_prefix, TokenPrefix::parse);
+    let words = || Some(NewWorkspace { id: id?, name: name?, token_prefix: prefix?.unwrap_or_default() });
+    fields.finish(words())
+}
+
+pub(super) fn get_workspace(request: v1::GetWorkspaceRequest) -> Result<WorkspaceId, Error> {
+    WorkspaceId::parse(request.id).map_err(|invalid| Error::field("id", invalid))
+}
+
+pub(super) fn list_workspaces(request: v1::ListWorkspacesRequest) -> Result<WorkspacePageRequest, Error> {
+    let mut fields = Fields::default();
+    let size = fields.page_size(request.page_size);
+    let after = Some(request.page_token).filter(|text| !text.is_empty());
+    let words = || Some(WorkspacePageRequest { size: size?, after });
+    fields.finish(words())
+}
+
+const WORKSPACE_PATHS: [&str; 2] = ["name", "token_prefix"];
+
+pub(super) fn update_workspace(request: v1::UpdateWorkspaceRequest) -> Result<WorkspaceEdit, Error> {
+    let mut fields = Fields::default();
+    let Some(workspace) = request.workspace else { return Err(Error::field("workspace", Invalid::Missing)) };
+    let id = fields.take("workspace.id", WorkspaceId::parse(workspace.id));
+    let set = [("name", &workspace.name), ("token_prefix", &workspace.token_prefix)];
+    let set: Vec<&str> = set.into_iter().filter(|(_, text)| !text.is_empty()).map(|(path, _)| path).collect();
+    let paths = mask(&mut fields, request.update_mask, &WORKSPACE_PATHS, &set).unwrap_or_default();
+    let mut edit = (None, None);
+    if paths.contains(&"name") {
+        edit.0 = fields.take("workspace.name", Name::parse(workspace.name));
+    }
+    if paths.contains(&"token_prefix") {
+        edit.1 = fields.take("workspace.token_prefix", TokenPrefix::parse(workspace.token_prefix));
+    }
+    let (name, token_prefix) = edit;
+    let precondition = precondition(workspace.etag);
+    let words = || Some(WorkspaceEdit { id: id?, precondition, name, token_prefix });
+    fields.finish(words())
+}

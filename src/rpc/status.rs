@@ -1,0 +1,85 @@
+//! From what went wrong to what the caller is told: the only place where a code is chosen.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::proto::v1::ErrorReason;
+use crate::service::{Error, Permission};
+
+/// The domain of every reason.
+pub const DOMAIN: &str = "tokenkeep";
+
+/// How long a caller should wait before it tries again what could not be decided.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
+
+/// Says what went wrong: a code, a message for people, and for programs exactly one `ErrorInfo`, with `BadRequest` for
+/// wrong fields and `RetryInfo` where trying again can help.
+#[must_use]
+pub fn from_error(error: &Error) -> Status {
+    let (code, reason) = classify(error);
+    let mut details = ErrorDetails::with_error_info(name(reason), DOMAIN, metadata(error));
+    if let Error::InvalidFields(fields) = error {
+        for field in fields {
+            details.add_bad_request_violation(&field.path, format!("{} {}", field.path, field.invalid));
+        }
+    }
+    if matches!(code, Code::Unavailable | Code::ResourceExhausted) {
+        details.set_retry_info(Some(RETRY_DELAY));
+    }
+    Status::with_error_details(code, error.to_string(), details)
+}
+
+fn classify(error: &Error) -> (Code, ErrorReason) {
+    match error {
+        Error::CredentialMissing => (Code::Unauthenticated, ErrorReason::CredentialMissing),
+        Error::CredentialInvalid => (Code::Unauthenticated, ErrorReason::CredentialInvalid),
+        Error::ScopeRequired(_) => (Code::PermissionDenied, ErrorReason::ScopeRequired),
+        Error::WorkspaceDenied(_) | Error::EveryWorkspaceRequired => {
+            (Code::PermissionDenied, ErrorReason::WorkspaceDenied)
+        }
+        Error::ScopeEscalation(_) => (Code::PermissionDenied, ErrorReason::ScopeEscalation),
+        Error::InvalidFields(_) => (Code::InvalidArgument, ErrorReason::InvalidField),
+        Error::TokenNotFound(_) => (Code::NotFound, ErrorReason::TokenNotFound),
+        Error::WorkspaceNotFound(_) => (Code::NotFound, ErrorReason::WorkspaceNotFound),
+        Error::WorkspaceExists(_) => (Code::AlreadyExists, ErrorReason::WorkspaceExists),
+        Error::TokenRevoked(_) => (Code::FailedPrecondition, ErrorReason::TokenRevoked),
+        Error::TokenExpired(_) => (Code::FailedPrecondition, ErrorReason::TokenExpired),
+        Error::EtagMismatch => (Code::Aborted, ErrorReason::EtagMismatch),
+        Error::InvalidPageToken => (Code::InvalidArgument, ErrorReason::InvalidPageToken),
+        Error::InvalidCursor => (Code::InvalidArgument, ErrorReason::InvalidCursor),
+        Error::CursorForeign => (Code::FailedPrecondition, ErrorReason::CursorForeign),
+        Error::CursorAhead => (Code::FailedPrecondition, ErrorReason::CursorAhead),
+        Error::SlowConsumer => (Code::ResourceExhausted, ErrorReason::SlowConsumer),
+        Error::Draining => (Code::Unavailable, ErrorReason::Draining),
+        Error::Overloaded => (Code::ResourceExhausted, ErrorReason::ServerOverloaded),
+        Error::VerifierOverloaded => (Code::ResourceExhausted, ErrorReason::VerifierOverloaded),
+        Error::KeyUnavailable(_) => (Code::Unavailable, ErrorReason::KeyUnavailable),
+        Error::DatabaseUnavailable(_) => (Code::Unavailable, ErrorReason::DatabaseUnavailable),
+        Error::DeadlineExceeded => (Code::DeadlineExceeded, ErrorReason::DeadlineExceeded),
+        Error::Internal(_) => (Code::Internal, ErrorReason::Internal),
+    }
+}
+
+/// The reason as it stands in `ErrorInfo`.
+fn name(reason: ErrorReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix("ERROR_REASON_").unwrap_or(name)
+}
+
+/// The values that the message speaks of, for programs.
+fn metadata(error: &Error) -> HashMap<String, String> {
+    let value = match error {
+        Error::ScopeRequired(permission) => Some(("scope", Permission::scope(*permission).to_string())),
+        Error::ScopeEscalation(scope) => Some(("scope", scope.to_string())),
+        Error::WorkspaceDenied(id) | Error::WorkspaceNotFound(id) | Error::WorkspaceExists(id) => {
+            Some(("workspace", id.to_string()))
+        }
+        Error::TokenNotFound(id) | Error::TokenRevoked(id) | Error::TokenExpired(id) => Some(("id", id.to_string())),
+        Error::KeyUnavailable(kid) => Some(("kid", kid.to_string())),
+        _ => None,
+    };
+    value.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
+}

@@ -1,0 +1,106 @@
+//! `TokenService`: for each RPC its permission, its parser, its work and its answer.
+
+use tonic::{Request, Response, Status};
+
+use super::{Desk, answers, requests, watch};
+use crate::proto::v1;
+use crate::proto::v1::token_service_server::TokenService;
+use crate::service::{Page, Permission};
+use crate::token::Token;
+
+/// Serves `TokenService`.
+#[derive(Clone)]
+pub struct TokenRpc(pub Desk);
+
+type Answer<Message> = Result<Response<Message>, Status>;
+
+#[tonic::async_trait]
+impl TokenService for TokenRpc {
+    async fn create_token(&self, request: Request<v1::CreateTokenRequest>) -> Answer<v1::CreateTokenResponse> {
+        let work = self.0.answer(request, Permission::CreateToken, requests::create_token, |service, caller, words| {
+            async move { Ok(answers::created(service.create_token(&caller, words).await?)) }
+        });
+        work.await
+    }
+
+    async fn get_token(&self, request: Request<v1::GetTokenRequest>) -> Answer<v1::GetTokenResponse> {
+        let work = self.0.answer(request, Permission::ReadTokens, requests::get_token, |service, caller, id| {
+            async move {
+                let token = service.get_token(&caller, id).await?;
+                Ok(v1::GetTokenResponse { token: Some(answers::token(token)) })
+            }
+        });
+        work.await
+    }
+
+    async fn list_tokens(&self, request: Request<v1::ListTokensRequest>) -> Answer<v1::ListTokensResponse> {
+        let work = self.0.answer(request, Permission::ReadTokens, requests::list_tokens, |service, caller, words| {
+            async move { Ok(page(service.list_tokens(&caller, words).await?)) }
+        });
+        work.await
+    }
+
+    async fn update_token(&self, request: Request<v1::UpdateTokenRequest>) -> Answer<v1::UpdateTokenResponse> {
+        let work = self.0.answer(request, Permission::UpdateToken, requests::update_token, |service, caller, change| {
+            async move {
+                let token = service.update_token(&caller, change).await?;
+                Ok(v1::UpdateTokenResponse { token: Some(answers::token(token)) })
+            }
+        });
+        work.await
+    }
+
+    async fn regenerate_token(
+        &self,
+        request: Request<v1::RegenerateTokenRequest>,
+    ) -> Answer<v1::RegenerateTokenResponse> {
+        let permission = Permission::RegenerateToken;
+        let work = self.0.answer(request, permission, requests::regenerate_token, |service, caller, words| async move {
+            Ok(answers::regenerated(service.regenerate_token(&caller, words).await?))
+        });
+        work.await
+    }
+
+    async fn revoke_token(&self, request: Request<v1::RevokeTokenRequest>) -> Answer<v1::RevokeTokenResponse> {
+        let work = self.0.answer(request, Permission::RevokeToken, requests::revoke_token, |service, caller, words| {
+            async move {
+                let requests::Revocation { id, precondition, reason, initiator } = words;
+                let token = service.revoke_token(&caller, id, &precondition, reason, initiator).await?;
+                Ok(v1::RevokeTokenResponse { token: Some(answers::token(token)) })
+            }
+        });
+        work.await
+    }
+
+    async fn introspect_token(
+        &self,
+        request: Request<v1::IntrospectTokenRequest>,
+    ) -> Answer<v1::IntrospectTokenResponse> {
+        let permission = Permission::Introspect;
+        let work = self.0.answer(request, permission, requests::introspect_token, |service, caller, words| async move {
+            let (ask, include_metadata) = words;
+            Ok(answers::verdict(service.introspect(&caller, ask).await?, include_metadata))
+        });
+        work.await
+    }
+
+    type WatchRevocationsStream = watch::Frames;
+
+    async fn watch_revocations(
+        &self,
+        request: Request<v1::WatchRevocationsRequest>,
+    ) -> Answer<Self::WatchRevocationsStream> {
+        let permission = Permission::WatchRevocations;
+        let parse = requests::watch_revocations;
+        let begun = self.0.answer(request, permission, parse, |service, caller, words| async move {
+            service.watch(caller, words).await
+        });
+        let subscription = begun.await?.into_inner();
+        Ok(Response::new(watch::frames(&self.0, subscription)))
+    }
+}
+
+fn page(page: Page<Token>) -> v1::ListTokensResponse {
+    let tokens = page.items.into_iter().map(answers::token).collect();
+    v1::ListTokensResponse { tokens, next_page_token: page.next.unwrap_or_default() }
+}

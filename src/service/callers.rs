@@ -1,0 +1,192 @@
+//! Who calls, and what they may do: callers hold tokens of tokenkeep itself.
+
+use std::time::SystemTime;
+
+use secrecy::SecretString;
+
+use super::{Error, InactiveReason, Service};
+use crate::text::Initiator;
+use crate::token::{Scope, ScopeSet, Token, TokenId};
+use crate::workspace::WorkspaceId;
+
+/// What a caller needs a scope for. Each RPC names one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Permission {
+    /// Issue tokens.
+    CreateToken,
+    /// Read and list tokens.
+    ReadTokens,
+    /// Edit tokens.
+    UpdateToken,
+    /// Replace secrets.
+    RegenerateToken,
+    /// Revoke tokens.
+    RevokeToken,
+    /// Judge presented tokens.
+    Introspect,
+    /// Be told why a token is not active.
+    LearnInactiveReason,
+    /// Follow the stream of revocations.
+    WatchRevocations,
+    /// Add workspaces.
+    CreateWorkspace,
+    /// Read and list workspaces.
+    ReadWorkspaces,
+    /// Edit workspaces.
+    UpdateWorkspace,
+}
+
+impl Permission {
+    /// The scope that a caller's token must grant.
+    #[must_use]
+    pub const fn scope(self) -> Scope {
+        Scope::known(match self {
+            Self::CreateToken => "tokenkeep:tokens:create",
+            Self::ReadTokens => "tokenkeep:tokens:read",
+            Self::UpdateToken => "tokenkeep:tokens:update",
+            Self::RegenerateToken => "tokenkeep:tokens:regenerate",
+            Self::RevokeToken => "tokenkeep:tokens:revoke",
+            Self::Introspect => "tokenkeep:introspect",
+            Self::LearnInactiveReason => "tokenkeep:introspect:reason",
+            Self::WatchRevocations => "tokenkeep:revocations:watch",
+            Self::CreateWorkspace => "tokenkeep:workspaces:create",
+            Self::ReadWorkspaces => "tokenkeep:workspaces:read",
+            Self::UpdateWorkspace => "tokenkeep:workspaces:update",
+        })
+    }
+}
+
+/// The workspaces that a caller acts on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// Every one.
+    Every,
+    /// Its own.
+    One(WorkspaceId),
+}
+
+impl Reach {
+    /// Whether a workspace lies within.
+    #[must_use]
+    pub fn covers(&self, workspace: &WorkspaceId) -> bool {
+        match self {
+            Self::Every => true,
+            Self::One(own) => own == workspace,
+        }
+    }
+}
+
+/// A caller whose token was proved to be live.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    token: TokenId,
+    scopes: ScopeSet,
+    reach: Reach,
+    expire_time: Option<SystemTime>,
+}
+
+impl Caller {
+    /// Takes a token for a caller; it must be live.
+    pub(super) fn of(token: Token) -> Self {
+        let expire_time = token.expire_time;
+        Self { expire_time, ..Self::with_scopes(token.id, token.workspace, token.scopes) }
+    }
+
+    pub(super) fn with_scopes(token: TokenId, workspace: WorkspaceId, scopes: ScopeSet) -> Self {
+        let reach = if workspace.is_system() { Reach::Every } else { Reach::One(workspace) };
+        Self { token, scopes, reach, expire_time: None }
+    }
+
+    /// The id of the caller's own token.
+    #[must_use]
+    pub const fn token(&self) -> TokenId {
+        self.token
+    }
+
+    /// The workspaces it acts on.
+    #[must_use]
+    pub const fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// When its token expires.
+    #[must_use]
+    pub const fn expire_time(&self) -> Option<SystemTime> {
+        self.expire_time
+    }
+
+    /// Whether its token grants what is needed.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
+        self.scopes.grants(&permission.scope())
+    }
+
+    /// Refuses a caller whose token does not grant what is needed.
+    ///
+    /// # Errors
+    /// [`Error::ScopeRequired`].
+    pub fn require(&self, permission: Permission) -> Result<(), Error> {
+        if self.may(permission) { Ok(()) } else { Err(Error::ScopeRequired(permission)) }
+    }
+
+    /// Refuses a workspace that the caller does not act on, whether it exists or not.
+    ///
+    /// # Errors
+    /// [`Error::WorkspaceDenied`].
+    pub fn require_workspace(&self, workspace: &WorkspaceId) -> Result<(), Error> {
+        if self.reach.covers(workspace) { Ok(()) } else { Err(Error::WorkspaceDenied(workspace.clone())) }
+    }
+
+    /// Refuses power over tokenkeep that the caller lacks: it could otherwise make or take a token mightier than its
+    /// own.
+    ///
+    /// # Errors
+    /// [`Error::ScopeEscalation`], naming the first such scope.
+    pub fn require_covering(&self, scopes: &ScopeSet) -> Result<(), Error> {
+        let uncovered = scopes.iter().find(|scope| scope.is_reserved() && !self.scopes.grants(scope));
+        uncovered.map_or(Ok(()), |scope| Err(Error::ScopeEscalation(scope.clone())))
+    }
+
+    /// On whose behalf it acts: the initiator it names, else itself.
+    pub(super) fn on_behalf_of(&self, initiator: Option<Initiator>) -> Result<Initiator, Error> {
+        let own = || Initiator::parse(self.token.to_string());
+        initiator.map_or_else(own, Ok).map_err(|invalid| Error::field("initiator", invalid))
+    }
+}
+
+impl Service {
+    /// Proves who calls by the token they present, and that they may do what they ask for.
+    ///
+    /// # Errors
+    /// [`Error::CredentialInvalid`], [`Error::ScopeRequired`], or that it cannot be decided.
+    pub async fn authenticate(&self, credential: &SecretString, permission: Permission) -> Result<Caller, Error> {
+        match self.prove(credential).await? {
+            Ok(token) => {
+                let caller = Caller::of(token);
+                caller.require(permission)?;
+                Ok(caller)
+            }
+            Err(reason) => Err(self.reject(reason)),
+        }
+    }
+
+    /// Looks again whether a caller that was proved before still lives and still may.
+    ///
+    /// # Errors
+    /// As [`Service::authenticate`].
+    pub async fn authenticate_again(&self, caller: &Caller, permission: Permission) -> Result<Caller, Error> {
+        match self.look_again(caller.token).await? {
+            Ok(token) => {
+                let caller = Caller::of(token);
+                caller.require(permission)?;
+                Ok(caller)
+            }
+            Err(reason) => Err(self.reject(reason)),
+        }
+    }
+
+    fn reject(&self, reason: InactiveReason) -> Error {
+        self.metrics.caller_rejected(reason.label());
+        Error::CredentialInvalid
+    }
+}

@@ -1,0 +1,127 @@
+//! Everything that can be wrong with a request or with us, said in the words of the domain.
+
+use crate::hash::HashError;
+use crate::keyring::Unsealable;
+use crate::store::StoreError;
+use crate::text::Invalid;
+use crate::token::{Kid, Scope, TokenId};
+use crate::workspace::WorkspaceId;
+
+use super::Permission;
+
+/// A field of a request that cannot be taken, by its path in the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidField {
+    /// The path, such as `token.scopes[2]`.
+    pub path: String,
+    /// What is wrong with it, and so what would be right.
+    pub invalid: Invalid,
+}
+
+/// Why a request was not done. Only those under "cannot decide" may have had an effect.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No credential came with the request.
+    #[error("a caller token is required: send the metadata `authorization: Bearer <token>`")]
+    CredentialMissing,
+    /// The credential is not a live token.
+    #[error("the caller token is not valid: malformed, unknown, expired, revoked or replaced")]
+    CredentialInvalid,
+    /// The caller's token lacks a scope.
+    #[error("the caller token lacks the scope `{}`", .0.scope())]
+    ScopeRequired(Permission),
+    /// The caller does not act on the workspace it names.
+    #[error("the caller token does not act on the workspace `{0}`")]
+    WorkspaceDenied(WorkspaceId),
+    /// The caller acts on one workspace, and this needs all.
+    #[error("only a caller token that acts on every workspace may do this")]
+    EveryWorkspaceRequired,
+    /// The caller would give, or get hold of, power over tokenkeep that it lacks.
+    #[error("no scope of the caller token covers `{0}`, so it cannot handle a token that has it")]
+    ScopeEscalation(Scope),
+    /// Some fields cannot be taken.
+    #[error("{}", describe(.0))]
+    InvalidFields(Vec<InvalidField>),
+    /// No such token that the caller could know of.
+    #[error("there is no token `{0}`")]
+    TokenNotFound(TokenId),
+    /// No such workspace.
+    #[error("there is no workspace `{0}`")]
+    WorkspaceNotFound(WorkspaceId),
+    /// The id is taken.
+    #[error("there is a workspace `{0}` already")]
+    WorkspaceExists(WorkspaceId),
+    /// Revoked is final.
+    #[error("the token `{0}` is revoked, which is final")]
+    TokenRevoked(TokenId),
+    /// An expired token cannot get a new secret without a new expiry.
+    #[error("the token `{0}` is expired; set `expire_time` or `lifetime` to renew it in the same call")]
+    TokenExpired(TokenId),
+    /// Somebody else was faster.
+    #[error("the etag does not match: it has changed since; read it again and decide anew")]
+    EtagMismatch,
+    /// Not a page token that was made for this request and caller.
+    #[error("the page token was altered, or made for another request; begin again without one")]
+    InvalidPageToken,
+    /// Not a cursor of ours.
+    #[error("the cursor was altered; begin again without one")]
+    InvalidCursor,
+    /// A cursor from another history of the database.
+    #[error("the cursor belongs to another history; drop what it led to and begin again without one")]
+    CursorForeign,
+    /// A cursor from the future.
+    #[error("the cursor is ahead of the history; drop what it led to and begin again without one")]
+    CursorAhead,
+    /// Frames were not read in time.
+    #[error("frames were not read in time; resume from the last cursor")]
+    SlowConsumer,
+    /// Cannot decide: the server is going away.
+    #[error("the server is draining; try another")]
+    Draining,
+    /// Cannot decide: too many requests.
+    #[error("too many requests are in flight; try again shortly")]
+    Overloaded,
+    /// Cannot decide: too many secrets to prove.
+    #[error("too many secrets wait to be proved; try again shortly")]
+    VerifierOverloaded,
+    /// Cannot decide: the token's key is in use, but not here.
+    #[error("this server does not hold the key `{0}`, though it is in use; try another")]
+    KeyUnavailable(Kid),
+    /// Cannot decide: the database did not answer.
+    #[error("the database cannot be reached or did not answer in time; try again shortly")]
+    DatabaseUnavailable(#[source] StoreError),
+    /// Cannot decide: the time is up.
+    #[error("the deadline passed; a change may still have been made")]
+    DeadlineExceeded,
+    /// A defect of ours.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// One field that cannot be taken.
+    #[must_use]
+    pub fn field(path: impl Into<String>, invalid: Invalid) -> Self {
+        Self::InvalidFields(vec![InvalidField { path: path.into(), invalid }])
+    }
+}
+
+fn describe(fields: &[InvalidField]) -> String {
+    let told: Vec<String> = fields.iter().map(|field| format!("`{}` {}", field.path, field.invalid)).collect();
+    told.join("; ")
+}
+
+impl From<HashError> for Error {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Overloaded => Self::VerifierOverloaded,
+            HashError::Unusable | HashError::Failed(_) => Self::Internal(Box::new(error)),
+        }
+    }
+}
+
+impl From<Unsealable> for Error {
+    fn from(error: Unsealable) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}

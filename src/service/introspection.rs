@@ -1,0 +1,172 @@
+//! Judging a presented token: what it meets, cheapest first, until it is found dead or proved live.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Caller, Error, Permission, Service};
+use crate::keyring::Origin;
+use crate::metrics::HashPurpose;
+use crate::store::tokens::{self, Credential};
+use crate::token::{Presented, Scope, Token, TokenId, TokenState};
+use crate::workspace::WorkspaceId;
+
+/// Why a presented token is not active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InactiveReason {
+    /// Not the shape of a token.
+    Malformed,
+    /// Not issued under any key of ours.
+    Forged,
+    /// Not on record, or nothing the caller may know of.
+    Unknown,
+    /// Of another workspace than the one asked for.
+    OtherWorkspace,
+    /// Its expiry has passed.
+    Expired,
+    /// It was revoked.
+    Revoked,
+    /// Its secret was replaced.
+    Superseded,
+}
+
+impl InactiveReason {
+    /// The reason as a metric's label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Forged => "forged",
+            Self::Unknown => "unknown",
+            Self::OtherWorkspace => "other_workspace",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// What is asked about a presented token.
+#[derive(Debug)]
+pub struct Introspection {
+    /// What the client presented.
+    pub presented: SecretString,
+    /// The workspace it was presented in, if that matters.
+    pub workspace: Option<WorkspaceId>,
+    /// What the client's request needs.
+    pub required_scopes: Vec<Scope>,
+}
+
+/// The answer. It is never given when it cannot be known.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Not a live token here; the reason only for callers granted it.
+    Inactive(Option<InactiveReason>),
+    /// A live token, and which of the required scopes it lacks.
+    Active {
+        /// The token.
+        token: Box<Token>,
+        /// The required scopes that it does not grant.
+        missing: Vec<Scope>,
+    },
+}
+
+/// A live token, or why it is none.
+pub(super) type Proved = Result<Token, InactiveReason>;
+
+impl Service {
+    /// Judges a presented token.
+    ///
+    /// # Errors
+    /// [`Error::WorkspaceDenied`] for a workspace that the caller does not act on; else only that it cannot be decided.
+    pub async fn introspect(&self, caller: &Caller, ask: Introspection) -> Result<Verdict, Error> {
+        ask.workspace.as_ref().map_or(Ok(()), |workspace| caller.require_workspace(workspace))?;
+        let proved = self.prove(&ask.presented).await.inspect_err(|_| self.metrics.introspected("undecided"))?;
+        let judged = proved.and_then(|token| in_workspace(token, caller, ask.workspace.as_ref()));
+        Ok(match judged {
+            Err(reason) => {
+                self.metrics.introspected(reason.label());
+                Verdict::Inactive(caller.may(Permission::LearnInactiveReason).then_some(reason))
+            }
+            Ok(token) => {
+                let missing: Vec<Scope> = token.scopes.missing(&ask.required_scopes).into_iter().cloned().collect();
+                self.metrics.introspected(if missing.is_empty() { "active" } else { "denied_scope" });
+                Verdict::Active { token: Box::new(token), missing }
+            }
+        })
+    }
+
+    /// Takes a presented string through every check; a forged one reaches neither the database nor argon2, and a
+    /// replaced secret never reaches argon2.
+    pub(super) async fn prove(&self, text: &SecretString) -> Result<Proved, Error> {
+        let Ok(presented) = Presented::parse(text.expose_secret()) else { return Ok(Err(InactiveReason::Malformed)) };
+        match self.keyring.origin(&presented) {
+            Origin::Issued => {}
+            Origin::Forged => return Ok(Err(InactiveReason::Forged)),
+            Origin::UnknownKey if self.keys.lists(presented.kid) => return Err(Error::KeyUnavailable(presented.kid)),
+            Origin::UnknownKey => return Ok(Err(InactiveReason::Forged)),
+        }
+        let Some(credential) = self.read_credential(presented.id).await? else {
+            return Ok(Err(InactiveReason::Unknown));
+        };
+        if credential.tag != presented.tag {
+            return Ok(Err(InactiveReason::Superseded));
+        }
+        if let Err(reason) = living(&credential.token) {
+            return Ok(Err(reason));
+        }
+        if !self.prove_secret(&presented, &credential).await? {
+            tracing::error!(token_id = %presented.id, "a stored hash does not match the secret that its tag matches");
+            return Ok(Err(InactiveReason::Forged));
+        }
+        self.last_uses.note(credential.token.id, credential.read_time);
+        Ok(Ok(credential.token))
+    }
+
+    /// Whether a token that was proved before is still live, by id alone.
+    pub(super) async fn look_again(&self, id: TokenId) -> Result<Proved, Error> {
+        let credential = self.read_credential(id).await?;
+        let Some(Credential { token, .. }) = credential else { return Ok(Err(InactiveReason::Unknown)) };
+        Ok(living(&token).map(|()| token))
+    }
+
+    async fn read_credential(&self, id: TokenId) -> Result<Option<Credential>, Error> {
+        self.metrics.credential_read();
+        let mut connection = self.store.connection().await?;
+        Ok(tokens::credential(&mut connection, id).await?)
+    }
+
+    /// argon2, unless it has proved this very secret before.
+    async fn prove_secret(&self, presented: &Presented<'_>, credential: &Credential) -> Result<bool, Error> {
+        let (id, generation) = (credential.token.id, credential.token.generation);
+        if self.proofs.holds(id, generation, &presented.secret) {
+            self.metrics.proof_cache_hit();
+            return Ok(true);
+        }
+        let key = self.keyring.key(presented.kid).ok_or(Error::KeyUnavailable(presented.kid))?;
+        let run = self.metrics.argon2_started(HashPurpose::Verify);
+        let proved = self.hasher.verify(&presented.secret, &key.pepper(), &credential.hash).await?;
+        run.done();
+        if proved {
+            self.proofs.remember(id, generation, &presented.secret);
+        }
+        Ok(proved)
+    }
+}
+
+const fn living(token: &Token) -> Result<(), InactiveReason> {
+    match token.state {
+        TokenState::Active => Ok(()),
+        TokenState::Expired => Err(InactiveReason::Expired),
+        TokenState::Revoked => Err(InactiveReason::Revoked),
+    }
+}
+
+/// A token that the caller does not act on is unknown to it, whatever workspace it asked for.
+fn in_workspace(token: Token, caller: &Caller, wanted: Option<&WorkspaceId>) -> Proved {
+    if !caller.reach().covers(&token.workspace) {
+        return Err(InactiveReason::Unknown);
+    }
+    if wanted.is_some_and(|wanted| *wanted != token.workspace) {
+        return Err(InactiveReason::OtherWorkspace);
+    }
+    Ok(token)
+}

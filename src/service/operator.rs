@@ -1,0 +1,80 @@
+//! The operator's token: the first caller, minted by whoever holds the database and the keyring.
+
+use super::{Caller, Error, Issued, NewTokenWords, Regeneration, Service};
+use crate::store::tokens::{self, TokenQuery};
+use crate::text::{Description, Initiator, Metadata, Name, NamePrefix};
+use crate::token::{Expiry, Precondition, Scope, ScopeSet, Token, TokenFilter, TokenId, TokenState};
+use crate::workspace::WorkspaceId;
+
+/// The name by which the operator's token is found again.
+const NAME: &str = "operator";
+
+/// How many of tokenkeep's own tokens whose name begins alike are looked through for it.
+const MOST_NAMED_ALIKE: usize = 100;
+
+impl Service {
+    /// Issues the operator's token, which may do everything, everywhere. There is one: if it is there already, `reset`
+    /// replaces its secret, which ends the old one; without it, nothing is issued.
+    ///
+    /// # Errors
+    /// That it cannot be done now.
+    pub async fn issue_operator_token(&self, reset: bool) -> Result<Option<Issued>, Error> {
+        let workspace = WorkspaceId::parse(WorkspaceId::SYSTEM.to_owned()).map_err(field("workspace"))?;
+        let caller = Caller::operator(workspace.clone());
+        match self.find_operator_token(&workspace).await? {
+            None => self.create_token(&caller, operator_words(workspace)?).await.map(Some),
+            Some(_) if !reset => Ok(None),
+            Some(token) => {
+                let (precondition, initiator) = (Precondition::Any, Some(initiator()?));
+                let regeneration = Regeneration { id: token.id, precondition, initiator, expiry: Some(Expiry::Never) };
+                self.regenerate_token(&caller, regeneration).await.map(Some)
+            }
+        }
+    }
+
+    async fn find_operator_token(&self, workspace: &WorkspaceId) -> Result<Option<Token>, Error> {
+        let filter = TokenFilter {
+            states: vec![TokenState::Active, TokenState::Expired],
+            name_prefix: Some(NamePrefix::parse(NAME.to_owned()).map_err(field("name"))?),
+            scope: Some(everything()),
+            ..TokenFilter::default()
+        };
+        let query = TokenQuery { workspace: workspace.clone(), filter, after: None, limit: MOST_NAMED_ALIKE };
+        let mut connection = self.store.connection().await?;
+        let found = tokens::list(&mut connection, &query).await?;
+        Ok(found.into_iter().find(|token| token.name.as_str() == NAME))
+    }
+}
+
+impl Caller {
+    /// Whoever holds the database and the keyring may do everything: the proof is having got this far.
+    fn operator(workspace: WorkspaceId) -> Self {
+        Self::with_scopes(TokenId::generate(), workspace, ScopeSet::new(vec![everything()]).unwrap_or_default())
+    }
+}
+
+const fn everything() -> Scope {
+    Scope::known("tokenkeep:*")
+}
+
+fn field(path: &'static str) -> impl Fn(crate::text::Invalid) -> Error {
+    move |invalid| Error::field(path, invalid)
+}
+
+fn initiator() -> Result<Initiator, Error> {
+    Initiator::parse("tokenkeep operator-token".to_owned()).map_err(field("initiator"))
+}
+
+fn operator_words(workspace: WorkspaceId) -> Result<NewTokenWords, Error> {
+    Ok(NewTokenWords {
+        workspace,
+        name: Name::parse(NAME.to_owned()).map_err(field("name"))?,
+        description: Description::parse("Everything, everywhere. Made by `tokenkeep operator-token`.".to_owned())
+            .map_err(field("description"))?,
+        principal: None,
+        initiator: Some(initiator()?),
+        scopes: ScopeSet::new(vec![everything()]).map_err(field("scopes"))?,
+        metadata: Metadata::default(),
+        expiry: Expiry::Never,
+    })
+}

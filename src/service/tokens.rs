@@ -1,0 +1,210 @@
+//! Reading, listing, editing and revoking tokens.
+
+use super::issuing::still_to_come;
+use super::{Caller, Error, Service};
+use crate::keyring::Purpose;
+use crate::revocation::{Change, NewEvent};
+use crate::store::tokens::{TokenEdit, TokenQuery};
+use crate::store::{Connection, Transaction, log, tokens, workspaces};
+use crate::text::{Initiator, RevokeReason};
+use crate::token::{Precondition, Token, TokenFilter, TokenId, TokenState};
+use crate::workspace::WorkspaceId;
+
+use uuid::Uuid;
+
+/// One page of a list, and what asks for the next; empty on the last.
+#[derive(Debug)]
+pub struct Page<Item> {
+    /// The items.
+    pub items: Vec<Item>,
+    /// The sealed page token of the next page.
+    pub next: Option<String>,
+}
+
+/// Which page of which tokens.
+#[derive(Debug)]
+pub struct TokenPageRequest {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// Which tokens of it.
+    pub filter: TokenFilter,
+    /// How many at most.
+    pub size: usize,
+    /// The page token of the page before.
+    pub after: Option<String>,
+}
+
+/// What to edit of a token.
+#[derive(Debug)]
+pub struct TokenChange {
+    /// Which one.
+    pub id: TokenId,
+    /// Which version of it.
+    pub precondition: Precondition,
+    /// What to edit.
+    pub edit: TokenEdit,
+    /// On whose behalf.
+    pub initiator: Option<Initiator>,
+}
+
+impl Service {
+    /// Reads one token.
+    ///
+    /// # Errors
+    /// [`Error::TokenNotFound`], alike for what does not exist and for what the caller does not act on.
+    pub async fn get_token(&self, caller: &Caller, id: TokenId) -> Result<Token, Error> {
+        let mut connection = self.store.connection().await?;
+        known_to(caller, id, tokens::find(&mut connection, id).await?)
+    }
+
+    /// Reads one page of a workspace's tokens, newest first.
+    ///
+    /// # Errors
+    /// [`Error::WorkspaceDenied`], [`Error::WorkspaceNotFound`], [`Error::InvalidPageToken`].
+    pub async fn list_tokens(&self, caller: &Caller, request: TokenPageRequest) -> Result<Page<Token>, Error> {
+        caller.require_workspace(&request.workspace)?;
+        let context = page_context(caller, &request);
+        let after = request.after.as_deref().map(|text| self.read_page_token(&context, text)).transpose()?;
+        let mut connection = self.store.connection().await?;
+        require_workspace(&mut connection, &request.workspace).await?;
+        // One more than asked for tells whether there is a next page.
+        let TokenPageRequest { workspace, filter, size, .. } = request;
+        let query = TokenQuery { workspace, filter, after, limit: size + 1 };
+        let mut items = tokens::list(&mut connection, &query).await?;
+        let fitting = fitting(&items).min(size);
+        let more = items.len() > fitting;
+        items.truncate(fitting);
+        let last = items.last().filter(|_| more).map(|token| token.id);
+        let next = last.map(|last| self.token_page_token(&context, last)).transpose()?;
+        Ok(Page { items, next })
+    }
+
+    /// The page token that continues a list after a token.
+    fn token_page_token(&self, context: &[u8], last: TokenId) -> Result<String, Error> {
+        let kid = self.keys.minting();
+        Ok(self.keyring.seal(kid, Purpose::TokenPage, context, last.as_uuid().as_bytes())?)
+    }
+
+    fn read_page_token(&self, context: &[u8], text: &str) -> Result<TokenId, Error> {
+        let bytes = self.keyring.unseal(Purpose::TokenPage, context, text).map_err(|_| Error::InvalidPageToken)?;
+        let id = Uuid::from_slice(&bytes).map_err(|_| Error::InvalidPageToken)?;
+        Ok(TokenId::from_uuid(id))
+    }
+
+    /// Edits a token; an edit that changes nothing leaves it as it is, and takes no revision.
+    ///
+    /// # Errors
+    /// [`Error::TokenNotFound`], [`Error::EtagMismatch`], [`Error::TokenRevoked`], [`Error::ScopeEscalation`], an expiry
+    /// that has passed as [`Error::InvalidFields`].
+    pub async fn update_token(&self, caller: &Caller, change: TokenChange) -> Result<Token, Error> {
+        let initiator = caller.on_behalf_of(change.initiator.clone())?;
+        let mut transaction = self.store.begin().await?;
+        let updated = update(&mut transaction, caller, change, initiator).await;
+        let token = transaction.finish(updated).await?;
+        self.feed.ring();
+        Ok(token)
+    }
+
+    /// Revokes a token for good; one that is revoked already stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::TokenNotFound`], [`Error::EtagMismatch`].
+    pub async fn revoke_token(
+        &self,
+        caller: &Caller,
+        id: TokenId,
+        precondition: &Precondition,
+        reason: RevokeReason,
+        initiator: Option<Initiator>,
+    ) -> Result<Token, Error> {
+        let initiator = caller.on_behalf_of(initiator)?;
+        let mut transaction = self.store.begin().await?;
+        let revoked = revoke(&mut transaction, caller, id, precondition, reason, initiator).await;
+        let token = transaction.finish(revoked).await?;
+        self.feed.ring();
+        Ok(token)
+    }
+}
+
+/// The most bytes of tokens in one page: a quarter of what gRPC clients take in one message by default.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// How many tokens from the first fit into one page; at least one does.
+fn fitting(tokens: &[Token]) -> usize {
+    let mut bytes = 0;
+    let fits = |token: &&Token| {
+        bytes += token.size();
+        bytes <= PAGE_BYTES
+    };
+    tokens.iter().take_while(fits).count().max(1)
+}
+
+/// What a page token is bound to: all that decides which tokens follow, and who asks.
+fn page_context(caller: &Caller, request: &TokenPageRequest) -> Vec<u8> {
+    format!("{}\0{}\0{:?}", caller.token(), request.workspace, request.filter).into_bytes()
+}
+
+async fn require_workspace(connection: &mut Connection, id: &WorkspaceId) -> Result<(), Error> {
+    let found = workspaces::find(connection, id).await?;
+    found.map(drop).ok_or_else(|| Error::WorkspaceNotFound(id.clone()))
+}
+
+/// What the caller does not act on does not exist for it.
+fn known_to(caller: &Caller, id: TokenId, found: Option<Token>) -> Result<Token, Error> {
+    found.filter(|token| caller.reach().covers(&token.workspace)).ok_or(Error::TokenNotFound(id))
+}
+
+async fn lock(connection: &mut Connection, caller: &Caller, id: TokenId) -> Result<Token, Error> {
+    known_to(caller, id, tokens::lock(connection, id).await?)
+}
+
+async fn update(
+    transaction: &mut Transaction,
+    caller: &Caller,
+    change: TokenChange,
+    initiator: Initiator,
+) -> Result<Token, Error> {
+    let connection = transaction.connection();
+    let token = lock(connection, caller, change.id).await?;
+    caller.require_covering(&token.scopes)?;
+    change.edit.scopes.as_ref().map_or(Ok(()), |scopes| caller.require_covering(scopes))?;
+    if !change.precondition.holds_for(&token.etag()) {
+        return Err(Error::EtagMismatch);
+    }
+    if token.state == TokenState::Revoked {
+        return Err(Error::TokenRevoked(token.id));
+    }
+    if change.edit.changes_nothing_of(&token) {
+        return Ok(token);
+    }
+    let renews = change.edit.expiry.is_some();
+    let revision = log::append(connection, event(&token, Change::Updated, initiator)).await?.revision;
+    let token = tokens::update(connection, change.id, change.edit, revision).await?;
+    if renews { still_to_come(token) } else { Ok(token) }
+}
+
+async fn revoke(
+    transaction: &mut Transaction,
+    caller: &Caller,
+    id: TokenId,
+    precondition: &Precondition,
+    reason: RevokeReason,
+    initiator: Initiator,
+) -> Result<Token, Error> {
+    let connection = transaction.connection();
+    let token = lock(connection, caller, id).await?;
+    if token.state == TokenState::Revoked {
+        return Ok(token);
+    }
+    if !precondition.holds_for(&token.etag()) {
+        return Err(Error::EtagMismatch);
+    }
+    let change = Change::Revoked { reason: reason.clone() };
+    let revision = log::append(connection, event(&token, change, initiator)).await?.revision;
+    Ok(tokens::revoke(connection, id, reason, revision).await?)
+}
+
+fn event(token: &Token, change: Change, initiator: Initiator) -> NewEvent {
+    let (workspace, generation) = (token.workspace.clone(), token.generation);
+    NewEvent { change, workspace, token: token.id, generation, initiator }
+}

@@ -1,0 +1,46 @@
+//! Any RPC as a value, so that tables can list them.
+
+use tokenkeep::proto::v1;
+use tonic::Status;
+
+use crate::clients::Client;
+
+/// One call of one RPC.
+#[derive(Clone)]
+pub enum Call {
+    CreateToken(v1::CreateTokenRequest),
+    GetToken(v1::GetTokenRequest),
+    ListTokens(v1::ListTokensRequest),
+    UpdateToken(v1::UpdateTokenRequest),
+    RegenerateToken(v1::RegenerateTokenRequest),
+    RevokeToken(v1::RevokeTokenRequest),
+    IntrospectToken(v1::IntrospectTokenRequest),
+    WatchRevocations(v1::WatchRevocationsRequest),
+    CreateWorkspace(v1::CreateWorkspaceRequest),
+    GetWorkspace(v1::GetWorkspaceRequest),
+    ListWorkspaces(v1::ListWorkspacesRequest),
+    UpdateWorkspace(v1::UpdateWorkspaceRequest),
+}
+
+impl Call {
+    /// Makes the call and keeps only whether it was refused; of a stream, whether its first frame came.
+    pub async fn by(&self, client: &Client) -> Result<(), Status> {
+        let Client { mut tokens, mut workspaces } = client.clone();
+        match self.clone() {
+            Self::CreateToken(request) => tokens.create_token(request).await.map(drop),
+            Self::GetToken(request) => tokens.get_token(request).await.map(drop),
+            Self::ListTokens(request) => tokens.list_tokens(request).await.map(drop),
+            Self::UpdateToken(request) => tokens.update_token(request).await.map(drop),
+            Self::RegenerateToken(request) => tokens.regenerate_token(request).await.map(drop),
+            Self::RevokeToken(request) => tokens.revoke_token(request).await.map(drop),
+            Self::IntrospectToken(request) => tokens.introspect_token(request).await.map(drop),
+            Self::WatchRevocations(request) => {
+                tokens.watch_revocations(request).await?.into_inner().message().await.map(drop)
+            }
+            Self::CreateWorkspace(request) => workspaces.create_workspace(request).await.map(drop),
+            Self::GetWorkspace(request) => workspaces.get_workspace(request).await.map(drop),
+            Self::ListWorkspaces(request) => workspaces.list_workspaces(request).await.map(drop),
+            Self::UpdateWorkspace(request) => workspaces.update_workspace(request).await.map(drop),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The actors: gRPC clients with or without a credential, and how they read a refusal.
+
+use std::net::SocketAddr;
+
+use tokenkeep::proto::v1;
+use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
+use tokenkeep::proto::v1::workspace_service_client::WorkspaceServiceClient;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status, Streaming};
+use tonic_types::StatusExt as _;
+
+/// Puts the credential into every request.
+#[derive(Clone)]
+pub struct Credential(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Credential {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(credential) = &self.0 {
+            request.metadata_mut().insert("authorization", credential.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// A caller of both services.
+#[derive(Clone)]
+pub struct Client {
+    pub tokens: TokenServiceClient<InterceptedService<Channel, Credential>>,
+    pub workspaces: WorkspaceServiceClient<InterceptedService<Channel, Credential>>,
+}
+
+/// What a caller is told when it is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: Code,
+    pub reason: String,
+    pub fields: Vec<String>,
+}
+
+/// Reads a status as a program would: by its details, never by its message.
+pub fn refusal(status: &Status) -> Refusal {
+    let details = status.get_error_details();
+    let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+    assert_eq!(info.domain, "tokenkeep");
+    let fields = details.bad_request().map(|bad| bad.field_violations.iter().map(|v| v.field.clone()).collect());
+    let retry = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
+    assert_eq!(details.retry_info().is_some(), retry, "RetryInfo on {status:?}");
+    Refusal { code: status.code(), reason: info.reason.clone(), fields: fields.unwrap_or_default() }
+}
+
+/// A refusal without wrong fields.
+pub fn refused(code: Code, reason: &str) -> Refusal {
+    Refusal { code, reason: reason.to_owned(), fields: Vec::new() }
+}
+
+impl Client {
+    pub async fn connect(address: SocketAddr, secret: Option<&str>) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        Self::over(endpoint.connect().await.unwrap(), secret)
+    }
+
+    pub fn over(channel: Channel, secret: Option<&str>) -> Self {
+        let credential = Credential(secret.map(|secret| format!("Bearer {secret}").parse().unwrap()));
+        let service = InterceptedService::new(channel, credential);
+        Self { tokens: TokenServiceClient::new(service.clone()), workspaces: WorkspaceServiceClient::new(service) }
+    }
+
+    pub async fn create_workspace(&mut self, id: &str) -> v1::Workspace {
+        let workspace = v1::Workspace { id: id.to_owned(), name: id.to_owned(), ..Default::default() };
+        let request = v1::CreateWorkspaceRequest { workspace: Some(workspace) };
+        self.workspaces.create_workspace(request).await.unwrap().into_inner().workspace.unwrap()
+    }
+
+    /// Creates a token with scopes and nothing else worth mentioning.
+    pub async fn create_token(&mut self, workspace: &str, name: &str, scopes: &[&str]) -> (v1::Token, String) {
+        let request = v1::CreateTokenRequest {
+            workspace: workspace.to_owned(),
+            name: name.to_owned(),
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+            ..Default::default()
+        };
+        let created = self.tokens.create_token(request).await.unwrap().into_inner();
+        (created.token.unwrap(), created.secret)
+    }
+
+    pub async fn get_token(&mut self, id: &str) -> Result<v1::Token, Status> {
+        let request = v1::GetTokenRequest { id: id.to_owned() };
+        Ok(self.tokens.get_token(request).await?.into_inner().token.unwrap())
+    }
+
+    pub async fn introspect(&mut self, secret: &str) -> Result<v1::IntrospectTokenResponse, Status> {
+        let request = v1::IntrospectTokenRequest { token: secret.to_owned(), ..Default::default() };
+        Ok(self.tokens.introspect_token(request).await?.into_inner())
+    }
+
+    pub async fn revoke(&mut self, id: &str) -> Result<v1::Token, Status> {
+        let request = v1::RevokeTokenRequest { id: id.to_owned(), ..Default::default() };
+        Ok(self.tokens.revoke_token(request).await?.into_inner().token.unwrap())
+    }
+
+    pub async fn regenerate(&mut self, id: &str, etag: &str) -> Result<v1::RegenerateTokenResponse, Status> {
+        let request =
+            v1::RegenerateTokenRequest { id: id.to_owned(), etag: etag.to_owned(), ..Default::default() };
+        Ok(self.tokens.regenerate_token(request).await?.into_inner())
+    }
+
+    pub async fn watch(
+        &mut self,
+        workspace: &str,
+        cursor: &str,
+    ) -> Result<Streaming<v1::WatchRevocationsResponse>, Status> {
+        let request = v1::WatchRevocationsRequest { workspace: workspace.to_owned(), cursor: cursor.to_owned() };
+        Ok(self.tokens.watch_revocations(request).await?.into_inner())
+    }
+}

@@ -1,0 +1,247 @@
+//! What every test stands on: one private PostgreSQL cluster for the run, and for each test a fresh database, a real
+//! server process and clients.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokenkeep::postgres::{Cluster, Fetch, Options};
+use tokio_postgres::NoTls;
+
+use crate::clients::Client;
+
+/// What the whole run shares. The cluster dies with this process.
+pub struct Run {
+    pub cluster: Cluster,
+    pub directory: TempDir,
+    /// The secret of the operator's token, the same in every database of the run.
+    pub operator_secret: String,
+}
+
+/// The database that every test's database is a copy of: migrated, with the operator's token in it.
+const TEMPLATE: &str = "tokenkeep_template";
+
+impl Run {
+    /// The run of this process, begun by whoever asks first.
+    pub fn get() -> &'static Self {
+        static RUN: OnceLock<Run> = OnceLock::new();
+        RUN.get_or_init(Self::begin)
+    }
+
+    fn begin() -> Self {
+        let directory = tempfile::Builder::new().prefix("tk").tempdir().unwrap();
+        // The cluster may run as another user, who must get through.
+        open_to_all(directory.path());
+        let cluster = Cluster::start(Options {
+            directory: directory.path().join("cluster"),
+            builds_directory: std::env::temp_dir().join("tokenkeep-postgres-builds"),
+            binaries_directory: None,
+            fetch: Fetch::Allowed,
+            database: TEMPLATE.to_owned(),
+            settings: [("fsync", "off"), ("log_statement", "all"), ("max_connections", "400")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+        })
+        .unwrap();
+        let keyring = directory.path().join("keyring");
+        tokenkeep::keyring::create_first_key(&keyring).unwrap();
+        let secret_file = directory.path().join("operator-token");
+        let status = tokenkeep("operator-token")
+            .env("TOKENKEEP_DATABASE_URL", cluster.url(TEMPLATE))
+            .arg("--keyring")
+            .arg(&keyring)
+            .arg("--out")
+            .arg(&secret_file)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let operator_secret = fs::read_to_string(secret_file).unwrap().trim().to_owned();
+        Self { cluster, directory, operator_secret }
+    }
+
+    pub fn keyring(&self) -> PathBuf {
+        self.directory.path().join("keyring")
+    }
+}
+
+fn open_to_all(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The program under test, in one of its roles, with nothing of our environment but what it needs to run.
+pub fn tokenkeep(role: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeep"));
+    command.arg(role).env_clear().envs(std::env::vars().filter(|(name, _)| name == "PATH" || name == "HOME"));
+    command
+}
+
+/// A database of one test.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pub name: String,
+}
+
+impl Database {
+    /// A fresh copy of the template.
+    pub async fn fresh() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        // Only one session may copy the template at a time.
+        static COPYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _copying = COPYING.lock().await;
+        let run = tokio::task::spawn_blocking(Run::get).await.unwrap();
+        let (client, connection) = tokio_postgres::connect(&run.cluster.url("postgres"), NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await.unwrap();
+        drop(client);
+        connection.await.unwrap().unwrap();
+        Self { name }
+    }
+
+    pub fn url(&self) -> String {
+        Run::get().cluster.url(&self.name)
+    }
+
+    /// A connection beside the server's, to look or to meddle.
+    pub async fn connect(&self) -> tokio_postgres::Client {
+        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+}
+
+/// A server process. Killed when dropped.
+pub struct Server {
+    pub process: Child,
+    pub database: Database,
+    pub address: SocketAddr,
+    pub operations: SocketAddr,
+    log: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// Serves a fresh database with the default settings.
+    pub async fn start() -> Self {
+        Self::start_with(Database::fresh().await, |command| command).await
+    }
+
+    /// Serves a database with settings of one's own.
+    pub async fn start_with(database: Database, settings: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        let run = Run::get();
+        let mut command = tokenkeep("serve");
+        command
+            .env("TOKENKEEP_DATABASE_URL", database.url())
+            .args(["--listen", "127.0.0.1:0", "--operations-listen", "127.0.0.1:0", "--database-connections", "6"])
+            .args(["--log-format", "json", "--keyring"])
+            .arg(run.keyring())
+            .stderr(Stdio::piped());
+        settings(&mut command);
+        let mut process = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let lines = BufReader::new(process.stderr.take().unwrap());
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let written = Arc::clone(&log);
+        std::thread::spawn(move || {
+            let mut sender = Some(sender);
+            for line in lines.lines().map_while(Result::ok) {
+                if let (Some(addresses), Some(_)) = (addresses(&line), &sender) {
+                    sender.take().unwrap().send(addresses).ok();
+                }
+                let mut log = written.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let told = tokio::time::timeout(Duration::from_secs(20), receiver).await;
+        let Ok(Ok((address, operations))) = told else { panic!("no server: {}", log.lock().unwrap()) };
+        Self { process, database, address, operations, log }
+    }
+
+    /// Everything it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// A client without a credential.
+    pub async fn anonymous(&self) -> Client {
+        Client::connect(self.address, None).await
+    }
+
+    /// A client that may do everything.
+    pub async fn operator(&self) -> Client {
+        self.client(&Run::get().operator_secret).await
+    }
+
+    /// A client with a credential.
+    pub async fn client(&self, secret: &str) -> Client {
+        Client::connect(self.address, Some(secret)).await
+    }
+
+    /// One sample of `/metrics`; zero if it is not there (yet). `sample` is a name with its labels.
+    pub async fn metric(&self, sample: &str) -> f64 {
+        let text = http_get(self.operations, "/metrics").await.1;
+        let line = text.lines().find(|line| line.strip_prefix(sample).is_some_and(|rest| rest.starts_with(' ')));
+        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until the process ends, and says how long that took.
+    pub async fn wait(&mut self, limit: Duration) -> (std::process::ExitStatus, Duration) {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return (status, begun.elapsed());
+            }
+            assert!(begun.elapsed() < limit, "the server has not ended within {limit:?}: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// The addresses in the line that says that the server serves.
+fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let fields = line.get("fields")?;
+    let field = |name: &str| fields.get(name)?.as_str()?.parse().ok();
+    (fields.get("message")? == "serving").then(|| Some((field("listen")?, field("operations")?)))?
+}
+
+/// A plain HTTP/1.1 GET: the status and the body.
+pub async fn http_get(address: SocketAddr, path: &str) -> (u16, String) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+/// Asks until the answer is yes; panics if it does not become yes in time.
+pub async fn eventually<Asked: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> Asked) {
+    let begun = Instant::now();
+    while !ask().await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
