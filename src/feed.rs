@@ -115,7 +115,7 @@ impl Tail {
         }
         match &news {
             News::Read { events, head } => {
-                self.metrics.log_read(head.revision.0);
+                self.metrics.log_was_read_to(head.revision.0);
                 if events.is_empty() && self.last_beat.elapsed() < BEAT {
                     return;
                 }

@@ -22,7 +22,7 @@ pub use issuing::{Issued, NewTokenWords, Regeneration};
 pub use keys::KeysError;
 pub use last_uses::LastUses;
 pub use tokens::{Page, TokenChange, TokenPageRequest};
-pub use watching::{Subscription, WatchRequest};
+pub use watching::{Frame, Subscription, WatchRequest};
 pub use workspaces::WorkspacePageRequest;
 
 use crate::feed::Feed;
@@ -86,6 +86,12 @@ impl Service {
     /// [`Error::DatabaseUnavailable`] and its like.
     pub async fn check_database(&self) -> Result<(), Error> {
         self.keys.refresh(&self.store).await
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// What was used when, on its way to the database.

@@ -84,15 +84,21 @@ impl fmt::Display for Revision {
     }
 }
 
-/// Names a version of a token, so that nobody overwrites what they have not seen.
+/// Names a version of a token or a workspace, so that nobody overwrites what they have not seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Etag(String);
 
 impl Etag {
     /// The etag of a token at its last change: every change that people can make has a revision of its own.
     #[must_use]
-    pub fn of(revision: Revision) -> Self {
+    pub fn of_revision(revision: Revision) -> Self {
         Self(format!("r{revision}"))
+    }
+
+    /// The etag of what counts its versions.
+    #[must_use]
+    pub fn of_version(version: i32) -> Self {
+        Self(format!("v{version}"))
     }
 
     /// The etag as callers see it.
@@ -112,7 +118,7 @@ pub enum Precondition {
 }
 
 impl Precondition {
-    /// Whether a token of this etag may be changed.
+    /// Whether what has this etag may be changed.
     #[must_use]
     pub fn holds_for(&self, etag: &Etag) -> bool {
         match self {
@@ -196,6 +202,18 @@ impl Token {
     /// Names this version of the token.
     #[must_use]
     pub fn etag(&self) -> Etag {
-        Etag::of(self.revision)
+        Etag::of_revision(self.revision)
+    }
+
+    /// About how many bytes it takes on the wire.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        /// Ids, times and the like.
+        const FIXED: usize = 256;
+        let texts = [self.name.as_str(), self.description.as_str(), self.creator.as_str(), self.workspace.as_str()];
+        let principal = self.principal.as_ref().map_or("", Principal::as_str);
+        let scopes: usize = self.scopes.iter().map(|scope| scope.as_str().len() + 4).sum();
+        let metadata: usize = self.metadata.entries().iter().map(|(key, value)| key.len() + value.len() + 8).sum();
+        FIXED + texts.iter().map(|text| text.len()).sum::<usize>() + principal.len() + scopes + metadata
     }
 }

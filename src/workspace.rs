@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::text::{Invalid, Name};
-use crate::token::Precondition;
+use crate::token::{Etag, Precondition};
 
 /// The id of a workspace: 1 to 63 characters of `a-z`, `0-9`, `-`, beginning with a letter, not ending with `-`: a
 /// DNS label, so that it fits wherever a product wants to show it.
@@ -115,8 +115,8 @@ pub struct Workspace {
 impl Workspace {
     /// Names this version of the workspace.
     #[must_use]
-    pub fn etag(&self) -> String {
-        format!("v{}", self.version)
+    pub fn etag(&self) -> Etag {
+        Etag::of_version(self.version)
     }
 }
 

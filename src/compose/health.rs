@@ -59,7 +59,7 @@ impl Health {
 
     async fn check(&self, service: &Service, metrics: &Metrics) {
         let asked = service.check_database().await;
-        metrics.database_answers(asked.is_ok());
+        metrics.database_is_up(asked.is_ok());
         let (state, status) = if asked.is_ok() { (UP, ServingStatus::Serving) } else { (DOWN, ServingStatus::NotServing) };
         let before = self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| {
             (before != LEAVING).then_some(state)

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use tonic::Status;
+use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
+use tower::{Layer as _, ServiceExt as _};
 
 use super::ServerError;
 use super::health::Health;
 use crate::metrics::Metrics;
-use crate::metrics::requests::CountRequests;
 use crate::proto::DESCRIPTOR_SET;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::proto::v1::workspace_service_server::WorkspaceServiceServer;
@@ -57,7 +58,8 @@ pub(super) fn build(
     let bounded = Deadlines::new(routes.prepare(), rules, Arc::clone(&serving.counters));
     let limit = serving.limits.requests_in_flight;
     let admitted = InFlight::new(bounded, limit, overloaded, Arc::clone(&serving.counters));
-    Ok(CountRequests::new(admitted, metrics.clone()))
+    let counted = metrics.count_requests().layer(admitted);
+    Ok(counted.map_response(|response| response.map(Body::new)))
 }
 
 fn reflection_builder<'bytes>() -> tonic_reflection::server::Builder<'bytes> {

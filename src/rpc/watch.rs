@@ -7,6 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::{Desk, answers, desk};
+use crate::metrics::{Watcher, WatcherEnd};
 use crate::proto::v1::WatchRevocationsResponse;
 use crate::service::{Error, Frame, Subscription};
 
@@ -25,21 +26,26 @@ pub(super) fn frames(desk: &Desk, mut subscription: Subscription) -> Frames {
     let (sender, receiver) = mpsc::channel(QUEUE + 1);
     let (drain, metrics) = (desk.drain.clone(), desk.service.metrics().clone());
     desk.crossing.start(async move {
-        let watching = metrics.watcher_began();
+        let watcher = metrics.watcher_joined();
         let ended = tokio::select! {
-            ended = pump(&mut subscription, &sender) => ended,
+            ended = pump(&mut subscription, &sender, &watcher) => ended,
             () = drain.cancelled() => Some(Error::Draining),
             () = sender.closed() => None,
         };
-        watching.ended(ended.as_ref());
+        // A watcher that is only dropped was left by its client.
         if let Some(error) = ended {
+            watcher.ends(end(&error));
             let _ = sender.try_send(Err(desk::refuse(&error)));
         }
     });
     ReceiverStream::new(receiver)
 }
 
-async fn pump(subscription: &mut Subscription, sender: &mpsc::Sender<Result<WatchRevocationsResponse, Status>>) -> Option<Error> {
+async fn pump(
+    subscription: &mut Subscription,
+    sender: &mpsc::Sender<Result<WatchRevocationsResponse, Status>>,
+    watcher: &Watcher,
+) -> Option<Error> {
     loop {
         let frame: Frame = match subscription.next().await {
             Ok(frame) => frame,
@@ -50,10 +56,22 @@ async fn pump(subscription: &mut Subscription, sender: &mpsc::Sender<Result<Watc
             Err(_) => return Some(Error::SlowConsumer),
             Ok(Err(_)) => return None,
             Ok(Ok(mut places)) => {
+                watcher.was_sent(u64::from(frame.event.is_some()));
                 if let Some(place) = places.next() {
                     place.send(Ok(answers::frame(frame)));
                 }
             }
         }
+    }
+}
+
+/// The end of a stream as it is counted.
+const fn end(error: &Error) -> WatcherEnd {
+    match error {
+        Error::Draining => WatcherEnd::Draining,
+        Error::SlowConsumer => WatcherEnd::TooSlow,
+        Error::CredentialInvalid | Error::ScopeRequired(_) => WatcherEnd::Forbidden,
+        Error::CursorForeign | Error::CursorAhead => WatcherEnd::CursorLost,
+        _ => WatcherEnd::Failed,
     }
 }

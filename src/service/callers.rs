@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use secrecy::SecretString;
 
 use super::{Error, InactiveReason, Service};
+use crate::metrics::CallerRejection;
 use crate::text::Initiator;
 use crate::token::{Scope, ScopeSet, Token, TokenId};
 use crate::workspace::WorkspaceId;
@@ -186,7 +187,12 @@ impl Service {
     }
 
     fn reject(&self, reason: InactiveReason) -> Error {
-        self.metrics.caller_rejected(reason.label());
+        self.metrics.caller_rejected(match reason {
+            InactiveReason::Malformed => CallerRejection::Malformed,
+            InactiveReason::Forged => CallerRejection::Forged,
+            InactiveReason::Unknown | InactiveReason::OtherWorkspace => CallerRejection::Unknown,
+            InactiveReason::Expired | InactiveReason::Revoked | InactiveReason::Superseded => CallerRejection::Inactive,
+        });
         Error::CredentialInvalid
     }
 }

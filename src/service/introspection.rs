@@ -1,10 +1,11 @@
 //! Judging a presented token: what it meets, cheapest first, until it is found dead or proved live.
 
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
 
 use super::{Caller, Error, Permission, Service};
 use crate::keyring::Origin;
-use crate::metrics::HashPurpose;
+use crate::metrics::{Argon2Purpose, IntrospectionResult};
 use crate::store::tokens::{self, Credential};
 use crate::token::{Presented, Scope, Token, TokenId, TokenState};
 use crate::workspace::WorkspaceId;
@@ -29,17 +30,15 @@ pub enum InactiveReason {
 }
 
 impl InactiveReason {
-    /// The reason as a metric's label.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
+    const fn result(self) -> IntrospectionResult {
         match self {
-            Self::Malformed => "malformed",
-            Self::Forged => "forged",
-            Self::Unknown => "unknown",
-            Self::OtherWorkspace => "other_workspace",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-            Self::Superseded => "superseded",
+            Self::Malformed => IntrospectionResult::Malformed,
+            Self::Forged => IntrospectionResult::Forged,
+            Self::Unknown => IntrospectionResult::Unknown,
+            Self::OtherWorkspace => IntrospectionResult::OtherWorkspace,
+            Self::Expired => IntrospectionResult::Expired,
+            Self::Revoked => IntrospectionResult::Revoked,
+            Self::Superseded => IntrospectionResult::Superseded,
         }
     }
 }
@@ -79,16 +78,19 @@ impl Service {
     /// [`Error::WorkspaceDenied`] for a workspace that the caller does not act on; else only that it cannot be decided.
     pub async fn introspect(&self, caller: &Caller, ask: Introspection) -> Result<Verdict, Error> {
         ask.workspace.as_ref().map_or(Ok(()), |workspace| caller.require_workspace(workspace))?;
-        let proved = self.prove(&ask.presented).await.inspect_err(|_| self.metrics.introspected("undecided"))?;
+        let undecided = |_: &Error| self.metrics.introspected(IntrospectionResult::Undecided);
+        let proved = self.prove(&ask.presented).await.inspect_err(undecided)?;
         let judged = proved.and_then(|token| in_workspace(token, caller, ask.workspace.as_ref()));
         Ok(match judged {
             Err(reason) => {
-                self.metrics.introspected(reason.label());
+                self.metrics.introspected(reason.result());
                 Verdict::Inactive(caller.may(Permission::LearnInactiveReason).then_some(reason))
             }
             Ok(token) => {
                 let missing: Vec<Scope> = token.scopes.missing(&ask.required_scopes).into_iter().cloned().collect();
-                self.metrics.introspected(if missing.is_empty() { "active" } else { "denied_scope" });
+                let allowed = missing.is_empty();
+                let result = if allowed { IntrospectionResult::Active } else { IntrospectionResult::DeniedScope };
+                self.metrics.introspected(result);
                 Verdict::Active { token: Box::new(token), missing }
             }
         })
@@ -129,7 +131,7 @@ impl Service {
     }
 
     async fn read_credential(&self, id: TokenId) -> Result<Option<Credential>, Error> {
-        self.metrics.credential_read();
+        self.metrics.credential_was_read();
         let mut connection = self.store.connection().await?;
         Ok(tokens::credential(&mut connection, id).await?)
     }
@@ -138,13 +140,13 @@ impl Service {
     async fn prove_secret(&self, presented: &Presented<'_>, credential: &Credential) -> Result<bool, Error> {
         let (id, generation) = (credential.token.id, credential.token.generation);
         if self.proofs.holds(id, generation, &presented.secret) {
-            self.metrics.proof_cache_hit();
+            self.metrics.proof_was_cached();
             return Ok(true);
         }
         let key = self.keyring.key(presented.kid).ok_or(Error::KeyUnavailable(presented.kid))?;
-        let run = self.metrics.argon2_started(HashPurpose::Verify);
+        let begun = Instant::now();
         let proved = self.hasher.verify(&presented.secret, &key.pepper(), &credential.hash).await?;
-        run.done();
+        self.metrics.argon2_ran(Argon2Purpose::Verify, begun.elapsed());
         if proved {
             self.proofs.remember(id, generation, &presented.secret);
         }

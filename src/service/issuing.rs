@@ -1,7 +1,9 @@
 //! Issuing secrets: for a new token, and anew for a token that is there.
 
+use tokio::time::Instant;
+
 use super::{Caller, Error, Service};
-use crate::metrics::HashPurpose;
+use crate::metrics::Argon2Purpose;
 use crate::revocation::{Change, NewEvent};
 use crate::store::tokens::{NewSecret, NewToken};
 use crate::store::{Transaction, log, tokens, workspaces};
@@ -104,9 +106,9 @@ impl Service {
         let key = self.keyring.key(kid).ok_or(Error::KeyUnavailable(kid))?;
         let secret = Secret::generate().map_err(|error| Error::Internal(Box::new(error)))?;
         let issued = IssuedSecret::issue(prefix, kid, id, &secret, |signed| key.sign(signed));
-        let run = self.metrics.argon2_started(HashPurpose::Hash);
+        let begun = Instant::now();
         let hash = self.hasher.hash(&secret, &key.pepper()).await?;
-        run.done();
+        self.metrics.argon2_ran(Argon2Purpose::Hash, begun.elapsed());
         let kept = NewSecret { id, kid, tag: issued.tag(), hash, obfuscated_secret: issued.obfuscated() };
         Ok((issued, kept))
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use crate::metrics::Metrics;
+use crate::metrics::{FlushResult, Metrics};
 use crate::store::{Store, StoreError, last_uses};
 use crate::token::TokenId;
 
@@ -48,7 +48,8 @@ impl LastUses {
         let mut batches = noted.chunks(BATCH);
         while let Some(batch) = batches.next() {
             let written = self.write(batch).await;
-            self.metrics.last_uses_flushed(written.is_ok());
+            let result = if written.is_ok() { FlushResult::Written } else { FlushResult::Failed };
+            self.metrics.last_use_flushed(result);
             if let Err(error) = written {
                 batch.iter().chain(batches.flatten()).for_each(|(token, time)| self.note(*token, *time));
                 return Err(error);

@@ -1,5 +1,6 @@
 //! What a token may do, and the one rule by which a scope grants another.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::text::Invalid;
@@ -10,7 +11,7 @@ const RESERVED: &str = "tokenkeep";
 /// One scope: 1 to 128 characters of RFC 6749, section 3.3 (printable ASCII but space, `"` and `\`). `:` parts it into
 /// segments; `*` may stand only as the whole last segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Scope(String);
+pub struct Scope(Cow<'static, str>);
 
 impl Scope {
     /// The most characters of one scope.
@@ -37,7 +38,12 @@ impl Scope {
                 "written with '*' only alone or as the whole last segment, like 'orders:*'",
             ));
         }
-        Ok(Self(text))
+        Ok(Self(Cow::Owned(text)))
+    }
+
+    /// A scope written in our own code.
+    pub(crate) const fn known(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
     }
 
     /// Whether holding this scope is enough where `wanted` is needed; `wanted` may itself be a wildcard, and is then

@@ -33,7 +33,7 @@ pub struct Client {
 }
 
 /// What a caller is told when it is refused.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub code: Code,
     pub reason: String,

@@ -38,7 +38,7 @@ impl Run {
         let directory = tempfile::Builder::new().prefix("tk").tempdir().unwrap();
         // The cluster may run as another user, who must get through.
         open_to_all(directory.path());
-        let cluster = Cluster::start(Options {
+        let cluster = Cluster::start(&Options {
             directory: directory.path().join("cluster"),
             builds_directory: std::env::temp_dir().join("tokenkeep-postgres-builds"),
             binaries_directory: None,

@@ -1,0 +1,163 @@
+//! The house rules that no compiler checks: who may import whom, what may be said where, and how long a file may be.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room, by the beginning of its files' paths, and the rooms of ours that it may name. The first match counts.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("text", &[]),
+    ("token", &["text", "workspace", "token"]),
+    ("workspace", &["text", "token"]),
+    ("revocation", VOCABULARY),
+    ("keyring", &["revocation", "token", "workspace"]),
+    ("hash", &["keyring", "token"]),
+    ("proof", &["token"]),
+    ("postgres", &[]),
+    ("proto", &[]),
+    ("crossing", &[]),
+    ("telemetry", &["text"]),
+    ("metrics", &[]),
+    ("operations", &["metrics", "telemetry"]),
+    ("store", &["text", "token", "workspace", "revocation", "hash"]),
+    ("feed", &["store", "revocation", "metrics", "telemetry"]),
+    ("service", &[
+        "text", "token", "workspace", "revocation", "hash", "keyring", "proof", "store", "feed", "metrics",
+    ]),
+    ("rpc", &[
+        "text", "token", "workspace", "revocation", "service", "proto", "crossing", "metrics", "telemetry", "rpc",
+    ]),
+    ("server", &["telemetry"]),
+    ("settings", &["text", "hash", "telemetry", "settings"]),
+];
+
+const VOCABULARY: &[&str] = &["text", "token", "workspace"];
+
+/// Words that may be said only in files whose path begins so.
+const WORDS: &[(&str, &[&str])] = &[
+    ("diesel", &["store"]),
+    ("tokio_postgres", &["store"]),
+    ("tonic", &["rpc", "proto", "server", "compose", "metrics/requests", "roles/healthcheck"]),
+    ("prost", &["rpc", "proto", "metrics/requests"]),
+    ("hyper", &["server", "operations"]),
+    ("argon2::", &["hash"]),
+    ("clap", &["settings", "telemetry", "main", "roles"]),
+    ("prometheus", &["metrics"]),
+    ("SystemTime::now", &["service/watching", "metrics"]),
+    ("unsafe", &[]),
+    ("std::env::var", &["settings"]),
+    ("println!", &[]),
+];
+
+struct Source {
+    /// The path below `src`, without `.rs`.
+    name: String,
+    path: PathBuf,
+    /// What is not a test: everything before the module of tests.
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    let mut found = Vec::new();
+    collect(Path::new("src"), &mut found);
+    assert!(found.len() > 40, "the sources were not found");
+    found
+}
+
+fn collect(directory: &Path, found: &mut Vec<Source>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
+            let name = path.strip_prefix("src").unwrap().with_extension("").display().to_string();
+            found.push(Source { name, path, code });
+        }
+    }
+}
+
+impl Source {
+    fn is_of(&self, room: &str) -> bool {
+        self.name == room || self.name.starts_with(&format!("{room}/"))
+    }
+
+    /// Whether the file is only tests.
+    fn is_test(&self) -> bool {
+        self.name.ends_with("/tests")
+    }
+
+    /// The lines of code, without comments.
+    fn lines(&self) -> impl Iterator<Item = &str> {
+        self.code.lines().filter(|line| !line.trim_start().starts_with("//"))
+    }
+
+    /// The rooms of ours that it names.
+    fn imports(&self) -> Vec<String> {
+        let ends = |character: char| !(character.is_ascii_alphanumeric() || character == '_');
+        let code: Vec<&str> = self.lines().collect();
+        let named = code.join("\n");
+        let named = named.split("crate::").skip(1);
+        named.map(|rest| rest.split(ends).next().unwrap().to_owned()).filter(|room| !room.is_empty()).collect()
+    }
+}
+
+#[test]
+fn nothing_is_imported_against_the_direction() {
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let Some((room, allowed)) = ROOMS.iter().find(|(room, _)| source.is_of(room)) else { continue };
+        for import in source.imports() {
+            let fine = import == *room || allowed.contains(&import.as_str());
+            assert!(fine, "{} names crate::{import}, which `{room}` may not", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn words_stay_in_their_rooms() {
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        for (word, rooms) in WORDS {
+            if rooms.iter().any(|room| source.is_of(room)) {
+                continue;
+            }
+            let said = source.lines().find(|line| line.contains(word));
+            assert!(said.is_none(), "{} says {word}: {}", source.path.display(), said.unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_file_says_first_what_it_is_for_and_stays_short() {
+    for source in sources() {
+        assert!(source.code.starts_with("//! "), "{} begins without a purpose", source.path.display());
+        let lines = source.code.lines().count();
+        assert!(lines <= 300, "{} has {lines} lines", source.path.display());
+    }
+}
+
+#[test]
+fn every_migration_can_be_undone() {
+    for entry in fs::read_dir("migrations").unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            for file in ["up.sql", "down.sql"] {
+                assert!(path.join(file).is_file(), "{} has no {file}", path.display());
+            }
+        }
+    }
+}
+
+/// The documents name files and settings; a name that leads nowhere is a bug.
+#[test]
+fn the_documents_name_only_files_that_are_there() {
+    for document in ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+        let text = fs::read_to_string(document).unwrap();
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let local = !link.contains("://") && !link.starts_with('#');
+            assert!(!local || Path::new(link).exists(), "{document} links to {link}");
+        }
+        for path in text.split('`').filter(|word| ["src/", "tests/", "docs/", "benches/"].iter().any(|d| word.starts_with(d))) {
+            assert!(Path::new(path).exists(), "{document} names {path}");
+        }
+    }
+}
