@@ -127,9 +127,9 @@ impl Home {
 
     fn short_directory(&self, link: &Path) -> Result<SocketDirectory, Error> {
         clear(link).map_err(Error::file("remove", link))?;
-        let made = SHORT_PARENTS.iter().map(|parent| self.make_unused(Path::new(parent)));
-        let path = made.reduce(Result::or).unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
-        let path = path.map_err(Error::file("create a socket directory for", link))?;
+        let [best, other] = SHORT_PARENTS.map(Path::new);
+        let made = self.make_unused(best).or_else(|_closed| self.make_unused(other));
+        let path = made.map_err(Error::file("create a socket directory for", link))?;
         symlink(&path, link).map_err(Error::file("create", link))?;
         Ok(SocketDirectory { path, elsewhere: true })
     }
