@@ -7,6 +7,7 @@ pub mod keyring;
 pub mod proof;
 pub mod proto;
 pub mod revocation;
+pub mod store;
 pub mod text;
 pub mod token;
 pub mod workspace;
