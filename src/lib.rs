@@ -1,14 +1,25 @@
 //! tokenkeep: a gRPC microservice that owns the API tokens of other products.
 //!
-//! Data flows one way, wire → service → store, and nothing runs back. Below are the words that all of them share.
+//! Data flows one way, wire → service → store, and nothing runs back; ARCHITECTURE.md is the map.
 
+pub mod compose;
+pub mod crossing;
+pub mod feed;
 pub mod hash;
 pub mod keyring;
+pub mod metrics;
+pub mod operations;
 pub mod postgres;
 pub mod proof;
 pub mod proto;
 pub mod revocation;
+pub mod roles;
+pub mod rpc;
 pub mod server;
+pub mod service;
+pub mod settings;
+pub mod store;
+pub mod telemetry;
 pub mod text;
 pub mod token;
 pub mod workspace;

@@ -1,6 +1,7 @@
 //! The vocabulary of tokens: what a token is, in words that every layer shares. No I/O, no wire, no SQL.
 
 pub(crate) mod base62;
+mod filter;
 mod presented;
 mod scope;
 
@@ -9,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+pub use filter::TokenFilter;
 pub use presented::{IssuedSecret, Kid, Malformed, Presented, SHAPE, Secret, Tag};
 pub use scope::{Scope, ScopeSet};
 

@@ -1,0 +1,135 @@
+//! A connection as queries use it: every statement is bounded in time, and one that goes wrong ends the session.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use diesel::QueryResult;
+use diesel::query_builder::{QueryFragment, QueryId};
+use diesel_async::methods::LoadQuery;
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
+
+use super::error::StoreError;
+use super::pool::PooledSession;
+
+/// A connection on loan from the pool. It goes back when dropped, unless a statement failed, was abandoned midway, or
+/// left a transaction open: then it is closed instead.
+pub struct Connection(PooledSession);
+
+impl Connection {
+    pub(super) const fn new(session: PooledSession) -> Self {
+        Self(session)
+    }
+
+    /// Every row that the query gives.
+    pub(super) async fn rows<'query, Row, Query>(&mut self, query: Query) -> Result<Vec<Row>, StoreError>
+    where
+        Query: LoadQuery<'query, AsyncPgConnection, Row> + 'query,
+        Row: Send,
+    {
+        let patience = self.ask();
+        let answer = bounded(patience, query.load(&mut self.0.connection)).await;
+        self.settle(answer)
+    }
+
+    /// The row that the query gives, if it gives one.
+    pub(super) async fn row_if_any<'query, Row, Query>(
+        &mut self,
+        query: Query,
+    ) -> Result<Option<Row>, StoreError>
+    where
+        Query: LoadQuery<'query, AsyncPgConnection, Row> + 'query,
+        Row: Send,
+    {
+        Ok(self.rows(query).await?.pop())
+    }
+
+    /// The row that the query must give.
+    pub(super) async fn row<'query, Row, Query>(&mut self, query: Query) -> Result<Row, StoreError>
+    where
+        Query: LoadQuery<'query, AsyncPgConnection, Row> + 'query,
+        Row: Send,
+    {
+        let row = self.row_if_any(query).await?;
+        row.ok_or_else(|| StoreError::from_diesel(diesel::NotFound))
+    }
+
+    /// Runs a query for its effect.
+    pub(super) async fn execute<Query>(&mut self, query: Query) -> Result<(), StoreError>
+    where
+        Query: QueryFragment<diesel::pg::Pg> + QueryId + Send,
+    {
+        let patience = self.ask();
+        let answer = bounded(patience, query.execute(&mut self.0.connection)).await;
+        self.settle(answer).map(|_| ())
+    }
+
+    /// Begins a transaction. The isolation level is the session's.
+    pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
+        self.0.in_transaction = true;
+        self.command("BEGIN").await
+    }
+
+    /// Ends the transaction by `COMMIT` or `ROLLBACK`.
+    pub(super) async fn end(&mut self, command: &str, patience: Duration) -> Result<(), StoreError> {
+        self.command_within(command, patience).await?;
+        self.0.in_transaction = false;
+        Ok(())
+    }
+
+    /// Runs a statement that has no parameters and gives nothing.
+    pub(super) async fn command(&mut self, command: &str) -> Result<(), StoreError> {
+        self.command_within(command, self.0.patience).await
+    }
+
+    /// Whether every statement so far was answered, and none by an error.
+    pub(super) fn is_sound(&self) -> bool {
+        self.0.sound
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.0.patience
+    }
+
+    async fn command_within(&mut self, command: &str, patience: Duration) -> Result<(), StoreError> {
+        self.ask();
+        let answer = bounded(patience, self.0.connection.batch_execute(command)).await;
+        self.settle(answer)
+    }
+
+    /// From here until [`Connection::settle`] the session is unsound: whoever is dropped in between leaves it so.
+    fn ask(&mut self) -> Duration {
+        self.0.sound = false;
+        self.0.patience
+    }
+
+    fn settle<Answer>(&mut self, answer: Result<Answer, StoreError>) -> Result<Answer, StoreError> {
+        self.0.sound = answer.is_ok();
+        answer
+    }
+}
+
+/// PostgreSQL keeps its own timeouts; this one is for when it, its host or the network does not.
+async fn bounded<Answer>(
+    patience: Duration,
+    answer: impl Future<Output = QueryResult<Answer>>,
+) -> Result<Answer, StoreError> {
+    match tokio::time::timeout(patience, answer).await {
+        Ok(answer) => answer.map_err(StoreError::from_diesel),
+        Err(elapsed) => Err(StoreError::unavailable(elapsed)),
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !self.0.is_reusable() {
+            self.0.cut();
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Connection").finish_non_exhaustive()
+    }
+}

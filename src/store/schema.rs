@@ -1,0 +1,75 @@
+//! The tables as the migrations leave them; a test prints this from a migrated database and compares.
+
+diesel::table! {
+    histories (singleton) {
+        singleton -> Bool,
+        id -> Uuid,
+    }
+}
+
+diesel::table! {
+    revisions (revision) {
+        revision -> Int8,
+        event_time -> Timestamptz,
+        kind -> Text,
+        workspace -> Text,
+        token -> Uuid,
+        generation -> Int4,
+        reason -> Nullable<Text>,
+        initiator -> Text,
+    }
+}
+
+diesel::table! {
+    server_keys (kid) {
+        kid -> Text,
+        fingerprint -> Text,
+        state -> Text,
+        create_time -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    token_last_uses (token) {
+        token -> Uuid,
+        last_use_time -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tokens (id) {
+        id -> Uuid,
+        workspace -> Text,
+        name -> Text,
+        description -> Text,
+        principal -> Nullable<Text>,
+        creator -> Text,
+        scopes -> Array<Text>,
+        metadata -> Jsonb,
+        expire_time -> Nullable<Timestamptz>,
+        create_time -> Timestamptz,
+        update_time -> Timestamptz,
+        revoke_time -> Nullable<Timestamptz>,
+        revoke_reason -> Nullable<Text>,
+        generation -> Int4,
+        obfuscated_secret -> Text,
+        revision -> Int8,
+        kid -> Text,
+        tag -> Bytea,
+        secret_hash -> Text,
+    }
+}
+
+diesel::table! {
+    workspaces (id) {
+        id -> Text,
+        name -> Text,
+        token_prefix -> Text,
+        version -> Int4,
+        create_time -> Timestamptz,
+        update_time -> Timestamptz,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(token_last_uses, tokens);
+diesel::allow_tables_to_appear_in_same_query!(histories, revisions);

@@ -1,0 +1,145 @@
+//! A row of `tokens` and how it becomes a token.
+
+use std::collections::BTreeMap;
+
+use diesel::data_types::PgInterval;
+use diesel::dsl::{AsExprOf, auto_type};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::{Interval, Nullable, Timestamptz};
+use uuid::Uuid;
+
+use super::error::{StoreError, understood};
+use super::moment::Moment;
+use super::schema::{token_last_uses, tokens};
+use crate::text::{Description, Initiator, Metadata, Name, Principal, RevokeReason};
+use crate::token::{Ended, Expiry, Generation, Revision, Scope, ScopeSet, Token, TokenId, TokenState};
+use crate::workspace::WorkspaceId;
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// The database's clock, standing still for a whole statement: what a filter, a written time and a state say of
+    /// one moment then agrees, and an index can be searched by it.
+    fn statement_timestamp() -> Timestamptz;
+    /// The first of two moments that there is.
+    fn coalesce(first: Nullable<Timestamptz>, second: Nullable<Timestamptz>) -> Nullable<Timestamptz>;
+}
+
+diesel::infix_operator!(Plus, " + ", Timestamptz, backend: Pg);
+
+/// A row, without what could prove a secret, and the moment it was read.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = tokens, check_for_backend(Pg))]
+pub(super) struct TokenRow {
+    id: Uuid,
+    workspace: String,
+    name: String,
+    description: String,
+    principal: Option<String>,
+    creator: String,
+    scopes: Vec<String>,
+    metadata: serde_json::Value,
+    expire_time: Option<Moment>,
+    create_time: Moment,
+    update_time: Moment,
+    revoke_time: Option<Moment>,
+    revoke_reason: Option<String>,
+    generation: i32,
+    obfuscated_secret: String,
+    revision: i64,
+    #[diesel(select_expression = statement_timestamp(), select_expression_type = statement_timestamp)]
+    pub(super) read_time: Moment,
+}
+
+/// The last use of the token of the row at hand.
+#[auto_type]
+pub(super) fn last_use_time() -> _ {
+    token_last_uses::table
+        .filter(token_last_uses::token.eq(tokens::id))
+        .select(token_last_uses::last_use_time)
+        .single_value()
+}
+
+type Bound<Value, SqlType> = AsExprOf<Option<Value>, Nullable<SqlType>>;
+type FromNow = Plus<statement_timestamp, Bound<PgInterval, Interval>>;
+
+/// When a token expires whose expiry the statement at hand writes.
+pub(super) fn expire_time(expiry: Expiry) -> coalesce<Bound<Moment, Timestamptz>, FromNow> {
+    let at = moment(expiry).into_sql::<Nullable<Timestamptz>>();
+    let after = lifetime(expiry).into_sql::<Nullable<Interval>>();
+    coalesce(at, Plus::new(statement_timestamp(), after))
+}
+
+fn moment(expiry: Expiry) -> Option<Moment> {
+    match expiry {
+        Expiry::At(time) => Some(Moment(time)),
+        Expiry::After(_) | Expiry::Never => None,
+    }
+}
+
+fn lifetime(expiry: Expiry) -> Option<PgInterval> {
+    match expiry {
+        Expiry::After(lifetime) => {
+            Some(PgInterval::from_microseconds(i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX)))
+        }
+        Expiry::At(_) | Expiry::Never => None,
+    }
+}
+
+impl TokenRow {
+    /// The token, which was last used then.
+    pub(super) fn into_token(self, last_use_time: Option<Moment>) -> Result<Token, StoreError> {
+        let state = self.state();
+        Ok(Token {
+            id: TokenId::from_uuid(self.id),
+            workspace: understood("tokens.workspace", WorkspaceId::parse(self.workspace))?,
+            name: understood("tokens.name", Name::parse(self.name))?,
+            description: understood("tokens.description", Description::parse(self.description))?,
+            principal: understood("tokens.principal", self.principal.map(Principal::parse).transpose())?,
+            creator: understood("tokens.creator", Initiator::parse(self.creator))?,
+            scopes: scopes(self.scopes)?,
+            metadata: metadata(self.metadata)?,
+            expire_time: self.expire_time.map(|moment| moment.0),
+            create_time: self.create_time.0,
+            update_time: self.update_time.0,
+            last_use_time: last_use_time.map(|moment| moment.0),
+            ended: ended(self.revoke_time, self.revoke_reason)?,
+            state,
+            generation: Generation(self.generation),
+            obfuscated_secret: self.obfuscated_secret,
+            revision: Revision(self.revision),
+        })
+    }
+
+    /// The same rule as that of a list's filter, which says it in SQL.
+    fn state(&self) -> TokenState {
+        if self.revoke_time.is_some() {
+            TokenState::Revoked
+        } else if self.expire_time.is_some_and(|moment| moment.0 <= self.read_time.0) {
+            TokenState::Expired
+        } else {
+            TokenState::Active
+        }
+    }
+}
+
+fn scopes(texts: Vec<String>) -> Result<ScopeSet, StoreError> {
+    let scopes: Result<Vec<Scope>, _> = texts.into_iter().map(Scope::parse).collect();
+    understood("tokens.scopes", scopes.and_then(ScopeSet::new))
+}
+
+fn metadata(value: serde_json::Value) -> Result<Metadata, StoreError> {
+    let entries: BTreeMap<String, String> = understood("tokens.metadata", serde_json::from_value(value))?;
+    understood("tokens.metadata", Metadata::parse(entries))
+}
+
+fn ended(moment: Option<Moment>, reason: Option<String>) -> Result<Option<Ended>, StoreError> {
+    match (moment, reason) {
+        (None, None) => Ok(None),
+        (Some(Moment(time)), Some(reason)) => {
+            let reason = understood("tokens.revoke_reason", RevokeReason::parse(reason))?;
+            Ok(Some(Ended { time, reason }))
+        }
+        (Some(_), None) | (None, Some(_)) => Err(StoreError::Corrupt { what: "tokens.revoke_time" }),
+    }
+}

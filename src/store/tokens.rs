@@ -1,0 +1,248 @@
+//! Tokens, one at a time: insert, find, lock, change; and pages of them.
+
+use std::time::SystemTime;
+
+use diesel::prelude::*;
+
+pub use super::token_list::{TokenQuery, list};
+
+use super::connection::Connection;
+use super::error::{StoreError, understood};
+use super::moment::Moment;
+use super::schema::tokens;
+use super::token_row::{TokenRow, expire_time, last_use_time, statement_timestamp};
+use crate::hash::SecretHash;
+use crate::text::{Description, Initiator, Metadata, Name, Principal, RevokeReason};
+use crate::token::{Expiry, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenId};
+use crate::workspace::WorkspaceId;
+
+/// What is kept of a new secret.
+#[derive(Debug, Clone)]
+pub struct NewSecret {
+    /// The key it was issued under.
+    pub kid: Kid,
+    /// The tag it carries.
+    pub tag: Tag,
+    /// What proves it.
+    pub hash: SecretHash,
+    /// What people recognise it by, 1 to 32 characters.
+    pub obfuscated: String,
+}
+
+/// A token that is not yet there.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// The id, which is in the secret already.
+    pub id: TokenId,
+    /// The workspace, which must be there.
+    pub workspace: WorkspaceId,
+    /// What people call it.
+    pub name: Name,
+    /// What it is for.
+    pub description: Description,
+    /// Who it acts for.
+    pub principal: Option<Principal>,
+    /// On whose behalf it is created.
+    pub creator: Initiator,
+    /// What it may do.
+    pub scopes: ScopeSet,
+    /// The caller's own labels.
+    pub metadata: Metadata,
+    /// When it will expire.
+    pub expiry: Expiry,
+    /// Its first secret.
+    pub secret: NewSecret,
+}
+
+/// What to change of a token; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct TokenEdit {
+    /// What people call it.
+    pub name: Option<Name>,
+    /// What it is for.
+    pub description: Option<Description>,
+    /// What it may do.
+    pub scopes: Option<ScopeSet>,
+    /// The caller's own labels.
+    pub metadata: Option<Metadata>,
+    /// When it will expire.
+    pub expiry: Option<Expiry>,
+}
+
+/// What it takes to judge a presented secret.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// The token; when it was last used is not filled in.
+    pub token: Token,
+    /// The key that the live secret was issued under.
+    pub kid: Kid,
+    /// The tag that the live secret carries.
+    pub tag: Tag,
+    /// What proves the live secret.
+    pub hash: SecretHash,
+    /// When this was read, by the database's clock.
+    pub read_time: SystemTime,
+}
+
+/// Adds a token. A token that is born [`Expired`](crate::token::TokenState::Expired) was given a moment in the past:
+/// the caller rolls back.
+///
+/// # Errors
+/// [`StoreError::Conflict`] if the workspace is not there or the id is taken; [`StoreError::Unavailable`].
+pub async fn insert(connection: &mut Connection, token: NewToken) -> Result<Token, StoreError> {
+    let values = (
+        tokens::id.eq(token.id.as_uuid()),
+        tokens::workspace.eq(token.workspace.as_str()),
+        tokens::name.eq(token.name.as_str()),
+        tokens::description.eq(token.description.as_str()),
+        tokens::principal.eq(token.principal.as_ref().map(Principal::as_str)),
+        tokens::creator.eq(token.creator.as_str()),
+        tokens::scopes.eq(scopes_column(&token.scopes)),
+        tokens::metadata.eq(metadata_column(token.metadata)),
+        tokens::expire_time.eq(expire_time(token.expiry)),
+        tokens::generation.eq(Generation::FIRST.0),
+        secret_columns(&token.secret),
+    );
+    let query = diesel::insert_into(tokens::table).values(values).returning(TokenRow::as_returning());
+    connection.row(query).await?.into_token(None)
+}
+
+/// The token of that id.
+///
+/// # Errors
+/// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
+pub async fn find(connection: &mut Connection, id: TokenId) -> Result<Option<Token>, StoreError> {
+    let query = tokens::table.find(id.as_uuid()).select((TokenRow::as_select(), last_use_time()));
+    connection.row_if_any(query).await?.map(into_token).transpose()
+}
+
+/// The token of that id, which nobody else can change until the transaction ends.
+///
+/// # Errors
+/// [`StoreError::Unavailable`], also if somebody else held it for too long; [`StoreError::Corrupt`].
+pub async fn lock(connection: &mut Connection, id: TokenId) -> Result<Option<Token>, StoreError> {
+    let query = tokens::table.find(id.as_uuid()).select((TokenRow::as_select(), last_use_time()));
+    connection.row_if_any(query.for_update()).await?.map(into_token).transpose()
+}
+
+/// Changes what `edit` names of a token that the transaction has locked. Given a moment in the past to expire at, it
+/// comes back [`Expired`](crate::token::TokenState::Expired).
+///
+/// # Errors
+/// [`StoreError::Unavailable`]; [`StoreError::Mismatch`] if the token is not there.
+pub async fn update(
+    connection: &mut Connection,
+    id: TokenId,
+    edit: TokenEdit,
+    revision: Revision,
+) -> Result<Token, StoreError> {
+    let changes = (
+        edit.name.map(|name| tokens::name.eq(name.into_string())),
+        edit.description.map(|description| tokens::description.eq(description.into_string())),
+        edit.scopes.as_ref().map(|scopes| tokens::scopes.eq(scopes_column(scopes))),
+        edit.metadata.map(|metadata| tokens::metadata.eq(metadata_column(metadata))),
+        edit.expiry.map(|expiry| tokens::expire_time.eq(expire_time(expiry))),
+        changed_at(revision),
+    );
+    let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
+    let row = connection.row(query.returning((TokenRow::as_returning(), last_use_time()))).await?;
+    into_token(row)
+}
+
+/// Gives a token that the transaction has locked a new secret, and with it the next generation; the old secret is
+/// forgotten. The expiry stays unless a new one is given.
+///
+/// # Errors
+/// As [`update`].
+pub async fn replace_secret(
+    connection: &mut Connection,
+    id: TokenId,
+    secret: NewSecret,
+    expiry: Option<Expiry>,
+    revision: Revision,
+) -> Result<Token, StoreError> {
+    let changes = (
+        tokens::generation.eq(tokens::generation + 1),
+        secret_columns(&secret),
+        expiry.map(|expiry| tokens::expire_time.eq(expire_time(expiry))),
+        changed_at(revision),
+    );
+    let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
+    let row = connection.row(query.returning((TokenRow::as_returning(), last_use_time()))).await?;
+    into_token(row)
+}
+
+/// Ends a token that the transaction has locked and that is not revoked yet.
+///
+/// # Errors
+/// As [`update`].
+pub async fn revoke(
+    connection: &mut Connection,
+    id: TokenId,
+    reason: RevokeReason,
+    revision: Revision,
+) -> Result<Token, StoreError> {
+    let changes = (
+        tokens::revoke_time.eq(statement_timestamp().nullable()),
+        tokens::revoke_reason.eq(reason.into_string()),
+        changed_at(revision),
+    );
+    let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
+    let row = connection.row(query.returning((TokenRow::as_returning(), last_use_time()))).await?;
+    into_token(row)
+}
+
+/// What it takes to judge a secret of the token of that id.
+///
+/// # Errors
+/// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
+pub async fn credential(connection: &mut Connection, id: TokenId) -> Result<Option<Credential>, StoreError> {
+    let columns = (TokenRow::as_select(), tokens::kid, tokens::tag, tokens::secret_hash);
+    let query = tokens::table.find(id.as_uuid()).select(columns);
+    let row: Option<(TokenRow, String, Vec<u8>, String)> = connection.row_if_any(query).await?;
+    row.map(|(row, kid, tag, hash)| {
+        Ok(Credential {
+            read_time: row.read_time.0,
+            token: row.into_token(None)?,
+            kid: understood("tokens.kid", Kid::parse(&kid).ok_or(()))?,
+            tag: Tag(understood("tokens.tag", tag.try_into())?),
+            hash: SecretHash::from_phc(hash),
+        })
+    })
+    .transpose()
+}
+
+fn into_token((row, last_use_time): (TokenRow, Option<Moment>)) -> Result<Token, StoreError> {
+    row.into_token(last_use_time)
+}
+
+type SecretColumns = (
+    diesel::dsl::Eq<tokens::kid, String>,
+    diesel::dsl::Eq<tokens::tag, Vec<u8>>,
+    diesel::dsl::Eq<tokens::secret_hash, String>,
+    diesel::dsl::Eq<tokens::obfuscated_secret, String>,
+);
+
+fn secret_columns(secret: &NewSecret) -> SecretColumns {
+    (
+        tokens::kid.eq(secret.kid.to_string()),
+        tokens::tag.eq(secret.tag.0.to_vec()),
+        tokens::secret_hash.eq(secret.hash.as_phc().to_owned()),
+        tokens::obfuscated_secret.eq(secret.obfuscated.clone()),
+    )
+}
+
+type ChangedAt =
+    (diesel::dsl::Eq<tokens::revision, i64>, diesel::dsl::Eq<tokens::update_time, statement_timestamp>);
+
+fn changed_at(revision: Revision) -> ChangedAt {
+    (tokens::revision.eq(revision.0), tokens::update_time.eq(statement_timestamp()))
+}
+
+fn scopes_column(scopes: &ScopeSet) -> Vec<String> {
+    scopes.iter().map(|scope| scope.as_str().to_owned()).collect()
+}
+
+fn metadata_column(metadata: Metadata) -> serde_json::Value {
+    metadata.into_entries().into_iter().collect()
+}

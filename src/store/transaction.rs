@@ -1,0 +1,64 @@
+//! Transactions: begun explicitly, finished exactly once, and rolled back by whatever else happens to them.
+
+use std::time::Duration;
+
+use super::connection::Connection;
+use super::error::StoreError;
+
+/// An open transaction. Dropped unfinished, it takes its connection with it, at which the database rolls back.
+#[derive(Debug)]
+#[must_use = "dropping a transaction rolls it back"]
+pub struct Transaction {
+    connection: Connection,
+    commit_timeout: Duration,
+}
+
+impl Transaction {
+    pub(super) async fn begin(
+        mut connection: Connection,
+        commit_timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        connection.begin().await?;
+        Ok(Self { connection, commit_timeout })
+    }
+
+    /// The connection, to run queries in the transaction.
+    pub const fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Commits if the work went well and rolls back if it did not; gives what the work gave.
+    ///
+    /// # Errors
+    /// That of the work; [`StoreError::CommitUnknown`] if COMMIT itself was not answered well;
+    /// [`StoreError::Aborted`] if a statement had failed although the work says that all is well.
+    pub async fn finish<T, E: From<StoreError>>(self, result: Result<T, E>) -> Result<T, E> {
+        match result {
+            Ok(done) => {
+                self.commit().await?;
+                Ok(done)
+            }
+            Err(error) => {
+                self.roll_back().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// PostgreSQL answers the COMMIT of a failed transaction by rolling back, without an error; hence the question.
+    async fn commit(mut self) -> Result<(), StoreError> {
+        if !self.connection.is_sound() {
+            return Err(StoreError::Aborted);
+        }
+        let answer = self.connection.end("COMMIT", self.commit_timeout).await;
+        answer.map_err(|error| StoreError::CommitUnknown { source: error.into() })
+    }
+
+    /// If this fails the connection is closed, which rolls back as well.
+    async fn roll_back(mut self) {
+        if self.connection.is_sound() {
+            let patience = self.connection.patience();
+            drop(self.connection.end("ROLLBACK", patience).await);
+        }
+    }
+}

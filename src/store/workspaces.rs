@@ -1,0 +1,115 @@
+//! Workspaces.
+
+use diesel::pg::Pg;
+use diesel::prelude::*;
+
+use super::connection::Connection;
+use super::error::{StoreError, understood};
+use super::moment::Moment;
+use super::schema::workspaces;
+use super::token_row::statement_timestamp;
+use crate::text::Name;
+use crate::workspace::{TokenPrefix, Workspace, WorkspaceId};
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = workspaces, check_for_backend(Pg))]
+struct WorkspaceRow {
+    id: String,
+    name: String,
+    token_prefix: String,
+    version: i32,
+    create_time: Moment,
+    update_time: Moment,
+}
+
+impl WorkspaceRow {
+    fn into_workspace(self) -> Result<Workspace, StoreError> {
+        Ok(Workspace {
+            id: understood("workspaces.id", WorkspaceId::parse(self.id))?,
+            name: understood("workspaces.name", Name::parse(self.name))?,
+            token_prefix: understood("workspaces.token_prefix", TokenPrefix::parse(self.token_prefix))?,
+            create_time: self.create_time.0,
+            update_time: self.update_time.0,
+            version: self.version,
+        })
+    }
+}
+
+/// Adds a workspace; `None` if the id is taken, which does not fail the transaction.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn insert(
+    connection: &mut Connection,
+    id: &WorkspaceId,
+    name: &Name,
+    token_prefix: &TokenPrefix,
+) -> Result<Option<Workspace>, StoreError> {
+    let values = (
+        workspaces::id.eq(id.as_str()),
+        workspaces::name.eq(name.as_str()),
+        workspaces::token_prefix.eq(token_prefix.as_str()),
+    );
+    let query = diesel::insert_into(workspaces::table).values(values).on_conflict_do_nothing();
+    let row = connection.row_if_any(query.returning(WorkspaceRow::as_returning())).await?;
+    row.map(WorkspaceRow::into_workspace).transpose()
+}
+
+/// The workspace of that id.
+///
+/// # Errors
+/// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
+pub async fn find(connection: &mut Connection, id: &WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+    let query = workspaces::table.find(id.as_str()).select(WorkspaceRow::as_select());
+    connection.row_if_any(query).await?.map(WorkspaceRow::into_workspace).transpose()
+}
+
+/// The workspace of that id, which nobody else can change until the transaction ends. Tokens can still be added to it.
+///
+/// # Errors
+/// [`StoreError::Unavailable`], also if somebody else held it for too long; [`StoreError::Corrupt`].
+pub async fn lock(connection: &mut Connection, id: &WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+    let query = workspaces::table.find(id.as_str()).select(WorkspaceRow::as_select()).for_no_key_update();
+    connection.row_if_any(query).await?.map(WorkspaceRow::into_workspace).transpose()
+}
+
+/// Changes what is given of a workspace that the transaction has locked, and counts its version up.
+///
+/// # Errors
+/// [`StoreError::Unavailable`]; [`StoreError::Mismatch`] if the workspace is not there.
+pub async fn update(
+    connection: &mut Connection,
+    id: &WorkspaceId,
+    name: Option<&Name>,
+    token_prefix: Option<&TokenPrefix>,
+) -> Result<Workspace, StoreError> {
+    let changes = (
+        name.map(|name| workspaces::name.eq(name.as_str())),
+        token_prefix.map(|prefix| workspaces::token_prefix.eq(prefix.as_str())),
+        workspaces::version.eq(workspaces::version + 1),
+        workspaces::update_time.eq(statement_timestamp()),
+    );
+    let query = diesel::update(workspaces::table.find(id.as_str())).set(changes);
+    connection.row(query.returning(WorkspaceRow::as_returning())).await?.into_workspace()
+}
+
+/// At most `limit` workspaces by id, those after `after`.
+///
+/// # Errors
+/// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
+pub async fn list(
+    connection: &mut Connection,
+    after: Option<&WorkspaceId>,
+    limit: usize,
+) -> Result<Vec<Workspace>, StoreError> {
+    let mut page = workspaces::table
+        .select(WorkspaceRow::as_select())
+        .order(workspaces::id)
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .into_boxed();
+    if let Some(after) = after {
+        page = page.filter(workspaces::id.gt(after.as_str()));
+    }
+    let rows: Vec<WorkspaceRow> = connection.rows(page).await?;
+    rows.into_iter().map(WorkspaceRow::into_workspace).collect()
+}
