@@ -4,9 +4,14 @@
 
 pub mod hash;
 pub mod keyring;
+pub mod metrics;
+pub mod operations;
 pub mod proof;
 pub mod proto;
 pub mod revocation;
+pub mod roles;
+pub mod settings;
+pub mod telemetry;
 pub mod text;
 pub mod token;
 pub mod workspace;
