@@ -14,6 +14,7 @@ const SECRET_BEARING: [&str; 3] = [
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=migrations");
+    println!("cargo::rustc-env=BUILD_TARGET={}", env::var("TARGET")?);
     let out_directory = PathBuf::from(env::var("OUT_DIR")?);
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true);

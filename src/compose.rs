@@ -2,6 +2,7 @@
 
 mod health;
 mod routes;
+mod sampling;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -17,13 +18,13 @@ use crate::feed::Feed;
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
-use crate::operations::{self, OperationsError};
+use crate::operations::{Operations, OperationsError};
 use crate::proof::ProofCache;
 use crate::rpc::Desk;
 use crate::server::listen::ListenAddress;
 use crate::server::serving::{Serving, ServingError, ServingOptions};
 use crate::service::{KeysError, Parts, Service};
-use crate::store::{DatabaseOptions, Store, StoreError};
+use crate::store::{DatabaseOptions, Store, StoreError, UrlError};
 
 /// Everything a server needs to know.
 pub struct ServerOptions {
@@ -51,6 +52,12 @@ pub enum ServerError {
     /// The database cannot be used.
     #[error("cannot use the database")]
     Store(#[from] StoreError),
+    /// The database URL cannot be understood, or names a file that cannot be used.
+    #[error("cannot use the database URL")]
+    DatabaseUrl(#[from] UrlError),
+    /// Our own descriptors cannot be read.
+    #[error("cannot read the descriptors of the API")]
+    Descriptors(#[from] prost::DecodeError),
     /// The keyring does not fit the database.
     #[error("cannot use the keyring")]
     Keys(#[from] KeysError),
@@ -79,6 +86,7 @@ pub struct Server {
     service: Arc<Service>,
     crossing: Crossing,
     serving: Serving,
+    operations: Option<SocketAddr>,
     health: health::Health,
     /// What must never end of itself, by name.
     parts: Vec<(&'static str, JoinHandle<()>)>,
@@ -92,7 +100,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`]; nothing is left running then.
     pub async fn start(options: ServerOptions) -> Result<Self, ServerError> {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(crate::proto::method_paths()?);
         let store = Store::new(&options.database)?;
         store.migrate().await?;
         let (feed, tail) = Feed::start(store.clone(), metrics.clone());
@@ -110,22 +118,36 @@ impl Server {
         let desk = Desk::new(Arc::clone(&service), crossing.clone(), draining.clone());
         let (health, prober) = health::Health::start(Arc::clone(&service), metrics.clone()).await;
         let flusher = tokio::spawn(flush_last_uses(Arc::clone(&service), options.last_use_interval));
-        metrics.watch_pool(store);
-        metrics.watch_connections(Arc::clone(&options.serving.counters));
+        sampling::add(&metrics, store, Arc::clone(&options.serving.counters));
+        let mut parts = vec![
+            ("the tail of the log", tail),
+            ("the health probe", prober),
+            ("the last-use writer", flusher),
+        ];
+        let mut operations = None;
         if let Some(address) = options.operations {
-            operations::start(address, metrics.clone(), health.probe(), draining.clone()).await?;
+            let listener = Operations::bind(address).await?;
+            operations = Some(listener.address());
+            // It outlives the drain, so that its progress can be seen.
+            let serving = listener.serve(metrics.clone(), health.probe(), CancellationToken::new());
+            parts.push(("the operations listener", tokio::spawn(serving)));
         }
         let routes = routes::build(&desk, &metrics, &health, options.reflection, &options.serving)?;
         let serving = Serving::start(options.serving, routes)?;
-        let parts = vec![("the tail of the log", tail), ("the health probe", prober), ("the last-use writer", flusher)];
         let drain_timeout = options.drain_timeout;
-        Ok(Self { service, crossing, serving, health, parts, draining, drain_timeout })
+        Ok(Self { service, crossing, serving, operations, health, parts, draining, drain_timeout })
     }
 
     /// The addresses that are listened on.
     #[must_use]
     pub fn addresses(&self) -> &[ListenAddress] {
         self.serving.local_addresses()
+    }
+
+    /// The address of the operations listener, if there is one.
+    #[must_use]
+    pub const fn operations(&self) -> Option<SocketAddr> {
+        self.operations
     }
 
     /// What the server does.
@@ -187,7 +209,10 @@ async fn flush_last_uses(service: Arc<Service>, interval: Duration) {
         match service.last_uses().flush().await {
             Ok(()) => away = false,
             Err(error) if !std::mem::replace(&mut away, true) => {
-                tracing::warn!(error = crate::telemetry::chain(&error), "last uses cannot be written; keeping them");
+                tracing::warn!(
+                    error = crate::telemetry::chain(&error),
+                    "last uses cannot be written; keeping them"
+                );
             }
             Err(_) => {}
         }

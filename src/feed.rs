@@ -52,7 +52,8 @@ impl Feed {
     #[must_use]
     pub fn start(store: Store, metrics: Metrics) -> (Self, JoinHandle<()>) {
         let feed = Self { bell: Arc::new(Notify::new()), news: broadcast::Sender::new(BACKLOG) };
-        let tail = Tail { store, metrics, feed: feed.clone(), read: None, last_beat: Instant::now(), away: false };
+        let tail =
+            Tail { store, metrics, feed: feed.clone(), read: None, last_beat: Instant::now(), away: false };
         (feed, tokio::spawn(tail.run()))
     }
 
@@ -132,7 +133,10 @@ impl Tail {
 
     fn note_outage(&mut self, error: &StoreError) {
         if !std::mem::replace(&mut self.away, true) {
-            tracing::warn!(error = crate::telemetry::chain(error), "the revision log cannot be read; trying on");
+            tracing::warn!(
+                error = crate::telemetry::chain(error),
+                "the revision log cannot be read; trying on"
+            );
         }
     }
 }

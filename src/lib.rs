@@ -23,3 +23,6 @@ pub mod telemetry;
 pub mod text;
 pub mod token;
 pub mod workspace;
+
+/// The version of this crate.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use prost::{DecodeError, Message as _};
+use prost_types::{FileDescriptorProto, FileDescriptorSet};
+
 /// Package `tokenkeep.v1`, generated from `proto/tokenkeep/v1`; its comments are those of the proto.
 #[expect(
     clippy::pedantic,
@@ -14,6 +17,29 @@ pub mod v1 {
 
 /// The descriptors of all our protos and what they import, for server reflection and for clients without protos.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tokenkeep.binpb"));
+
+/// The paths of all methods that a server may offer, ours and those of health and reflection, like
+/// `/tokenkeep.v1.TokenService/GetToken`.
+///
+/// # Errors
+/// None: the descriptors were written by the compiler.
+pub fn method_paths() -> Result<Vec<String>, DecodeError> {
+    let sets = [
+        DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    let sets: Vec<_> = sets.into_iter().map(FileDescriptorSet::decode).collect::<Result<_, _>>()?;
+    Ok(sets.iter().flat_map(|set| &set.file).flat_map(paths_of_file).collect())
+}
+
+fn paths_of_file(file: &FileDescriptorProto) -> impl Iterator<Item = String> {
+    file.service.iter().flat_map(|service| {
+        let path = |method: &str| format!("/{}.{}/{method}", file.package(), service.name());
+        service.method.iter().map(move |method| path(method.name()))
+    })
+}
 
 impl fmt::Debug for v1::CreateTokenResponse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,5 +60,24 @@ impl fmt::Debug for v1::IntrospectTokenRequest {
             .field("workspace", &self.workspace)
             .field("required_scopes", &self.required_scopes)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_paths_are_those_of_the_api_and_of_what_goes_with_it() {
+        let paths = method_paths().unwrap();
+        for path in [
+            "/tokenkeep.v1.TokenService/IntrospectToken",
+            "/tokenkeep.v1.WorkspaceService/ListWorkspaces",
+            "/grpc.health.v1.Health/Watch",
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        ] {
+            assert_eq!(paths.iter().filter(|listed| *listed == path).count(), 1, "{path} in {paths:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The vocabulary of tokens: what a token is, in words that every layer shares. No I/O, no wire, no SQL.
 
 pub(crate) mod base62;
+mod edit;
 mod filter;
 mod presented;
 mod scope;
@@ -10,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+pub use edit::TokenEdit;
 pub use filter::TokenFilter;
 pub use presented::{IssuedSecret, Kid, Malformed, Presented, SHAPE, Secret, Tag};
 pub use scope::{Scope, ScopeSet};
@@ -212,10 +214,12 @@ impl Token {
     pub fn size(&self) -> usize {
         /// Ids, times and the like.
         const FIXED: usize = 256;
-        let texts = [self.name.as_str(), self.description.as_str(), self.creator.as_str(), self.workspace.as_str()];
+        let texts =
+            [self.name.as_str(), self.description.as_str(), self.creator.as_str(), self.workspace.as_str()];
         let principal = self.principal.as_ref().map_or("", Principal::as_str);
         let scopes: usize = self.scopes.iter().map(|scope| scope.as_str().len() + 4).sum();
-        let metadata: usize = self.metadata.entries().iter().map(|(key, value)| key.len() + value.len() + 8).sum();
+        let metadata: usize =
+            self.metadata.entries().iter().map(|(key, value)| key.len() + value.len() + 8).sum();
         FIXED + texts.iter().map(|text| text.len()).sum::<usize>() + principal.len() + scopes + metadata
     }
 }

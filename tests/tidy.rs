@@ -20,12 +20,25 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("operations", &["metrics", "telemetry"]),
     ("store", &["text", "token", "workspace", "revocation", "hash"]),
     ("feed", &["store", "revocation", "metrics", "telemetry"]),
-    ("service", &[
-        "text", "token", "workspace", "revocation", "hash", "keyring", "proof", "store", "feed", "metrics",
-    ]),
-    ("rpc", &[
-        "text", "token", "workspace", "revocation", "service", "proto", "crossing", "metrics", "telemetry", "rpc",
-    ]),
+    (
+        "service",
+        &["text", "token", "workspace", "revocation", "hash", "keyring", "proof", "store", "feed", "metrics"],
+    ),
+    (
+        "rpc",
+        &[
+            "text",
+            "token",
+            "workspace",
+            "revocation",
+            "service",
+            "proto",
+            "crossing",
+            "metrics",
+            "telemetry",
+            "rpc",
+        ],
+    ),
     ("server", &["telemetry"]),
     ("settings", &["text", "hash", "telemetry", "settings"]),
 ];
@@ -98,7 +111,10 @@ impl Source {
         let code: Vec<&str> = self.lines().collect();
         let named = code.join("\n");
         let named = named.split("crate::").skip(1);
-        named.map(|rest| rest.split(ends).next().unwrap().to_owned()).filter(|room| !room.is_empty()).collect()
+        named
+            .map(|rest| rest.split(ends).next().unwrap().to_owned())
+            .filter(|room| !room.is_empty())
+            .collect()
     }
 }
 
@@ -156,7 +172,10 @@ fn the_documents_name_only_files_that_are_there() {
             let local = !link.contains("://") && !link.starts_with('#');
             assert!(!local || Path::new(link).exists(), "{document} links to {link}");
         }
-        for path in text.split('`').filter(|word| ["src/", "tests/", "docs/", "benches/"].iter().any(|d| word.starts_with(d))) {
+        for path in text
+            .split('`')
+            .filter(|word| ["src/", "tests/", "docs/", "benches/"].iter().any(|d| word.starts_with(d)))
+        {
             assert!(Path::new(path).exists(), "{document} names {path}");
         }
     }

@@ -9,6 +9,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::metrics::Metrics;
+use crate::operations;
 use crate::service::Service;
 
 /// How often the database is asked.
@@ -48,19 +49,21 @@ impl Health {
     }
 
     /// Tells `/healthz` which part is not well, if any.
-    pub(super) fn probe(&self) -> impl Fn() -> Result<(), &'static str> + Clone + Send + Sync + 'static {
+    pub(super) fn probe(&self) -> impl Fn() -> operations::Health + Send + Sync + 'static {
         let state = Arc::clone(&self.state);
+        let well = operations::Health::well;
         move || match state.load(Ordering::Relaxed) {
-            UP => Ok(()),
-            LEAVING => Err("the server is draining"),
-            _ => Err("the database does not answer"),
+            UP => well(),
+            LEAVING => well().and_failing("server", "it is draining"),
+            _ => well().and_failing("database", "it does not answer"),
         }
     }
 
     async fn check(&self, service: &Service, metrics: &Metrics) {
         let asked = service.check_database().await;
         metrics.database_is_up(asked.is_ok());
-        let (state, status) = if asked.is_ok() { (UP, ServingStatus::Serving) } else { (DOWN, ServingStatus::NotServing) };
+        let (state, status) =
+            if asked.is_ok() { (UP, ServingStatus::Serving) } else { (DOWN, ServingStatus::NotServing) };
         let before = self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| {
             (before != LEAVING).then_some(state)
         });
@@ -70,7 +73,10 @@ impl Health {
         }
         match (before, asked) {
             (Ok(UP), Err(error)) => {
-                tracing::warn!(error = crate::telemetry::chain(&error), "the database does not answer; not serving");
+                tracing::warn!(
+                    error = crate::telemetry::chain(&error),
+                    "the database does not answer; not serving"
+                );
             }
             (Ok(DOWN), Ok(())) => tracing::info!("the database answers; serving"),
             _ => {}

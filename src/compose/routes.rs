@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
-use tower::{Layer as _, ServiceExt as _};
+use tower::{Layer as _, ServiceExt};
 
 use super::ServerError;
 use super::health::Health;
@@ -55,11 +56,11 @@ pub(super) fn build(
         exceeded: || status::from_error(&Error::DeadlineExceeded),
         malformed: malformed_timeout,
     };
-    let bounded = Deadlines::new(routes.prepare(), rules, Arc::clone(&serving.counters));
+    let bounded = Deadlines::new(routes.prepare(), rules);
     let limit = serving.limits.requests_in_flight;
     let admitted = InFlight::new(bounded, limit, overloaded, Arc::clone(&serving.counters));
     let counted = metrics.count_requests().layer(admitted);
-    Ok(counted.map_response(|response| response.map(Body::new)))
+    Ok(ServiceExt::<http::Request<Incoming>>::map_response(counted, |response| response.map(Body::new)))
 }
 
 fn reflection_builder<'bytes>() -> tonic_reflection::server::Builder<'bytes> {
@@ -73,7 +74,10 @@ fn overloaded() -> Status {
 }
 
 fn malformed_timeout() -> Status {
-    status::from_error(&Error::field("grpc-timeout", Invalid::Malformed("up to 8 digits and one of H, M, S, m, u, n")))
+    status::from_error(&Error::field(
+        "grpc-timeout",
+        Invalid::Malformed("up to 8 digits and one of H, M, S, m, u, n"),
+    ))
 }
 
 /// The methods that answer with a stream.

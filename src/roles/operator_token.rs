@@ -24,7 +24,7 @@ pub(super) fn run(settings: &settings::OperatorToken) -> Result<(), RoleError> {
     let issued = super::runtime()?.block_on(async {
         let store = Store::new(&database)?;
         store.migrate().await?;
-        let metrics = Metrics::new();
+        let metrics = Metrics::new([]);
         let (feed, _tail) = Feed::start(store.clone(), metrics.clone());
         let (hasher, proofs) = (hasher(&settings.hashing), ProofCache::new(1)?);
         let parts = Parts { store, keyring: Arc::new(keyring), hasher, proofs, feed, metrics };

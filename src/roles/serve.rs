@@ -1,6 +1,5 @@
 //! `tokenkeep serve`: a server over a PostgreSQL database that somebody else runs.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,6 +19,9 @@ use crate::store::DatabaseOptions;
 
 /// How long a request may wait for its turn at argon2.
 pub(super) const HASH_WAIT: Duration = Duration::from_millis(250);
+
+/// How often the TLS files are looked at for a change.
+const TLS_RELOAD: Duration = Duration::from_secs(5);
 
 pub(super) fn run(settings: &settings::Serve) -> Result<(), RoleError> {
     let keyring = Keyring::read(&settings.keys.keyring)?;
@@ -63,7 +65,12 @@ pub(super) fn hasher(settings: &groups::Hashing) -> Hasher {
 fn serving_options(settings: &groups::Server) -> Result<ServingOptions, RoleError> {
     let listen: ListenAddress = settings.listening.address.listen.parse()?;
     let mut options = ServingOptions::new(listen);
-    options.tls = settings.listening.tls()?.map(|tls| TlsFiles::new(tls.certificate, tls.key, tls.client_ca));
+    options.tls = settings.listening.tls()?.map(|tls| TlsFiles {
+        certificate_chain: tls.certificate,
+        private_key: tls.key,
+        client_authority: tls.client_ca,
+        reload_interval: TLS_RELOAD,
+    });
     options.insecure_plaintext = settings.listening.insecure_plaintext;
     options.threads = settings.limits.threads.get();
     options.limits = Limits {
@@ -71,7 +78,6 @@ fn serving_options(settings: &groups::Server) -> Result<ServingOptions, RoleErro
         requests_in_flight: settings.limits.max_requests_in_flight.get(),
         ..Limits::default()
     };
-    options.counters = Arc::default();
     Ok(options)
 }
 
@@ -94,7 +100,8 @@ pub(super) async fn shutdown() {
 }
 
 async fn next_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("signals cannot be caught; only a kill ends this process");
         return std::future::pending().await;

@@ -16,7 +16,8 @@ fn scopes<'scopes>(scopes: impl Iterator<Item = &'scopes Scope>) -> Vec<String> 
 
 pub(super) fn token(token: Token) -> v1::Token {
     let etag = token.etag().as_str().to_owned();
-    let (revoke_time, revoke_reason) = token.ended.map(|ended| (ended.time, ended.reason.into_string())).unzip();
+    let (revoke_time, revoke_reason) =
+        token.ended.map(|ended| (ended.time, ended.reason.into_string())).unzip();
     v1::Token {
         id: token.id.to_string(),
         workspace: token.workspace.to_string(),

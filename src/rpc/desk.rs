@@ -38,7 +38,7 @@ impl Desk {
     ) -> Result<Response<Answer>, Status>
     where
         Wire: Send + 'static,
-        Words: Send,
+        Words: Send + 'static,
         Answer: Send + 'static,
         Work: Future<Output = Result<Answer, Error>> + Send,
     {

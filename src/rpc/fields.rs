@@ -73,7 +73,8 @@ impl Fields {
     }
 
     pub(super) fn time(&mut self, path: &str, time: prost_types::Timestamp) -> Option<SystemTime> {
-        let in_range = (0..=LATEST_SECONDS).contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos);
+        let in_range =
+            (0..=LATEST_SECONDS).contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos);
         let time = in_range.then(|| SystemTime::try_from(time).ok()).flatten();
         self.take(path, time.ok_or(Invalid::Malformed("a time from 1970 to the end of the year 9999")))
     }
@@ -84,7 +85,8 @@ impl Fields {
 
     pub(super) fn duration(&mut self, path: &str, duration: prost_types::Duration) -> Option<Duration> {
         let duration = Duration::try_from(duration).ok();
-        let welcome = duration.filter(|duration| (Duration::from_secs(1)..=LONGEST_LIFETIME).contains(duration));
+        let welcome =
+            duration.filter(|duration| (Duration::from_secs(1)..=LONGEST_LIFETIME).contains(duration));
         self.take(path, welcome.ok_or(Invalid::Malformed("from 1 second to 100 years")))
     }
 

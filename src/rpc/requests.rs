@@ -6,11 +6,11 @@ use secrecy::SecretString;
 use super::fields::Fields;
 use crate::proto::v1;
 use crate::service::{
-    Error, Introspection, NewTokenWords, Regeneration, TokenChange, TokenPageRequest, WatchRequest, WorkspacePageRequest,
+    Error, Introspection, NewTokenWords, Regeneration, TokenChange, TokenPageRequest, WatchRequest,
+    WorkspacePageRequest,
 };
-use crate::store::tokens::TokenEdit;
 use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, Principal, RevokeReason};
-use crate::token::{Expiry, Precondition, Scope, TokenFilter, TokenId, TokenState};
+use crate::token::{Expiry, Precondition, Scope, TokenEdit, TokenFilter, TokenId, TokenState};
 use crate::workspace::{TokenPrefix, WorkspaceEdit, WorkspaceId};
 
 pub(super) fn create_token(request: v1::CreateTokenRequest) -> Result<NewTokenWords, Error> {
@@ -67,7 +67,8 @@ fn token_filter(fields: &mut Fields, filter: v1::TokenFilter) -> Option<TokenFil
     let principal = fields.optional("filter.principal", filter.principal, Principal::parse);
     let name_prefix = fields.optional("filter.name_prefix", filter.name_prefix, NamePrefix::parse);
     let scope = fields.optional("filter.scope", filter.scope, Scope::parse);
-    let expiring_within = filter.expiring_within.map(|within| fields.duration("filter.expiring_within", within));
+    let expiring_within =
+        filter.expiring_within.map(|within| fields.duration("filter.expiring_within", within));
     let unused_since = filter.unused_since.map(|since| fields.time("filter.unused_since", since));
     Some(TokenFilter {
         states: states.into_iter().collect::<Option<Vec<TokenState>>>()?,
@@ -211,7 +212,8 @@ pub(super) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<(I
     let presented = SecretString::from(request.token);
     let workspace = fields.optional("workspace", request.workspace, WorkspaceId::parse);
     let required_scopes = fields.scope_list("required_scopes", request.required_scopes);
-    let words = || Some(Introspection { presented, workspace: workspace?, required_scopes: required_scopes? });
+    let words =
+        || Some(Introspection { presented, workspace: workspace?, required_scopes: required_scopes? });
     Ok((fields.finish(words())?, request.include_metadata))
 }
 

@@ -77,7 +77,9 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::WorkspaceDenied(id) | Error::WorkspaceNotFound(id) | Error::WorkspaceExists(id) => {
             Some(("workspace", id.to_string()))
         }
-        Error::TokenNotFound(id) | Error::TokenRevoked(id) | Error::TokenExpired(id) => Some(("id", id.to_string())),
+        Error::TokenNotFound(id) | Error::TokenRevoked(id) | Error::TokenExpired(id) => {
+            Some(("id", id.to_string()))
+        }
         Error::KeyUnavailable(kid) => Some(("kid", kid.to_string())),
         _ => None,
     };

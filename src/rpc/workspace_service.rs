@@ -20,20 +20,29 @@ impl WorkspaceService for WorkspaceRpc {
         request: Request<v1::CreateWorkspaceRequest>,
     ) -> Answer<v1::CreateWorkspaceResponse> {
         let permission = Permission::CreateWorkspace;
-        let work = self.0.answer(request, permission, requests::create_workspace, |service, caller, words| async move {
-            let requests::NewWorkspace { id, name, token_prefix } = words;
-            let workspace = service.create_workspace(&caller, id, name, token_prefix).await?;
-            Ok(v1::CreateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
-        });
+        let work = self.0.answer(
+            request,
+            permission,
+            requests::create_workspace,
+            |service, caller, words| async move {
+                let requests::NewWorkspace { id, name, token_prefix } = words;
+                let workspace = service.create_workspace(&caller, id, name, token_prefix).await?;
+                Ok(v1::CreateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
+            },
+        );
         work.await
     }
 
-    async fn get_workspace(&self, request: Request<v1::GetWorkspaceRequest>) -> Answer<v1::GetWorkspaceResponse> {
+    async fn get_workspace(
+        &self,
+        request: Request<v1::GetWorkspaceRequest>,
+    ) -> Answer<v1::GetWorkspaceResponse> {
         let permission = Permission::ReadWorkspaces;
-        let work = self.0.answer(request, permission, requests::get_workspace, |service, caller, id| async move {
-            let workspace = service.get_workspace(&caller, id).await?;
-            Ok(v1::GetWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
-        });
+        let work =
+            self.0.answer(request, permission, requests::get_workspace, |service, caller, id| async move {
+                let workspace = service.get_workspace(&caller, id).await?;
+                Ok(v1::GetWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
+            });
         work.await
     }
 
@@ -42,11 +51,16 @@ impl WorkspaceService for WorkspaceRpc {
         request: Request<v1::ListWorkspacesRequest>,
     ) -> Answer<v1::ListWorkspacesResponse> {
         let permission = Permission::ReadWorkspaces;
-        let work = self.0.answer(request, permission, requests::list_workspaces, |service, caller, words| async move {
-            let page = service.list_workspaces(&caller, words).await?;
-            let workspaces = page.items.into_iter().map(answers::workspace).collect();
-            Ok(v1::ListWorkspacesResponse { workspaces, next_page_token: page.next.unwrap_or_default() })
-        });
+        let work = self.0.answer(
+            request,
+            permission,
+            requests::list_workspaces,
+            |service, caller, words| async move {
+                let page = service.list_workspaces(&caller, words).await?;
+                let workspaces = page.items.into_iter().map(answers::workspace).collect();
+                Ok(v1::ListWorkspacesResponse { workspaces, next_page_token: page.next.unwrap_or_default() })
+            },
+        );
         work.await
     }
 
@@ -55,10 +69,15 @@ impl WorkspaceService for WorkspaceRpc {
         request: Request<v1::UpdateWorkspaceRequest>,
     ) -> Answer<v1::UpdateWorkspaceResponse> {
         let permission = Permission::UpdateWorkspace;
-        let work = self.0.answer(request, permission, requests::update_workspace, |service, caller, edit| async move {
-            let workspace = service.update_workspace(&caller, edit).await?;
-            Ok(v1::UpdateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
-        });
+        let work = self.0.answer(
+            request,
+            permission,
+            requests::update_workspace,
+            |service, caller, edit| async move {
+                let workspace = service.update_workspace(&caller, edit).await?;
+                Ok(v1::UpdateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
+            },
+        );
         work.await
     }
 }

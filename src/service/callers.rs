@@ -160,7 +160,11 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::CredentialInvalid`], [`Error::ScopeRequired`], or that it cannot be decided.
-    pub async fn authenticate(&self, credential: &SecretString, permission: Permission) -> Result<Caller, Error> {
+    pub async fn authenticate(
+        &self,
+        credential: &SecretString,
+        permission: Permission,
+    ) -> Result<Caller, Error> {
         match self.prove(credential).await? {
             Ok(token) => {
                 let caller = Caller::of(token);
@@ -191,7 +195,9 @@ impl Service {
             InactiveReason::Malformed => CallerRejection::Malformed,
             InactiveReason::Forged => CallerRejection::Forged,
             InactiveReason::Unknown | InactiveReason::OtherWorkspace => CallerRejection::Unknown,
-            InactiveReason::Expired | InactiveReason::Revoked | InactiveReason::Superseded => CallerRejection::Inactive,
+            InactiveReason::Expired | InactiveReason::Revoked | InactiveReason::Superseded => {
+                CallerRejection::Inactive
+            }
         });
         Error::CredentialInvalid
     }

@@ -107,7 +107,8 @@ impl Error {
 }
 
 fn describe(fields: &[InvalidField]) -> String {
-    let told: Vec<String> = fields.iter().map(|field| format!("`{}` {}", field.path, field.invalid)).collect();
+    let told: Vec<String> =
+        fields.iter().map(|field| format!("`{}` {}", field.path, field.invalid)).collect();
     told.join("; ")
 }
 
@@ -123,5 +124,20 @@ impl From<HashError> for Error {
 impl From<Unsealable> for Error {
     fn from(error: Unsealable) -> Self {
         Self::Internal(Box::new(error))
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable { .. } | StoreError::Overloaded | StoreError::CommitUnknown { .. } => {
+                Self::DatabaseUnavailable(error)
+            }
+            StoreError::Conflict { .. }
+            | StoreError::Aborted
+            | StoreError::Corrupt { .. }
+            | StoreError::Mismatch { .. }
+            | StoreError::Migration { .. } => Self::Internal(Box::new(error)),
+        }
     }
 }

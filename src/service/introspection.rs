@@ -87,9 +87,11 @@ impl Service {
                 Verdict::Inactive(caller.may(Permission::LearnInactiveReason).then_some(reason))
             }
             Ok(token) => {
-                let missing: Vec<Scope> = token.scopes.missing(&ask.required_scopes).into_iter().cloned().collect();
+                let missing: Vec<Scope> =
+                    token.scopes.missing(&ask.required_scopes).into_iter().cloned().collect();
                 let allowed = missing.is_empty();
-                let result = if allowed { IntrospectionResult::Active } else { IntrospectionResult::DeniedScope };
+                let result =
+                    if allowed { IntrospectionResult::Active } else { IntrospectionResult::DeniedScope };
                 self.metrics.introspected(result);
                 Verdict::Active { token: Box::new(token), missing }
             }
@@ -99,11 +101,15 @@ impl Service {
     /// Takes a presented string through every check; a forged one reaches neither the database nor argon2, and a
     /// replaced secret never reaches argon2.
     pub(super) async fn prove(&self, text: &SecretString) -> Result<Proved, Error> {
-        let Ok(presented) = Presented::parse(text.expose_secret()) else { return Ok(Err(InactiveReason::Malformed)) };
+        let Ok(presented) = Presented::parse(text.expose_secret()) else {
+            return Ok(Err(InactiveReason::Malformed));
+        };
         match self.keyring.origin(&presented) {
             Origin::Issued => {}
             Origin::Forged => return Ok(Err(InactiveReason::Forged)),
-            Origin::UnknownKey if self.keys.lists(presented.kid) => return Err(Error::KeyUnavailable(presented.kid)),
+            Origin::UnknownKey if self.keys.lists(presented.kid) => {
+                return Err(Error::KeyUnavailable(presented.kid));
+            }
             Origin::UnknownKey => return Ok(Err(InactiveReason::Forged)),
         }
         let Some(credential) = self.read_credential(presented.id).await? else {

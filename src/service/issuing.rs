@@ -67,9 +67,10 @@ impl Service {
         caller.require_covering(&words.scopes)?;
         let creator = caller.on_behalf_of(words.initiator.clone())?;
         let prefix = self.token_prefix(&words.workspace).await?;
-        let (issued, secret) = self.issue(&prefix, TokenId::generate()).await?;
+        let id = TokenId::generate();
+        let (issued, secret) = self.issue(&prefix, id).await?;
         let mut transaction = self.store.begin().await?;
-        let created = insert(&mut transaction, words, creator, secret).await;
+        let created = insert(&mut transaction, id, words, creator, secret).await;
         Ok(Issued { token: transaction.finish(created).await?, secret: issued })
     }
 
@@ -78,7 +79,11 @@ impl Service {
     /// # Errors
     /// [`Error::TokenNotFound`], [`Error::EtagMismatch`], [`Error::TokenRevoked`], [`Error::TokenExpired`],
     /// [`Error::ScopeEscalation`], an expiry that has passed as [`Error::InvalidFields`], or that it cannot be done now.
-    pub async fn regenerate_token(&self, caller: &Caller, regeneration: Regeneration) -> Result<Issued, Error> {
+    pub async fn regenerate_token(
+        &self,
+        caller: &Caller,
+        regeneration: Regeneration,
+    ) -> Result<Issued, Error> {
         let initiator = caller.on_behalf_of(regeneration.initiator.clone())?;
         let seen = self.get_token(caller, regeneration.id).await?;
         check_regenerable(caller, &seen, &regeneration)?;
@@ -87,7 +92,8 @@ impl Service {
         let prefix = self.token_prefix(&seen.workspace).await?;
         let (issued, secret) = self.issue(&prefix, seen.id).await?;
         let mut transaction = self.store.begin().await?;
-        let work = replace_secret(&mut transaction, caller, &regeneration, seen.generation, secret, initiator);
+        let work =
+            replace_secret(&mut transaction, caller, &regeneration, seen.generation, secret, initiator);
         let replaced = work.await;
         let token = transaction.finish(replaced).await?;
         self.feed.ring();
@@ -101,7 +107,11 @@ impl Service {
     }
 
     /// A new secret under the minting key, and what is kept of it.
-    pub(super) async fn issue(&self, prefix: &TokenPrefix, id: TokenId) -> Result<(IssuedSecret, NewSecret), Error> {
+    pub(super) async fn issue(
+        &self,
+        prefix: &TokenPrefix,
+        id: TokenId,
+    ) -> Result<(IssuedSecret, NewSecret), Error> {
         let kid: Kid = self.keys.minting();
         let key = self.keyring.key(kid).ok_or(Error::KeyUnavailable(kid))?;
         let secret = Secret::generate().map_err(|error| Error::Internal(Box::new(error)))?;
@@ -109,18 +119,20 @@ impl Service {
         let begun = Instant::now();
         let hash = self.hasher.hash(&secret, &key.pepper()).await?;
         self.metrics.argon2_ran(Argon2Purpose::Hash, begun.elapsed());
-        let kept = NewSecret { id, kid, tag: issued.tag(), hash, obfuscated_secret: issued.obfuscated() };
+        let kept = NewSecret { kid, tag: issued.tag(), hash, obfuscated: issued.obfuscated() };
         Ok((issued, kept))
     }
 }
 
 async fn insert(
     transaction: &mut Transaction,
+    id: TokenId,
     words: NewTokenWords,
     creator: Initiator,
     secret: NewSecret,
 ) -> Result<Token, Error> {
     let new = NewToken {
+        id,
         workspace: words.workspace,
         name: words.name,
         description: words.description,
@@ -162,8 +174,7 @@ async fn replace_secret(
     secret: NewSecret,
     initiator: Initiator,
 ) -> Result<Token, Error> {
-    let connection = transaction.connection();
-    let locked = tokens::lock(connection, regeneration.id).await?;
+    let locked = tokens::lock(transaction.connection(), regeneration.id).await?;
     let token = locked.ok_or(Error::TokenNotFound(regeneration.id))?;
     check_regenerable(caller, &token, regeneration)?;
     if token.generation != seen {
@@ -176,7 +187,9 @@ async fn replace_secret(
         generation: Generation(seen.0 + 1),
         initiator,
     };
-    let revision = log::append(connection, event).await?.revision;
-    let token = tokens::replace_secret(connection, secret, regeneration.expiry, revision).await?;
+    let revision = log::append(transaction, event).await?.revision;
+    let token =
+        tokens::replace_secret(transaction.connection(), token.id, secret, regeneration.expiry, revision)
+            .await?;
     still_to_come(token)
 }

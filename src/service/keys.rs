@@ -16,7 +16,9 @@ pub enum KeysError {
     #[error("the database lists the key `{0}` as in use, but the keyring has no file {0}.key; put it there")]
     Missing(Kid),
     /// The file is of another installation.
-    #[error("the file {0}.key is not the key that the database lists under this name; put the right one there")]
+    #[error(
+        "the file {0}.key is not the key that the database lists under this name; put the right one there"
+    )]
     Different(Kid),
     /// No key may mint.
     #[error("the database lists no key to issue tokens under")]
@@ -41,9 +43,9 @@ struct Listed {
 impl KeyDirectory {
     /// Enters the keys of this process that the database does not know yet, and checks that each key in use is here.
     pub(super) async fn register(store: &Store, keyring: &Keyring) -> Result<Self, KeysError> {
-        let held: Vec<(Kid, String)> = keyring.keys().map(|key| (key.kid(), key.fingerprint().to_owned())).collect();
+        let held: Vec<(Kid, &str)> = keyring.keys().map(|key| (key.kid(), key.fingerprint())).collect();
         let mut transaction = store.begin().await?;
-        let registered = keys::register(transaction.connection(), &held).await;
+        let registered = keys::register(&mut transaction, &held).await;
         let rows = transaction.finish(registered).await?;
         for row in &rows {
             let key = keyring.key(row.kid).ok_or(KeysError::Missing(row.kid))?;

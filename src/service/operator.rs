@@ -26,7 +26,8 @@ impl Service {
             Some(_) if !reset => Ok(None),
             Some(token) => {
                 let (precondition, initiator) = (Precondition::Any, Some(initiator()?));
-                let regeneration = Regeneration { id: token.id, precondition, initiator, expiry: Some(Expiry::Never) };
+                let regeneration =
+                    Regeneration { id: token.id, precondition, initiator, expiry: Some(Expiry::Never) };
                 self.regenerate_token(&caller, regeneration).await.map(Some)
             }
         }
@@ -49,7 +50,11 @@ impl Service {
 impl Caller {
     /// Whoever holds the database and the keyring may do everything: the proof is having got this far.
     fn operator(workspace: WorkspaceId) -> Self {
-        Self::with_scopes(TokenId::generate(), workspace, ScopeSet::new(vec![everything()]).unwrap_or_default())
+        Self::with_scopes(
+            TokenId::generate(),
+            workspace,
+            ScopeSet::new(vec![everything()]).unwrap_or_default(),
+        )
     }
 }
 
@@ -69,8 +74,10 @@ fn operator_words(workspace: WorkspaceId) -> Result<NewTokenWords, Error> {
     Ok(NewTokenWords {
         workspace,
         name: Name::parse(NAME.to_owned()).map_err(field("name"))?,
-        description: Description::parse("Everything, everywhere. Made by `tokenkeep operator-token`.".to_owned())
-            .map_err(field("description"))?,
+        description: Description::parse(
+            "Everything, everywhere. Made by `tokenkeep operator-token`.".to_owned(),
+        )
+        .map_err(field("description"))?,
         principal: None,
         initiator: Some(initiator()?),
         scopes: ScopeSet::new(vec![everything()]).map_err(field("scopes"))?,

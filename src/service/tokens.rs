@@ -4,10 +4,10 @@ use super::issuing::still_to_come;
 use super::{Caller, Error, Service};
 use crate::keyring::Purpose;
 use crate::revocation::{Change, NewEvent};
-use crate::store::tokens::{TokenEdit, TokenQuery};
+use crate::store::tokens::TokenQuery;
 use crate::store::{Connection, Transaction, log, tokens, workspaces};
 use crate::text::{Initiator, RevokeReason};
-use crate::token::{Precondition, Token, TokenFilter, TokenId, TokenState};
+use crate::token::{Precondition, Token, TokenEdit, TokenFilter, TokenId, TokenState};
 use crate::workspace::WorkspaceId;
 
 use uuid::Uuid;
@@ -61,7 +61,11 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::WorkspaceDenied`], [`Error::WorkspaceNotFound`], [`Error::InvalidPageToken`].
-    pub async fn list_tokens(&self, caller: &Caller, request: TokenPageRequest) -> Result<Page<Token>, Error> {
+    pub async fn list_tokens(
+        &self,
+        caller: &Caller,
+        request: TokenPageRequest,
+    ) -> Result<Page<Token>, Error> {
         caller.require_workspace(&request.workspace)?;
         let context = page_context(caller, &request);
         let after = request.after.as_deref().map(|text| self.read_page_token(&context, text)).transpose()?;
@@ -86,7 +90,8 @@ impl Service {
     }
 
     fn read_page_token(&self, context: &[u8], text: &str) -> Result<TokenId, Error> {
-        let bytes = self.keyring.unseal(Purpose::TokenPage, context, text).map_err(|_| Error::InvalidPageToken)?;
+        let bytes =
+            self.keyring.unseal(Purpose::TokenPage, context, text).map_err(|_| Error::InvalidPageToken)?;
         let id = Uuid::from_slice(&bytes).map_err(|_| Error::InvalidPageToken)?;
         Ok(TokenId::from_uuid(id))
     }
@@ -164,8 +169,7 @@ async fn update(
     change: TokenChange,
     initiator: Initiator,
 ) -> Result<Token, Error> {
-    let connection = transaction.connection();
-    let token = lock(connection, caller, change.id).await?;
+    let token = lock(transaction.connection(), caller, change.id).await?;
     caller.require_covering(&token.scopes)?;
     change.edit.scopes.as_ref().map_or(Ok(()), |scopes| caller.require_covering(scopes))?;
     if !change.precondition.holds_for(&token.etag()) {
@@ -178,8 +182,8 @@ async fn update(
         return Ok(token);
     }
     let renews = change.edit.expiry.is_some();
-    let revision = log::append(connection, event(&token, Change::Updated, initiator)).await?.revision;
-    let token = tokens::update(connection, change.id, change.edit, revision).await?;
+    let revision = log::append(transaction, event(&token, Change::Updated, initiator)).await?.revision;
+    let token = tokens::update(transaction.connection(), change.id, change.edit, revision).await?;
     if renews { still_to_come(token) } else { Ok(token) }
 }
 
@@ -191,8 +195,7 @@ async fn revoke(
     reason: RevokeReason,
     initiator: Initiator,
 ) -> Result<Token, Error> {
-    let connection = transaction.connection();
-    let token = lock(connection, caller, id).await?;
+    let token = lock(transaction.connection(), caller, id).await?;
     if token.state == TokenState::Revoked {
         return Ok(token);
     }
@@ -200,8 +203,8 @@ async fn revoke(
         return Err(Error::EtagMismatch);
     }
     let change = Change::Revoked { reason: reason.clone() };
-    let revision = log::append(connection, event(&token, change, initiator)).await?.revision;
-    Ok(tokens::revoke(connection, id, reason, revision).await?)
+    let revision = log::append(transaction, event(&token, change, initiator)).await?.revision;
+    Ok(tokens::revoke(transaction.connection(), id, reason, revision).await?)
 }
 
 fn event(token: &Token, change: Change, initiator: Initiator) -> NewEvent {

@@ -60,7 +60,11 @@ impl Service {
     /// # Errors
     /// [`Error::WorkspaceDenied`], [`Error::WorkspaceNotFound`], [`Error::InvalidCursor`], [`Error::CursorForeign`],
     /// [`Error::CursorAhead`], or that it cannot be done now.
-    pub async fn watch(self: &Arc<Self>, caller: Caller, request: WatchRequest) -> Result<Subscription, Error> {
+    pub async fn watch(
+        self: &Arc<Self>,
+        caller: Caller,
+        request: WatchRequest,
+    ) -> Result<Subscription, Error> {
         // Heard from before the head is read, so that nothing falls between.
         let news = self.feed.subscribe();
         let scope = self.watch_scope(&caller, request.workspace).await?;

@@ -55,7 +55,8 @@ impl Service {
         request: WorkspacePageRequest,
     ) -> Result<Page<Workspace>, Error> {
         let context = caller.token().to_string();
-        let after = request.after.as_deref().map(|text| self.read_workspace_page(&context, text)).transpose()?;
+        let after =
+            request.after.as_deref().map(|text| self.read_workspace_page(&context, text)).transpose()?;
         let mut connection = self.store.connection().await?;
         if let Reach::One(own) = caller.reach() {
             let own = if after.is_none() { workspaces::find(&mut connection, own).await? } else { None };
@@ -76,7 +77,8 @@ impl Service {
 
     fn read_workspace_page(&self, context: &str, text: &str) -> Result<WorkspaceId, Error> {
         let bytes = self.keyring.unseal(Purpose::WorkspacePage, context.as_bytes(), text);
-        let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(Error::InvalidPageToken)?;
+        let text =
+            bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(Error::InvalidPageToken)?;
         WorkspaceId::parse(text).map_err(|_| Error::InvalidPageToken)
     }
 
@@ -104,5 +106,5 @@ async fn update(transaction: &mut Transaction, edit: WorkspaceEdit) -> Result<Wo
     if same_name && same_prefix {
         return Ok(workspace);
     }
-    Ok(workspaces::update(connection, edit).await?)
+    Ok(workspaces::update(connection, &edit.id, edit.name.as_ref(), edit.token_prefix.as_ref()).await?)
 }

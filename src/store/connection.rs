@@ -21,15 +21,21 @@ impl Connection {
         Self(session)
     }
 
-    /// Every row that the query gives.
-    pub(super) async fn rows<'query, Row, Query>(&mut self, query: Query) -> Result<Vec<Row>, StoreError>
+    /// Every row that the query gives. (That its future is Send is said here, where the compiler can see it: across the
+    /// layers above it no longer can.)
+    pub(super) fn rows<'query, Row, Query>(
+        &mut self,
+        query: Query,
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send
     where
-        Query: LoadQuery<'query, AsyncPgConnection, Row> + 'query,
+        Query: LoadQuery<'query, AsyncPgConnection, Row> + Send + 'query,
         Row: Send,
     {
-        let patience = self.ask();
-        let answer = bounded(patience, query.load(&mut self.0.connection)).await;
-        self.settle(answer)
+        async move {
+            let patience = self.ask();
+            let answer = bounded(patience, query.load(&mut self.0.connection)).await;
+            self.settle(answer)
+        }
     }
 
     /// The row that the query gives, if it gives one.
@@ -38,7 +44,7 @@ impl Connection {
         query: Query,
     ) -> Result<Option<Row>, StoreError>
     where
-        Query: LoadQuery<'query, AsyncPgConnection, Row> + 'query,
+        Query: LoadQuery<'query, AsyncPgConnection, Row> + Send + 'query,
         Row: Send,
     {
         Ok(self.rows(query).await?.pop())
@@ -47,7 +53,7 @@ impl Connection {
     /// The row that the query must give.
     pub(super) async fn row<'query, Row, Query>(&mut self, query: Query) -> Result<Row, StoreError>
     where
-        Query: LoadQuery<'query, AsyncPgConnection, Row> + 'query,
+        Query: LoadQuery<'query, AsyncPgConnection, Row> + Send + 'query,
         Row: Send,
     {
         let row = self.row_if_any(query).await?;

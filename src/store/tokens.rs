@@ -13,7 +13,7 @@ use super::schema::tokens;
 use super::token_row::{TokenRow, expire_time, last_use_time, statement_timestamp};
 use crate::hash::SecretHash;
 use crate::text::{Description, Initiator, Metadata, Name, Principal, RevokeReason};
-use crate::token::{Expiry, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenId};
+use crate::token::{Expiry, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenEdit, TokenId};
 use crate::workspace::WorkspaceId;
 
 /// What is kept of a new secret.
@@ -52,21 +52,6 @@ pub struct NewToken {
     pub expiry: Expiry,
     /// Its first secret.
     pub secret: NewSecret,
-}
-
-/// What to change of a token; `None` leaves a field as it is.
-#[derive(Debug, Clone, Default)]
-pub struct TokenEdit {
-    /// What people call it.
-    pub name: Option<Name>,
-    /// What it is for.
-    pub description: Option<Description>,
-    /// What it may do.
-    pub scopes: Option<ScopeSet>,
-    /// The caller's own labels.
-    pub metadata: Option<Metadata>,
-    /// When it will expire.
-    pub expiry: Option<Expiry>,
 }
 
 /// What it takes to judge a presented secret.

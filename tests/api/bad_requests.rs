@@ -19,8 +19,11 @@ fn field(path: &str) -> Refusal {
 }
 
 fn create(change: impl FnOnce(&mut v1::CreateTokenRequest)) -> Call {
-    let mut request =
-        v1::CreateTokenRequest { workspace: "acme".to_owned(), name: "right".to_owned(), ..Default::default() };
+    let mut request = v1::CreateTokenRequest {
+        workspace: "acme".to_owned(),
+        name: "right".to_owned(),
+        ..Default::default()
+    };
     change(&mut request);
     Call::CreateToken(request)
 }
@@ -81,7 +84,11 @@ fn creations() -> Vec<Row> {
         ("an expiry in the past", expiring(at(1_000_000_000, 0)), field("expire_time")),
         ("an expiry before 1970", expiring(at(-1, 0)), field("expire_time")),
         ("an expiry after the year 9999", expiring(at(253_402_300_800, 0)), field("expire_time")),
-        ("an expiry with too many nanoseconds", expiring(at(4_000_000_000, 1_000_000_000)), field("expire_time")),
+        (
+            "an expiry with too many nanoseconds",
+            expiring(at(4_000_000_000, 1_000_000_000)),
+            field("expire_time"),
+        ),
         ("an expiry with negative nanoseconds", expiring(at(4_000_000_000, -1)), field("expire_time")),
         ("no lifetime at all", expiring(after(0, 0)), field("lifetime")),
         ("a negative lifetime", expiring(after(-1, 0)), field("lifetime")),
@@ -154,7 +161,10 @@ fn readings() -> Vec<Row> {
         ),
         (
             "a page token of workspaces that is none",
-            Call::ListWorkspaces(v1::ListWorkspacesRequest { page_token: "01AAAA".to_owned(), ..Default::default() }),
+            Call::ListWorkspaces(v1::ListWorkspacesRequest {
+                page_token: "01AAAA".to_owned(),
+                ..Default::default()
+            }),
             invalid_page(),
         ),
     ]
@@ -164,7 +174,11 @@ fn update(id: &str, change: impl FnOnce(&mut v1::Token), paths: &[&str]) -> Call
     let mut token = v1::Token { id: id.to_owned(), ..Default::default() };
     change(&mut token);
     let mask = FieldMask { paths: paths.iter().map(ToString::to_string).collect() };
-    Call::UpdateToken(v1::UpdateTokenRequest { token: Some(token), update_mask: Some(mask), ..Default::default() })
+    Call::UpdateToken(v1::UpdateTokenRequest {
+        token: Some(token),
+        update_mask: Some(mask),
+        ..Default::default()
+    })
 }
 
 fn regenerate(id: &str, etag: &str) -> Call {
@@ -191,8 +205,16 @@ fn changes(live: &str, dead: &str) -> Vec<Row> {
         ("an edit of what cannot be edited", update(live, |_| {}, &["state"]), field("update_mask.paths[0]")),
         ("an edit of all and one more", update(live, |_| {}, &["*", "name"]), field("update_mask.paths[0]")),
         ("an edit that empties the name", update(live, |_| {}, &["name"]), field("token.name")),
-        ("an edit to a wrong scope", update(live, |t| t.scopes = vec!["*:a".into()], &["scopes"]), field("token.scopes[0]")),
-        ("an edit to an expiry in the past", update(live, |t| t.expire_time = past, &["expire_time"]), field("expire_time")),
+        (
+            "an edit to a wrong scope",
+            update(live, |t| t.scopes = vec!["*:a".into()], &["scopes"]),
+            field("token.scopes[0]"),
+        ),
+        (
+            "an edit to an expiry in the past",
+            update(live, |t| t.expire_time = past, &["expire_time"]),
+            field("expire_time"),
+        ),
         ("an edit with a stale etag", update(live, |t| t.etag = "r77".into(), &["description"]), stale()),
         (
             "an edit of a revoked token",
@@ -213,7 +235,11 @@ fn changes(live: &str, dead: &str) -> Vec<Row> {
         ("a revoke with a stale etag", revoke(live, |r| r.etag = "r77".into()), stale()),
         ("a revoke with too long a reason", revoke(live, |r| r.reason = "x".repeat(257)), field("reason")),
         ("a revoke for a reason of two lines", revoke(live, |r| r.reason = "a\nb".into()), field("reason")),
-        ("a revoke by an initiator too long", revoke(live, |r| r.initiator = "x".repeat(257)), field("initiator")),
+        (
+            "a revoke by an initiator too long",
+            revoke(live, |r| r.initiator = "x".repeat(257)),
+            field("initiator"),
+        ),
     ]
 }
 
@@ -233,8 +259,16 @@ fn judgements() -> Vec<Row> {
     vec![
         ("an introspection of nothing", introspect(|r| r.token.clear()), field("token")),
         ("an introspection in no workspace", introspect(|r| r.workspace = "A".into()), field("workspace")),
-        ("an empty required scope", introspect(|r| r.required_scopes = vec![String::new()]), field("required_scopes[0]")),
-        ("a wrong required scope", introspect(|r| r.required_scopes = vec!["a*".into()]), field("required_scopes[0]")),
+        (
+            "an empty required scope",
+            introspect(|r| r.required_scopes = vec![String::new()]),
+            field("required_scopes[0]"),
+        ),
+        (
+            "a wrong required scope",
+            introspect(|r| r.required_scopes = vec!["a*".into()]),
+            field("required_scopes[0]"),
+        ),
         ("too many required scopes", introspect(|r| r.required_scopes = many()), field("required_scopes")),
         ("a watch of a wrong workspace", watch("A", ""), field("workspace")),
         (
@@ -263,7 +297,11 @@ fn workspaces() -> Vec<Row> {
     let stale = v1::Workspace { etag: "v9".into(), ..workspace("acme", "new", "") };
     let missing = || refused(Code::NotFound, "WORKSPACE_NOT_FOUND");
     vec![
-        ("no workspace to create", Call::CreateWorkspace(v1::CreateWorkspaceRequest::default()), field("workspace")),
+        (
+            "no workspace to create",
+            Call::CreateWorkspace(v1::CreateWorkspaceRequest::default()),
+            field("workspace"),
+        ),
         ("a workspace without an id", new("", "n", ""), field("workspace.id")),
         ("a workspace beginning with a digit", new("1st", "n", ""), field("workspace.id")),
         ("a workspace without a name", new("fresh", "", ""), field("workspace.name")),
@@ -271,13 +309,29 @@ fn workspaces() -> Vec<Row> {
         ("a prefix ending in an underscore", new("fresh", "n", "sk_"), field("workspace.token_prefix")),
         ("a prefix with two underscores", new("fresh", "n", "s__k"), field("workspace.token_prefix")),
         ("a prefix in capitals", new("fresh", "n", "SK"), field("workspace.token_prefix")),
-        ("a workspace that is there already", new("acme", "n", ""), refused(Code::AlreadyExists, "WORKSPACE_EXISTS")),
+        (
+            "a workspace that is there already",
+            new("acme", "n", ""),
+            refused(Code::AlreadyExists, "WORKSPACE_EXISTS"),
+        ),
         ("no workspace to read", get(""), field("id")),
         ("a workspace to read that is not there", get("nowhere"), missing()),
-        ("no workspace to edit", Call::UpdateWorkspace(v1::UpdateWorkspaceRequest::default()), field("workspace")),
+        (
+            "no workspace to edit",
+            Call::UpdateWorkspace(v1::UpdateWorkspaceRequest::default()),
+            field("workspace"),
+        ),
         ("a workspace to edit that is not there", edit(workspace("nowhere", "n", ""), &["name"]), missing()),
-        ("an edit of a workspace's id", edit(workspace("acme", "n", ""), &["id"]), field("update_mask.paths[0]")),
-        ("an edit that empties its name", edit(workspace("acme", "", ""), &["name"]), field("workspace.name")),
+        (
+            "an edit of a workspace's id",
+            edit(workspace("acme", "n", ""), &["id"]),
+            field("update_mask.paths[0]"),
+        ),
+        (
+            "an edit that empties its name",
+            edit(workspace("acme", "", ""), &["name"]),
+            field("workspace.name"),
+        ),
         ("an edit of a workspace as it was", edit(stale, &["name"]), refused(Code::Aborted, "ETAG_MISMATCH")),
     ]
 }
@@ -372,7 +426,11 @@ async fn an_altered_cursor_is_refused_at_every_position() {
         let other = if &altered[position..=position] == "A" { "B" } else { "A" };
         altered.replace_range(position..=position, other);
         let status = watch("", &altered).by(&operator).await.unwrap_err();
-        assert_eq!(refusal(&status), refused(Code::InvalidArgument, "INVALID_CURSOR"), "altered at {position}");
+        assert_eq!(
+            refusal(&status),
+            refused(Code::InvalidArgument, "INVALID_CURSOR"),
+            "altered at {position}"
+        );
     }
 }
 

@@ -45,7 +45,8 @@ pub fn refusal(status: &Status) -> Refusal {
     let details = status.get_error_details();
     let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
     assert_eq!(info.domain, "tokenkeep");
-    let fields = details.bad_request().map(|bad| bad.field_violations.iter().map(|v| v.field.clone()).collect());
+    let fields =
+        details.bad_request().map(|bad| bad.field_violations.iter().map(|v| v.field.clone()).collect());
     let retry = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
     assert_eq!(details.retry_info().is_some(), retry, "RetryInfo on {status:?}");
     Refusal { code: status.code(), reason: info.reason.clone(), fields: fields.unwrap_or_default() }
@@ -65,7 +66,10 @@ impl Client {
     pub fn over(channel: Channel, secret: Option<&str>) -> Self {
         let credential = Credential(secret.map(|secret| format!("Bearer {secret}").parse().unwrap()));
         let service = InterceptedService::new(channel, credential);
-        Self { tokens: TokenServiceClient::new(service.clone()), workspaces: WorkspaceServiceClient::new(service) }
+        Self {
+            tokens: TokenServiceClient::new(service.clone()),
+            workspaces: WorkspaceServiceClient::new(service),
+        }
     }
 
     pub async fn create_workspace(&mut self, id: &str) -> v1::Workspace {
@@ -75,7 +79,12 @@ impl Client {
     }
 
     /// Creates a token with scopes and nothing else worth mentioning.
-    pub async fn create_token(&mut self, workspace: &str, name: &str, scopes: &[&str]) -> (v1::Token, String) {
+    pub async fn create_token(
+        &mut self,
+        workspace: &str,
+        name: &str,
+        scopes: &[&str],
+    ) -> (v1::Token, String) {
         let request = v1::CreateTokenRequest {
             workspace: workspace.to_owned(),
             name: name.to_owned(),
@@ -112,7 +121,8 @@ impl Client {
         workspace: &str,
         cursor: &str,
     ) -> Result<Streaming<v1::WatchRevocationsResponse>, Status> {
-        let request = v1::WatchRevocationsRequest { workspace: workspace.to_owned(), cursor: cursor.to_owned() };
+        let request =
+            v1::WatchRevocationsRequest { workspace: workspace.to_owned(), cursor: cursor.to_owned() };
         Ok(self.tokens.watch_revocations(request).await?.into_inner())
     }
 }

@@ -97,7 +97,8 @@ impl Database {
         static COPYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let _copying = COPYING.lock().await;
         let run = tokio::task::spawn_blocking(Run::get).await.unwrap();
-        let (client, connection) = tokio_postgres::connect(&run.cluster.url("postgres"), NoTls).await.unwrap();
+        let (client, connection) =
+            tokio_postgres::connect(&run.cluster.url("postgres"), NoTls).await.unwrap();
         let connection = tokio::spawn(connection);
         client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await.unwrap();
         drop(client);
@@ -138,7 +139,14 @@ impl Server {
         let mut command = tokenkeep("serve");
         command
             .env("TOKENKEEP_DATABASE_URL", database.url())
-            .args(["--listen", "127.0.0.1:0", "--operations-listen", "127.0.0.1:0", "--database-connections", "6"])
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--operations-listen",
+                "127.0.0.1:0",
+                "--database-connections",
+                "6",
+            ])
             .args(["--log-format", "json", "--keyring"])
             .arg(run.keyring())
             .stderr(Stdio::piped());
@@ -187,12 +195,14 @@ impl Server {
     /// One sample of `/metrics`; zero if it is not there (yet). `sample` is a name with its labels.
     pub async fn metric(&self, sample: &str) -> f64 {
         let text = http_get(self.operations, "/metrics").await.1;
-        let line = text.lines().find(|line| line.strip_prefix(sample).is_some_and(|rest| rest.starts_with(' ')));
+        let line =
+            text.lines().find(|line| line.strip_prefix(sample).is_some_and(|rest| rest.starts_with(' ')));
         line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 

@@ -112,7 +112,8 @@ async fn a_revoked_token_is_dead_at_once_and_for_good() {
     assert_eq!(told.inactive_reason(), v1::InactiveReason::Revoked);
 
     // Again, with whatever etag: the same answer, and no second revision.
-    let again = v1::RevokeTokenRequest { id: token.id.clone(), etag: "stale".to_owned(), ..Default::default() };
+    let again =
+        v1::RevokeTokenRequest { id: token.id.clone(), etag: "stale".to_owned(), ..Default::default() };
     let again = operator.tokens.revoke_token(again).await.unwrap().into_inner().token.unwrap();
     assert_eq!(again, revoked);
     let refused_as_revoked = refused(Code::FailedPrecondition, "TOKEN_REVOKED");
@@ -181,7 +182,8 @@ async fn an_edit_changes_what_the_mask_names_and_nothing_else() {
         update_mask: Some(FieldMask { paths: paths.iter().map(ToString::to_string).collect() }),
         initiator: String::new(),
     };
-    let answer = operator.tokens.update_token(update(edited.clone(), &["scopes"])).await.unwrap().into_inner();
+    let answer =
+        operator.tokens.update_token(update(edited.clone(), &["scopes"])).await.unwrap().into_inner();
     let after = answer.token.unwrap();
     assert_eq!((after.name.as_str(), after.scopes.len(), after.revision), ("before", 1, 1));
     assert_eq!(operator.introspect(&secret).await.unwrap().scope, "a");
@@ -197,7 +199,8 @@ async fn an_edit_changes_what_the_mask_names_and_nothing_else() {
     let answer = operator.tokens.update_token(update(same.clone(), &["*"])).await.unwrap().into_inner();
     assert_eq!(answer.token.unwrap().revision, 2);
     let bare = v1::Token { id: same.id, name: "bare".to_owned(), ..Default::default() };
-    let answer = operator.tokens.update_token(update(bare, &["*"])).await.unwrap().into_inner().token.unwrap();
+    let answer =
+        operator.tokens.update_token(update(bare, &["*"])).await.unwrap().into_inner().token.unwrap();
     assert_eq!((answer.scopes.len(), answer.revision), (0, 3));
 }
 
@@ -309,9 +312,11 @@ async fn a_workspace_has_its_own_prefix_and_old_secrets_keep_theirs() {
     let (_server, mut operator) = server().await;
     let (_, before) = operator.create_token("acme", "before", &[]).await;
     assert!(before.starts_with("tk_"));
-    let workspace = v1::Workspace { id: "acme".to_owned(), token_prefix: "sk_live".to_owned(), ..Default::default() };
+    let workspace =
+        v1::Workspace { id: "acme".to_owned(), token_prefix: "sk_live".to_owned(), ..Default::default() };
     let request = v1::UpdateWorkspaceRequest { workspace: Some(workspace), update_mask: None };
-    let updated = operator.workspaces.update_workspace(request).await.unwrap().into_inner().workspace.unwrap();
+    let updated =
+        operator.workspaces.update_workspace(request).await.unwrap().into_inner().workspace.unwrap();
     assert_eq!((updated.name.as_str(), updated.token_prefix.as_str()), ("acme", "sk_live"));
     let (_, after) = operator.create_token("acme", "after", &[]).await;
     assert!(after.starts_with("sk_live_") && after.len() == 92);

@@ -1,6 +1,11 @@
 //! The promises of the API, kept by a real server process on a real PostgreSQL, as its clients see them.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails should say where")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails should say where"
+)]
 
 mod bad_requests;
 mod calls;

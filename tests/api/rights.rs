@@ -37,9 +37,11 @@ async fn right_request(rpc: &str, workspace: &str, operator: &mut Client) -> Cal
     let named = v1::Workspace { id: workspace.clone(), name: "renamed".to_owned(), ..Default::default() };
     let fresh = v1::Workspace { id: format!("w-{id}"), name: "fresh".to_owned(), ..Default::default() };
     match rpc {
-        "CreateToken" => {
-            Call::CreateToken(v1::CreateTokenRequest { workspace, name: "new".to_owned(), ..Default::default() })
-        }
+        "CreateToken" => Call::CreateToken(v1::CreateTokenRequest {
+            workspace,
+            name: "new".to_owned(),
+            ..Default::default()
+        }),
         "GetToken" => Call::GetToken(v1::GetTokenRequest { id }),
         "ListTokens" => Call::ListTokens(v1::ListTokensRequest { workspace, ..Default::default() }),
         "UpdateToken" => {
@@ -52,19 +54,20 @@ async fn right_request(rpc: &str, workspace: &str, operator: &mut Client) -> Cal
             ..Default::default()
         }),
         "RevokeToken" => Call::RevokeToken(v1::RevokeTokenRequest { id, ..Default::default() }),
-        "IntrospectToken" => {
-            Call::IntrospectToken(v1::IntrospectTokenRequest { token: secret, workspace, ..Default::default() })
-        }
+        "IntrospectToken" => Call::IntrospectToken(v1::IntrospectTokenRequest {
+            token: secret,
+            workspace,
+            ..Default::default()
+        }),
         "WatchRevocations" => {
             Call::WatchRevocations(v1::WatchRevocationsRequest { workspace, ..Default::default() })
         }
         "CreateWorkspace" => Call::CreateWorkspace(v1::CreateWorkspaceRequest { workspace: Some(fresh) }),
         "GetWorkspace" => Call::GetWorkspace(v1::GetWorkspaceRequest { id: workspace }),
         "ListWorkspaces" => Call::ListWorkspaces(v1::ListWorkspacesRequest::default()),
-        "UpdateWorkspace" => Call::UpdateWorkspace(v1::UpdateWorkspaceRequest {
-            workspace: Some(named),
-            ..Default::default()
-        }),
+        "UpdateWorkspace" => {
+            Call::UpdateWorkspace(v1::UpdateWorkspaceRequest { workspace: Some(named), ..Default::default() })
+        }
         other => panic!("no request for {other}"),
     }
 }
@@ -104,7 +107,11 @@ async fn every_role_may_do_exactly_what_its_scope_and_workspace_say() {
                 let call = right_request(rpc, workspace, &mut operator).await;
                 assert_eq!(told(&call.by(&bound).await), expected_bound, "{cell}");
                 let call = right_request(rpc, workspace, &mut operator).await;
-                assert_eq!(told(&call.by(&unbound).await), expected_unbound, "{cell}, acting on every workspace");
+                assert_eq!(
+                    told(&call.by(&unbound).await),
+                    expected_unbound,
+                    "{cell}, acting on every workspace"
+                );
             }
         }
     }
@@ -138,7 +145,8 @@ async fn permission_is_denied_whether_or_not_a_thing_exists() {
     operator.create_workspace("other").await;
     let (there, _) = operator.create_token("other", "target", &[]).await;
     let nowhere = "01890a5d-ac96-774b-bcce-b302099a8057";
-    let mut reader = caller(&server, &mut operator, "own", &["tokenkeep:tokens:read", "tokenkeep:workspaces:read"]).await;
+    let mut reader =
+        caller(&server, &mut operator, "own", &["tokenkeep:tokens:read", "tokenkeep:workspaces:read"]).await;
     let mut nobody = caller(&server, &mut operator, "own", &[]).await;
     for id in [there.id.as_str(), nowhere] {
         let status = reader.get_token(id).await.unwrap_err();
@@ -209,7 +217,8 @@ async fn a_workspace_never_sees_anothers_tokens() {
     assert!(!judged.active);
     assert_eq!(judged.inactive_reason(), v1::InactiveReason::Unknown);
     assert_eq!(judged.jti, "");
-    let listed = own.workspaces.list_workspaces(v1::ListWorkspacesRequest::default()).await.unwrap().into_inner();
+    let listed =
+        own.workspaces.list_workspaces(v1::ListWorkspacesRequest::default()).await.unwrap().into_inner();
     assert_eq!(listed.workspaces.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["own"]);
 
     // What happens next door comes by as progress only; what happens here comes as an event.

@@ -1,0 +1,254 @@
+//! What is counted. One value that every part is given a clone of; there are no globals.
+//!
+//! Labels are bounded: each takes its values from an enum or from the list of the API's methods, never from a caller.
+
+mod labels;
+mod process;
+mod requests;
+mod sampled;
+mod watcher;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+pub use labels::{Argon2Purpose, CallerRejection, FlushResult, IntrospectionResult, WatcherEnd};
+pub use requests::{CountRequests, CountRequestsLayer};
+pub use sampled::Sampled;
+pub use watcher::Watcher;
+
+use labels::Label;
+use process::Process;
+use requests::Requests;
+
+/// A counter for each value of one label.
+type CounterBy = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// The media type of [`Metrics::render`]'s text.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All counts of this process. Clones share them.
+#[derive(Clone)]
+pub struct Metrics {
+    counts: Arc<Counts>,
+    registry: Arc<Mutex<Registry>>,
+}
+
+struct Counts {
+    requests: Requests,
+    introspections: CounterBy,
+    argon2_runs: CounterBy,
+    argon2_duration: Histogram,
+    credential_reads: Counter,
+    proof_cache_hits: Counter,
+    caller_rejections: CounterBy,
+    watchers: Gauge,
+    events_delivered: Counter,
+    watchers_ended: CounterBy,
+    log_revision: Gauge,
+    database_up: Gauge,
+    last_use_flushes: CounterBy,
+}
+
+impl Metrics {
+    /// Starts all counts at zero. Requests are counted by method for these paths, such as
+    /// `/tokenkeep.v1.TokenService/GetToken`; those of any other path together as `other`.
+    #[must_use]
+    pub fn new(paths: impl IntoIterator<Item = String>) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process::started_now()));
+        let ours = registry.sub_registry_with_prefix("tokenkeep");
+        ours.register(
+            "build",
+            "The version of the program",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        let counts = Counts::register(ours, paths);
+        Self { counts: Arc::new(counts), registry: Arc::new(Mutex::new(registry)) }
+    }
+
+    /// Everything, in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// None that a text in memory could cause.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut rendered = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        text::encode(&mut rendered, &registry)?;
+        Ok(rendered)
+    }
+
+    /// Adds gauges that are read when they are asked for, so that what they tell of need not know of metrics.
+    pub fn sample(&self, sampled: Sampled) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.sub_registry_with_prefix("tokenkeep").register_collector(Box::new(sampled));
+    }
+
+    /// A layer that counts requests by method and final status, and how long they took.
+    #[must_use]
+    pub fn count_requests(&self) -> CountRequestsLayer {
+        CountRequestsLayer::new(self.clone())
+    }
+
+    /// A token was introspected.
+    pub fn introspected(&self, result: IntrospectionResult) {
+        count(&self.counts.introspections, result);
+    }
+
+    /// argon2id ran, for so long.
+    pub fn argon2_ran(&self, purpose: Argon2Purpose, elapsed: Duration) {
+        count(&self.counts.argon2_runs, purpose);
+        self.counts.argon2_duration.observe(elapsed.as_secs_f64());
+    }
+
+    /// A credential's row was read from the database. A forged token must not get this far.
+    pub fn credential_was_read(&self) {
+        self.counts.credential_reads.inc();
+    }
+
+    /// A secret was known to be proved already, and argon2id spared.
+    pub fn proof_was_cached(&self) {
+        self.counts.proof_cache_hits.inc();
+    }
+
+    /// A caller was turned away.
+    pub fn caller_rejected(&self, reason: CallerRejection) {
+        count(&self.counts.caller_rejections, reason);
+    }
+
+    /// A watcher joined; it is counted until what is returned goes.
+    #[must_use]
+    pub fn watcher_joined(&self) -> Watcher {
+        Watcher::join(self.clone())
+    }
+
+    /// This server has read the log up to this revision.
+    pub fn log_was_read_to(&self, revision: i64) {
+        self.counts.log_revision.set(revision);
+    }
+
+    /// The database answers, or has ceased to.
+    pub fn database_is_up(&self, up: bool) {
+        self.counts.database_up.set(i64::from(up));
+    }
+
+    /// Last uses were written to the database, or could not be.
+    pub fn last_use_flushed(&self, result: FlushResult) {
+        count(&self.counts.last_use_flushes, result);
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Metrics")
+    }
+}
+
+impl Counts {
+    #[rustfmt::skip]
+    fn register(registry: &mut Registry, paths: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            requests: Requests::register(registry, paths),
+            introspections: counter_by::<IntrospectionResult>(registry, "introspections", "Tokens introspected"),
+            argon2_runs: counter_by::<Argon2Purpose>(registry, "argon2_runs", "Runs of argon2id"),
+            argon2_duration: argon2_duration(registry),
+            credential_reads: counter(registry, "credential_reads", "Database reads of a credential's row"),
+            proof_cache_hits: counter(registry, "proof_cache_hits", "Secrets proved without argon2id"),
+            caller_rejections: counter_by::<CallerRejection>(registry, "caller_rejections", "Callers turned away"),
+            watchers: gauge(registry, "watchers", "Open streams of revocations"),
+            events_delivered: counter(registry, "events_delivered", "Revocations sent to watchers"),
+            watchers_ended: counter_by::<WatcherEnd>(registry, "watchers_ended", "Streams of revocations that ended"),
+            log_revision: gauge(registry, "log_revision", "The last revision that this server has read"),
+            database_up: gauge(registry, "database_up", "Whether the database answers"),
+            last_use_flushes: counter_by::<FlushResult>(registry, "last_use_flushes", "Writes of the times of last use"),
+        }
+    }
+}
+
+/// The registry itself ends the help with a full stop and the name of a counter with `_total`.
+fn counter(registry: &mut Registry, name: &str, help: &str) -> Counter {
+    let counter = Counter::default();
+    registry.register(name, help, counter.clone());
+    counter
+}
+
+/// All values are there from the start: a series that appears with its first event hides that event from a rate.
+fn counter_by<L: Label>(registry: &mut Registry, name: &str, help: &str) -> CounterBy {
+    let counters = CounterBy::default();
+    for value in L::VALUES {
+        drop(counters.get_or_create(&[(L::NAME, value)]));
+    }
+    registry.register(name, help, counters.clone());
+    counters
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}
+
+/// From 10 µs, below the default cost, doubling to 160 ms, above OWASP's.
+fn argon2_duration(registry: &mut Registry) -> Histogram {
+    let histogram = Histogram::new(exponential_buckets(10e-6, 2.0, 15));
+    registry.register_with_unit("argon2_duration", "How long argon2id ran", Unit::Seconds, histogram.clone());
+    histogram
+}
+
+fn count<L: Label>(counters: &CounterBy, value: L) {
+    counters.get_or_create(&[(L::NAME, value.as_str())]).inc();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn value(metrics: &Metrics, series: &str) -> Option<f64> {
+        let rendered = metrics.render().unwrap();
+        let line = rendered.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map(|value| value.parse().unwrap())
+    }
+
+    #[test]
+    fn each_event_moves_its_own_series() {
+        let metrics = Metrics::new([]);
+        metrics.introspected(IntrospectionResult::Forged);
+        metrics.argon2_ran(Argon2Purpose::Verify, Duration::from_millis(1));
+        metrics.credential_was_read();
+        metrics.proof_was_cached();
+        metrics.caller_rejected(CallerRejection::Missing);
+        metrics.log_was_read_to(42);
+        metrics.database_is_up(true);
+        metrics.last_use_flushed(FlushResult::Failed);
+        for (series, expected) in [
+            ("tokenkeep_introspections_total{result=\"forged\"}", 1.0),
+            ("tokenkeep_introspections_total{result=\"other_workspace\"}", 0.0),
+            ("tokenkeep_argon2_runs_total{purpose=\"verify\"}", 1.0),
+            ("tokenkeep_argon2_duration_seconds_count", 1.0),
+            ("tokenkeep_credential_reads_total", 1.0),
+            ("tokenkeep_proof_cache_hits_total", 1.0),
+            ("tokenkeep_caller_rejections_total{reason=\"missing\"}", 1.0),
+            ("tokenkeep_log_revision", 42.0),
+            ("tokenkeep_database_up", 1.0),
+            ("tokenkeep_last_use_flushes_total{result=\"failed\"}", 1.0),
+            (concat!("tokenkeep_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
+        ] {
+            assert_eq!(value(&metrics, series), Some(expected), "{series}");
+        }
+    }
+
+    #[test]
+    fn clones_share_their_counts() {
+        let metrics = Metrics::new([]);
+        metrics.clone().credential_was_read();
+        assert_eq!(value(&metrics, "tokenkeep_credential_reads_total"), Some(1.0));
+    }
+}

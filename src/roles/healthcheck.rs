@@ -1,0 +1,158 @@
+//! `healthcheck`: asks a server how it is, as an orchestrator does from inside its container.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+
+use tokio::runtime;
+use tokio::time::timeout;
+use tonic::Code;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::RoleError;
+use crate::settings::{Healthcheck, SettingsError};
+
+/// What was found, and the exit code that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Serving = 0,
+    NotServing = 1,
+    Unreachable = 2,
+}
+
+/// Why there is no verdict of the server's own.
+#[derive(Debug, thiserror::Error)]
+enum Unreachable {
+    #[error("cannot connect")]
+    Connection(#[from] tonic::transport::Error),
+    #[error("no answer in time")]
+    Timeout,
+    #[error("the call failed with {0:?}")]
+    Call(Code),
+}
+
+/// Asks once and prints the answer.
+pub(super) fn run(settings: &Healthcheck) -> Result<ExitCode, RoleError> {
+    let address = settings.address.as_ref().unwrap_or(&settings.listening.listen);
+    let tls = tls(settings)?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(RoleError::Runtime)?;
+    let asked = timeout(settings.timeout, ask(address, tls, &settings.service));
+    let asked = runtime.block_on(async { asked.await.unwrap_or(Err(Unreachable::Timeout)) });
+    let verdict = match asked {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            tracing::error!(
+                address,
+                error = &error as &dyn std::error::Error,
+                "the server cannot be reached"
+            );
+            Verdict::Unreachable
+        }
+    };
+    writeln!(io::stdout(), "{verdict:?}").map_err(RoleError::Output)?;
+    Ok(ExitCode::from(verdict as u8))
+}
+
+fn tls(settings: &Healthcheck) -> Result<Option<ClientTlsConfig>, SettingsError> {
+    let Some(path) = &settings.tls_ca else { return Ok(None) };
+    let pem = fs::read(path).map_err(|source| SettingsError::Unreadable { path: path.clone(), source })?;
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+    Ok(Some(match &settings.tls_server_name {
+        Some(name) => tls.domain_name(name),
+        None => tls,
+    }))
+}
+
+async fn ask(address: &str, tls: Option<ClientTlsConfig>, service: &str) -> Result<Verdict, Unreachable> {
+    let endpoint = Endpoint::from_shared(uri(address, tls.is_some()))?;
+    let endpoint = match tls {
+        Some(tls) => endpoint.tls_config(tls)?,
+        None => endpoint,
+    };
+    let mut client = HealthClient::new(endpoint.connect().await?);
+    match client.check(HealthCheckRequest { service: service.to_owned() }).await {
+        Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => Ok(Verdict::Serving),
+        Ok(_) => Ok(Verdict::NotServing),
+        // The server was reached and serves no such service.
+        Err(status) if status.code() == Code::NotFound => Ok(Verdict::NotServing),
+        Err(status) => Err(Unreachable::Call(status.code())),
+    }
+}
+
+/// The address as tonic takes it. A server that listens on all addresses is asked on the loopback one.
+fn uri(address: &str, tls: bool) -> String {
+    if let Some(path) = address.strip_prefix("unix:") {
+        return format!("unix://{path}");
+    }
+    let scheme = if tls { "https" } else { "http" };
+    let asked = address.parse().map(reachable);
+    asked.map_or_else(|_| format!("{scheme}://{address}"), |asked| format!("{scheme}://{asked}"))
+}
+
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use tokio_stream::wrappers::TcpListenerStream;
+    use tonic::transport::Server;
+    use tonic_health::ServingStatus as Told;
+
+    use super::*;
+
+    /// A server that tells this of itself, and its address.
+    async fn server(told: Told) -> String {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        reporter.set_service_status("", told).await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let serving =
+            Server::builder().add_service(health).serve_with_incoming(TcpListenerStream::new(listener));
+        tokio::spawn(async { (reporter, serving.await) });
+        address
+    }
+
+    #[tokio::test]
+    async fn the_verdict_is_the_servers_own() {
+        let serving = server(Told::Serving).await;
+        assert_eq!(ask(&serving, None, "").await.unwrap(), Verdict::Serving);
+        assert_eq!(ask(&serving, None, "no.such.Service").await.unwrap(), Verdict::NotServing);
+        let ill = server(Told::NotServing).await;
+        assert_eq!(ask(&ill, None, "").await.unwrap(), Verdict::NotServing);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_or_says_nothing_gives_no_verdict() {
+        assert!(matches!(ask("127.0.0.1:1", None, "").await, Err(Unreachable::Connection(_))));
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let asked = timeout(Duration::from_millis(200), ask(&address, None, "")).await;
+        assert!(matches!(asked, Err(_) | Ok(Err(_))));
+    }
+
+    #[test]
+    fn a_listen_address_becomes_one_that_can_be_asked() {
+        for (address, tls, asked) in [
+            ("127.0.0.1:50051", false, "http://127.0.0.1:50051"),
+            ("0.0.0.0:50051", false, "http://127.0.0.1:50051"),
+            ("[::]:50051", true, "https://[::1]:50051"),
+            ("tokens.example:443", true, "https://tokens.example:443"),
+            ("unix:/run/tokenkeep.sock", false, "unix:///run/tokenkeep.sock"),
+        ] {
+            assert_eq!(uri(address, tls), asked);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The settings: what the command line, the environment and a file say, as types that hold their rules.
+//!
+//! A setting is declared once, as an argument under a help heading in [`groups`]. From its flag follow its variable and
+//! its key in the file: `--request-timeout` is `TOKENKEEP_REQUEST_TIMEOUT` and `request-timeout = "10s"`. A flag wins
+//! over a variable, a variable over the file. An argument without a heading belongs to one call and has a flag only.
+
+mod database;
+mod error;
+mod file;
+pub mod groups;
+mod layers;
+mod value;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+pub use database::{DatabaseSource, DatabaseUrl};
+pub use error::{Origin, SettingsError};
+pub use value::{Argon2Cost, OperationsListen, Parallelism};
+
+use groups::{Address, DataDirectory, Hashing, Keys, Logging, Server};
+use layers::Layers;
+
+/// What one call of the program was asked to do, and with which settings.
+#[derive(Debug, Parser)]
+#[command(name = "tokenkeep", version, about, subcommand_required = true, arg_required_else_help = true)]
+pub struct CommandLine {
+    /// Settings that every role has.
+    #[command(flatten)]
+    pub logging: Logging,
+    /// The role and its own settings.
+    #[command(subcommand)]
+    pub role: Role,
+}
+
+/// What the program is started as.
+#[derive(Debug, Subcommand)]
+pub enum Role {
+    /// Serve the API over a PostgreSQL database.
+    Serve(Serve),
+    /// Serve the API over a private PostgreSQL of its own: one machine, nothing to install.
+    Dev(Dev),
+    /// Bring the database to this version's schema, and end.
+    Migrate(Migrate),
+    /// Issue the operator's token, which may do anything.
+    OperatorToken(OperatorToken),
+    /// Ask a server for its health: exit code 0 if it serves, 1 if it does not, 2 if it cannot be reached.
+    Healthcheck(Healthcheck),
+    /// Print the version, the commit and the target this program was built for.
+    Version,
+}
+
+/// Settings of `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// How the API is served.
+    #[command(flatten)]
+    pub server: Server,
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseSource,
+    /// Which server keys.
+    #[command(flatten)]
+    pub keys: Keys,
+}
+
+/// Settings of `dev`.
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// How the API is served.
+    #[command(flatten)]
+    pub server: Server,
+    /// Where the database, the keys and the operator's token are kept.
+    #[command(flatten)]
+    pub data: DataDirectory,
+}
+
+/// Settings of `migrate`.
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseSource,
+}
+
+/// Settings and arguments of `operator-token`; what follows a flattened group would come under that group's heading.
+#[derive(Debug, Args)]
+pub struct OperatorToken {
+    /// Write the token to this file, readable to its owner only, instead of to the standard output.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Issue a new secret, which ends the old one, if the token exists already.
+    #[arg(long)]
+    pub reset: bool,
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseSource,
+    /// Which server keys.
+    #[command(flatten)]
+    pub keys: Keys,
+    /// What hashing the token costs.
+    #[command(flatten)]
+    pub hashing: Hashing,
+}
+
+/// Settings and arguments of `healthcheck`; what follows a flattened group would come under that group's heading.
+#[derive(Debug, Args)]
+pub struct Healthcheck {
+    /// The address to ask, if it is not the one the server listens on.
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// The service asked about, like `tokenkeep.v1.TokenService`; empty for the server as a whole.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub service: String,
+    /// Speak TLS, and trust the certificates in this PEM file.
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// The name that the server's certificate must bear, if it is not the host of the address.
+    #[arg(long, value_name = "NAME", requires = "tls_ca")]
+    pub tls_server_name: Option<String>,
+    /// How long to wait for the answer.
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = value::duration)]
+    pub timeout: std::time::Duration,
+    /// Where the server listens.
+    #[command(flatten)]
+    pub listening: Address,
+}
+
+impl CommandLine {
+    /// Reads the settings of this process.
+    ///
+    /// # Errors
+    /// [`SettingsError`], also when help was asked for.
+    pub fn of_this_process() -> Result<Self, SettingsError> {
+        Self::read(std::env::args_os().collect(), std::env::vars_os())
+    }
+
+    /// Reads the settings from arguments, of which the first is the program's name, from an environment, and from the
+    /// file that one of them names.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the flag, variable or key at fault and says what to do.
+    pub fn read(
+        arguments: Vec<OsString>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, SettingsError> {
+        let command = layers::with_sources_in_help(Self::command());
+        // The first look finds what must be known before anything is judged: a wish for help, and the file's name.
+        let first = command.clone().ignore_errors(true).try_get_matches_from(&arguments);
+        let first = first.map_err(|help| SettingsError::Usage(Box::new(help)))?;
+        let mut layers = Layers::of_environment(&command, environment)?;
+        if let Some(path) = config_file(&first, &layers) {
+            layers.lay_over(file::read(&command, &path)?);
+        }
+        let matches = layers.under(command).try_get_matches_from(&arguments);
+        let matches = matches.map_err(|error| layers.explain(error, &arguments))?;
+        let read = Self::from_arg_matches(&matches).map_err(|error| layers.explain(error, &arguments))?;
+        refuse_password_in_arguments(&matches)?;
+        Ok(read)
+    }
+}
+
+/// The file with settings, if a flag or the environment names one.
+fn config_file(matches: &ArgMatches, layers: &Layers) -> Option<PathBuf> {
+    let flag = matches.try_get_one::<PathBuf>("config").ok().flatten();
+    flag.cloned().or_else(|| layers.value("config").map(PathBuf::from))
+}
+
+/// Every process of the machine may read another's arguments.
+fn refuse_password_in_arguments(matches: &ArgMatches) -> Result<(), SettingsError> {
+    let Some((_, role)) = matches.subcommand() else { return Ok(()) };
+    let Ok(Some(url)) = role.try_get_one::<DatabaseUrl>("database_url") else { return Ok(()) };
+    let from_flag = role.value_source("database_url") == Some(ValueSource::CommandLine);
+    if from_flag && url.has_password() { Err(SettingsError::PasswordInArguments) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests;

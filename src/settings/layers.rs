@@ -1,0 +1,161 @@
+//! How the environment and the file lie under the flags: their values become the defaults of clap's arguments.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::ffi::OsString;
+
+use clap::builder::OsStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
+
+use super::{Origin, SettingsError};
+
+const PREFIX: &str = "TOKENKEEP_";
+
+/// Values by the name of their setting, with where each stands. It has no `Debug`: one of them may be a secret.
+#[derive(Default)]
+pub(super) struct Layers(BTreeMap<String, (Origin, String)>);
+
+impl Layers {
+    /// Takes the variables that are ours.
+    pub(super) fn of_environment(
+        command: &Command,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, SettingsError> {
+        let names: BTreeMap<String, String> = names(command).map(|name| (variable(&name), name)).collect();
+        let mut layers = Self::default();
+        for (key, value) in environment {
+            let Some(key) = key.to_str().filter(|key| key.starts_with(PREFIX)) else { continue };
+            let origin = Origin::Variable(key.to_owned());
+            if let Some(name) = names.get(key) {
+                let reason = || "must be valid UTF-8".to_owned();
+                let value = value.into_string();
+                let value =
+                    value.map_err(|_| SettingsError::Value { origin: origin.clone(), reason: reason() })?;
+                layers.insert(name.clone(), origin, value);
+            } else if !is_service_link(key) {
+                return Err(SettingsError::Unknown { origin, nearest: nearest(key, names.into_keys()) });
+            }
+        }
+        Ok(layers)
+    }
+
+    pub(super) fn insert(&mut self, name: String, origin: Origin, value: String) {
+        self.0.insert(name, (origin, value));
+    }
+
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|(_, value)| value.as_str())
+    }
+
+    /// Keeps what is there and takes the rest from `lower`.
+    pub(super) fn lay_over(&mut self, lower: Self) {
+        for (name, value) in lower.0 {
+            self.0.entry(name).or_insert(value);
+        }
+    }
+
+    /// The command with these values as defaults, so that the one parser judges them all.
+    pub(super) fn under(&self, command: Command) -> Command {
+        for_each_setting(command, &|argument, name| match self.value(name) {
+            Some(value) => argument.default_value(OsStr::from(value.to_owned())).required(false),
+            None => argument,
+        })
+    }
+
+    /// Says of clap's error what is at fault and where it stands; a text of clap's could repeat a secret.
+    pub(super) fn explain(&self, error: clap::Error, arguments: &[OsString]) -> SettingsError {
+        let Some(name) = name_in(&error) else { return SettingsError::Usage(Box::new(error)) };
+        match error.kind() {
+            ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+                SettingsError::Value { origin: self.origin(&name, arguments), reason: reason(&error) }
+            }
+            ErrorKind::MissingRequiredArgument => SettingsError::Missing { name },
+            _ => SettingsError::Usage(Box::new(error)),
+        }
+    }
+
+    fn origin(&self, name: &str, arguments: &[OsString]) -> Origin {
+        let flag = format!("--{name}");
+        let is_flag = |argument: &str| argument.split('=').next() == Some(&flag);
+        let from_flag = arguments.iter().filter_map(|argument| argument.to_str()).any(is_flag);
+        let lower = self.0.get(name).filter(|_| !from_flag);
+        lower.map_or_else(|| Origin::Flag(name.to_owned()), |(origin, _)| origin.clone())
+    }
+}
+
+/// The flag that an error is about, without its dashes.
+fn name_in(error: &clap::Error) -> Option<String> {
+    let shown = match error.get(ContextKind::InvalidArg)? {
+        ContextValue::String(shown) => shown,
+        ContextValue::Strings(all) => all.first()?,
+        _ => return None,
+    };
+    shown.split_whitespace().next()?.strip_prefix("--").map(str::to_owned)
+}
+
+/// The rule that a value broke, reading on after the name of its setting.
+fn reason(error: &clap::Error) -> String {
+    match (error.source(), error.get(ContextKind::ValidValue)) {
+        (Some(rule), _) => rule.to_string(),
+        (None, Some(ContextValue::Strings(values))) if !values.is_empty() => {
+            format!("must be one of {}", values.join(", "))
+        }
+        (None, _) => "needs a value".to_owned(),
+    }
+}
+
+/// The names of all settings of a command and of its roles; some come more than once.
+pub(super) fn names(command: &Command) -> impl Iterator<Item = String> {
+    let roles = command.get_subcommands().flat_map(Command::get_arguments);
+    command.get_arguments().chain(roles).filter_map(name_of).map(str::to_owned)
+}
+
+/// The name of a setting; `None` of an argument that belongs to one call.
+fn name_of(argument: &Arg) -> Option<&str> {
+    argument.get_help_heading().and(argument.get_long())
+}
+
+/// The environment variable of a setting.
+pub(super) fn variable(name: &str) -> String {
+    format!("{PREFIX}{}", name.replace('-', "_").to_uppercase())
+}
+
+/// The command with each setting's default and variable in its help. The values that are laid under it later are kept
+/// out of the help: one of them may be a secret.
+pub(super) fn with_sources_in_help(command: Command) -> Command {
+    for_each_setting(command, &|argument, name| {
+        let takes_value = argument.get_action().takes_values();
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let default = argument.get_default_values().first().and_then(|default| default.to_str());
+        let default = default.map_or_else(String::new, |default| format!(" [default: {default}]"));
+        argument.help(format!("{help}{default} [env: {}]", variable(name))).hide_default_value(takes_value)
+    })
+}
+
+fn for_each_setting(command: Command, change: &dyn Fn(Arg, &str) -> Arg) -> Command {
+    let change = |argument: Arg| match name_of(&argument).map(str::to_owned) {
+        Some(name) => change(argument, &name),
+        None => argument,
+    };
+    command.mut_args(change).mut_subcommands(|role| role.mut_args(change))
+}
+
+/// What was probably meant by a name that is none.
+pub(super) fn nearest(met: &str, names: impl IntoIterator<Item = String>) -> Option<String> {
+    let met = met.to_owned();
+    let distance = |name: &String| strsim::damerau_levenshtein(&met, name);
+    names.into_iter().min_by_key(distance).filter(|name| distance(name) <= met.len().div_ceil(4))
+}
+
+/// Whether a variable is one of those that Kubernetes sets in every container for a service named `tokenkeep` or
+/// `tokenkeep-…`, such as `TOKENKEEP_SERVICE_HOST` and `TOKENKEEP_PORT_50051_TCP_ADDR`.
+fn is_service_link(variable: &str) -> bool {
+    let host = variable.ends_with("_SERVICE_HOST");
+    let named_port = variable.ends_with("_SERVICE_PORT") || variable.contains("_SERVICE_PORT_");
+    let link = variable.split_once("_PORT").is_some_and(|(_, rest)| {
+        rest.is_empty()
+            || rest.strip_prefix('_').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    host || named_port || link
+}
