@@ -7,6 +7,7 @@ use http::{Request, Response};
 use tokenkeep::server::deadline::{Deadline, DeadlineRules, Deadlines};
 use tokenkeep::server::serving::Serving;
 use tokio::io::AsyncWriteExt;
+use tokio::time::timeout as timeout_after;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
@@ -37,7 +38,8 @@ where
         request = request.header("grpc-timeout", timeout);
     }
     let service = Deadlines::new(service, RULES);
-    let Ok(answer) = service.oneshot(request.body(()).unwrap()).await;
+    let answer = timeout_after(PATIENCE, service.oneshot(request.body(()).unwrap())).await;
+    let Ok(answer) = answer.expect("no answer came");
     answer
 }
 
@@ -55,6 +57,13 @@ async fn a_unary_call_ends_at_the_servers_maximum() {
         assert_eq!(code, Code::DeadlineExceeded);
         assert!(took >= RULES.unary_maximum, "{took:?}");
     }
+}
+
+#[tokio::test]
+async fn a_stream_may_take_its_time_to_begin() {
+    let never = tower::service_fn(|_: Request<()>| std::future::pending::<Result<_, Infallible>>());
+    let answer = ask(never, "/a.Service/Watch", None);
+    assert!(timeout_after(2 * RULES.unary_maximum, answer).await.is_err());
 }
 
 #[tokio::test]
@@ -110,11 +119,4 @@ async fn a_stream_without_a_timeout_outlives_the_maximum_of_unary_calls() {
         read_until(&mut client, |kind, flags, _| kind == RESET || kind == HEADERS && flags & END_STREAM != 0)
             .await;
     assert_eq!(ended, 3, "only the stream with a timeout ends");
-}
-
-/// A whole call of `Watch`, its empty message included.
-fn watch(stream: u32, extra: &[(&str, &str)]) -> Vec<u8> {
-    let mut headers = call(stream, "Watch", extra);
-    headers[4] &= !END_STREAM;
-    [headers, frame(0, END_STREAM, stream, &[0; 5])].concat()
 }

@@ -159,7 +159,8 @@ async fn a_blocked_thread_does_not_hold_up_the_drain() {
 async fn dropping_the_server_cuts_its_connections() {
     let serving = Serving::start(options(), health()).unwrap();
     let mut stream = raw(&serving).await;
-    stream.write_all(&call(1, "Watch", &[])).await.unwrap();
+    stream.write_all(&watch(1, &[])).await.unwrap();
+    read_until(&mut stream, |kind, _, on| kind == DATA && on == 1).await;
     drop(serving);
     closed(&mut stream).await;
 }

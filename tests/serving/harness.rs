@@ -28,6 +28,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(crate) const EMPTY_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
+pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
 pub(crate) const RESET: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
@@ -109,6 +110,13 @@ pub(crate) fn call(stream: u32, method: &str, extra: &[(&str, &str)]) -> Vec<u8>
         block.extend([&[0x00], &literal(name)[..], &literal(value)].concat());
     }
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
+}
+
+/// A whole call of `Watch`, its empty message included.
+pub(crate) fn watch(stream: u32, extra: &[(&str, &str)]) -> Vec<u8> {
+    let mut headers = call(stream, "Watch", extra);
+    headers[4] &= !END_STREAM;
+    [headers, frame(DATA, END_STREAM, stream, &[0; 5])].concat()
 }
 
 fn literal(text: &str) -> Vec<u8> {
