@@ -40,8 +40,10 @@ pub(super) fn run(settings: &Healthcheck) -> Result<ExitCode, RoleError> {
     let address = settings.address.as_ref().unwrap_or(&settings.listening.listen);
     let tls = tls(settings)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(RoleError::Runtime)?;
-    let asked = timeout(settings.timeout, ask(address, tls, &settings.service));
-    let asked = runtime.block_on(async { asked.await.unwrap_or(Err(Unreachable::Timeout)) });
+    let asked = runtime.block_on(async {
+        let asked = timeout(settings.timeout, ask(address, tls, &settings.service)).await;
+        asked.unwrap_or(Err(Unreachable::Timeout))
+    });
     let verdict = match asked {
         Ok(verdict) => verdict,
         Err(error) => {

@@ -229,9 +229,8 @@ impl Drop for Server {
 /// The addresses in the line that says that the server serves.
 fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    let fields = line.get("fields")?;
-    let field = |name: &str| fields.get(name)?.as_str()?.parse().ok();
-    (fields.get("message")? == "serving").then(|| Some((field("listen")?, field("operations")?)))?
+    let field = |name: &str| line.get(name)?.as_str()?.parse().ok();
+    (line.get("message")? == "serving").then(|| Some((field("listen")?, field("operations")?)))?
 }
 
 /// A plain HTTP/1.1 GET: the status and the body.
