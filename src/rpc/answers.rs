@@ -1,5 +1,6 @@
 //! From the words of the domain to the words of the wire.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost_types::{Duration, Timestamp};
@@ -7,6 +8,7 @@ use prost_types::{Duration, Timestamp};
 use crate::proto::v1;
 use crate::revocation::{Change, Event};
 use crate::service::{Frame, InactiveReason, Issued, Verdict};
+use crate::text::Principal;
 use crate::token::{Scope, Token, TokenState};
 use crate::workspace::Workspace;
 
@@ -23,7 +25,7 @@ pub(super) fn token(token: Token) -> v1::Token {
         workspace: token.workspace.to_string(),
         name: token.name.into_string(),
         description: token.description.into_string(),
-        principal: token.principal.map(|principal| principal.into_string()).unwrap_or_default(),
+        principal: token.principal.map(Principal::into_string).unwrap_or_default(),
         creator: token.creator.into_string(),
         scopes: scopes(token.scopes.iter()),
         metadata: token.metadata.into_entries(),
@@ -82,14 +84,14 @@ pub(super) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::Introspec
         token_type: "Bearer".to_owned(),
         exp: token.expire_time.map(unix_seconds),
         iat: Some(unix_seconds(token.create_time)),
-        sub: token.principal.map(|principal| principal.into_string()).unwrap_or_default(),
+        sub: token.principal.map(Principal::into_string).unwrap_or_default(),
         jti: token.id.to_string(),
         workspace: token.workspace.to_string(),
         name: token.name.into_string(),
         generation: token.generation.0,
         revision: token.revision.0,
         cache_lifetime,
-        metadata: if include_metadata { token.metadata.into_entries() } else { Default::default() },
+        metadata: if include_metadata { token.metadata.into_entries() } else { BTreeMap::new() },
     }
 }
 

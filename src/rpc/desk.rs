@@ -56,12 +56,10 @@ impl Desk {
 
 /// Turns a failure into a status, and logs it here, once, if it is ours.
 pub(super) fn refuse(error: &Error) -> Status {
-    match error {
-        Error::Internal(_) => tracing::error!(error = crate::telemetry::chain(error), "a request failed"),
-        Error::DatabaseUnavailable(_) => {
-            tracing::warn!(error = crate::telemetry::chain(error), "a request could not be decided");
-        }
-        _ => tracing::debug!(error = %error, "a request was refused"),
+    if matches!(error, Error::Internal(_)) {
+        tracing::error!(error = crate::telemetry::chain(error), "a request failed");
+    } else if matches!(error, Error::DatabaseUnavailable(_)) {
+        tracing::warn!(error = crate::telemetry::chain(error), "a request could not be decided");
     }
     status::from_error(error)
 }

@@ -8,7 +8,7 @@ use crate::text::{Invalid, Metadata};
 use crate::token::{Expiry, Scope, ScopeSet};
 
 /// The longest a token may live when a lifetime is given: 100 years of 365.25 days.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 31_557_600);
+const LONGEST_LIFETIME: Duration = Duration::from_hours(100 * 8_766);
 
 /// The last moment that RFC 3339 can write: the end of the year 9999.
 const LATEST_SECONDS: i64 = 253_402_300_799;
@@ -23,7 +23,9 @@ impl Fields {
         taken.map_err(|invalid| self.note(path, invalid)).ok()
     }
 
-    /// Takes a text field that may be empty, which means that it is not there.
+    /// Takes a text field that may be empty, which means that it is not there: the outer `None` is a field that cannot be
+    /// taken.
+    #[expect(clippy::option_option, reason = "wrong, absent and there are three things")]
     pub(super) fn optional<Taken>(
         &mut self,
         path: &str,

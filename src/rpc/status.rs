@@ -81,7 +81,22 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             Some(("id", id.to_string()))
         }
         Error::KeyUnavailable(kid) => Some(("kid", kid.to_string())),
-        _ => None,
+        Error::CredentialMissing
+        | Error::CredentialInvalid
+        | Error::EveryWorkspaceRequired
+        | Error::InvalidFields(_)
+        | Error::EtagMismatch
+        | Error::InvalidPageToken
+        | Error::InvalidCursor
+        | Error::CursorForeign
+        | Error::CursorAhead
+        | Error::SlowConsumer
+        | Error::Draining
+        | Error::Overloaded
+        | Error::VerifierOverloaded
+        | Error::DatabaseUnavailable(_)
+        | Error::DeadlineExceeded
+        | Error::Internal(_) => None,
     };
     value.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
 }
