@@ -28,8 +28,8 @@ fn main() -> ExitCode {
 }
 
 /// Each error of the chain says its own part.
-fn report(error: &dyn Error) {
+fn report(error: &(dyn Error + 'static)) {
     let chain: Vec<String> =
-        successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+        successors(Some(error), |error| (*error).source()).map(ToString::to_string).collect();
     let _ = writeln!(io::stderr(), "error: {}", chain.join(": "));
 }
