@@ -125,7 +125,6 @@ impl Metrics {
     }
 
     /// A watcher joined; it is counted until what is returned goes.
-    #[must_use]
     pub fn watcher_joined(&self) -> Watcher {
         Watcher::join(self.clone())
     }

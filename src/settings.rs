@@ -135,7 +135,8 @@ impl CommandLine {
     /// # Errors
     /// [`SettingsError`], also when help was asked for.
     pub fn of_this_process() -> Result<Self, SettingsError> {
-        Self::read(std::env::args_os().collect(), std::env::vars_os())
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        Self::read(&arguments, std::env::vars_os())
     }
 
     /// Reads the settings from arguments, of which the first is the program's name, from an environment, and from the
@@ -144,20 +145,22 @@ impl CommandLine {
     /// # Errors
     /// [`SettingsError`] names the flag, variable or key at fault and says what to do.
     pub fn read(
-        arguments: Vec<OsString>,
+        arguments: &[OsString],
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, SettingsError> {
         let command = layers::with_sources_in_help(Self::command());
         // The first look finds what must be known before anything is judged: a wish for help, and the file's name.
-        let first = command.clone().ignore_errors(true).try_get_matches_from(&arguments);
+        let first = command.clone().ignore_errors(true).try_get_matches_from(arguments);
         let first = first.map_err(|help| SettingsError::Usage(Box::new(help)))?;
-        let mut layers = Layers::of_environment(&command, environment)?;
+        let names = layers::names(&command);
+        let mut layers = Layers::of_environment(&names, environment)?;
         if let Some(path) = config_file(&first, &layers) {
-            layers.lay_over(file::read(&command, &path)?);
+            layers.lay_over(file::read(&names, &path)?);
         }
-        let matches = layers.under(command).try_get_matches_from(&arguments);
-        let matches = matches.map_err(|error| layers.explain(error, &arguments))?;
-        let read = Self::from_arg_matches(&matches).map_err(|error| layers.explain(error, &arguments))?;
+        let matches = layers.under(command).try_get_matches_from(arguments);
+        let matches = matches.map_err(|error| layers.explain(error, &names, arguments))?;
+        let read =
+            Self::from_arg_matches(&matches).map_err(|error| layers.explain(error, &names, arguments))?;
         refuse_password_in_arguments(&matches)?;
         Ok(read)
     }

@@ -1,11 +1,11 @@
 //! The labels whose values are known beforehand.
 
 /// A label: its name, and all the values it can take.
-pub(super) trait Label {
+pub(super) trait Label: Copy {
     const NAME: &'static str;
     const VALUES: &'static [&'static str];
 
-    fn as_str(&self) -> &'static str;
+    fn as_str(self) -> &'static str;
 }
 
 macro_rules! label {
@@ -23,7 +23,7 @@ macro_rules! label {
             const NAME: &'static str = $name;
             const VALUES: &'static [&'static str] = &[$($text),+];
 
-            fn as_str(&self) -> &'static str {
+            fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$value => $text),+
                 }

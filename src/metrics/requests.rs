@@ -119,6 +119,12 @@ impl Measure {
         }
     }
 
+    fn read_trailers<Data>(&mut self, frame: &Frame<Data>) {
+        if let Some(trailers) = frame.trailers_ref() {
+            self.read(trailers);
+        }
+    }
+
     /// The answer has ended: if it named no status, there is none.
     const fn end(&mut self) {
         if self.code == CANCELLED {
@@ -233,9 +239,7 @@ impl<Inner: Body> Body for CountedBody<Inner> {
         let frame = ready!(this.inner.poll_frame(context));
         if let Some(measure) = this.measure {
             match &frame {
-                Some(Ok(frame)) => {
-                    frame.trailers_ref().into_iter().for_each(|trailers| measure.read(trailers))
-                }
+                Some(Ok(frame)) => measure.read_trailers(frame),
                 Some(Err(_)) | None => measure.end(),
             }
         }

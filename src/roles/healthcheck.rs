@@ -1,5 +1,6 @@
 //! `healthcheck`: asks a server how it is, as an orchestrator does from inside its container.
 
+use std::error::Error;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -37,6 +38,12 @@ enum Unreachable {
 
 /// Asks once and prints the answer.
 pub(super) fn run(settings: &Healthcheck) -> Result<ExitCode, RoleError> {
+    let verdict = verdict(settings)?;
+    writeln!(io::stdout(), "{verdict:?}").map_err(RoleError::Output)?;
+    Ok(ExitCode::from(verdict as u8))
+}
+
+fn verdict(settings: &Healthcheck) -> Result<Verdict, RoleError> {
     let address = settings.address.as_ref().unwrap_or(&settings.listening.listen);
     let tls = tls(settings)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(RoleError::Runtime)?;
@@ -44,19 +51,10 @@ pub(super) fn run(settings: &Healthcheck) -> Result<ExitCode, RoleError> {
         let asked = timeout(settings.timeout, ask(address, tls, &settings.service)).await;
         asked.unwrap_or(Err(Unreachable::Timeout))
     });
-    let verdict = match asked {
-        Ok(verdict) => verdict,
-        Err(error) => {
-            tracing::error!(
-                address,
-                error = &error as &dyn std::error::Error,
-                "the server cannot be reached"
-            );
-            Verdict::Unreachable
-        }
-    };
-    writeln!(io::stdout(), "{verdict:?}").map_err(RoleError::Output)?;
-    Ok(ExitCode::from(verdict as u8))
+    Ok(asked.unwrap_or_else(|error| {
+        tracing::error!(address, error = &error as &dyn Error, "the server cannot be reached");
+        Verdict::Unreachable
+    }))
 }
 
 fn tls(settings: &Healthcheck) -> Result<Option<ClientTlsConfig>, SettingsError> {
@@ -106,6 +104,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
     use std::net::TcpListener;
     use std::time::Duration;
 
@@ -114,26 +113,59 @@ mod tests {
     use tonic_health::ServingStatus as Told;
 
     use super::*;
+    use crate::metrics::Metrics;
+    use crate::proto::method_paths;
+    use crate::settings::{CommandLine, Role};
 
-    /// A server that tells this of itself, and its address.
-    async fn server(told: Told) -> String {
+    /// A server that tells this of itself, its address, and what it counts.
+    async fn server(told: Told) -> (String, Metrics) {
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_service_status("", told).await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let serving =
-            Server::builder().add_service(health).serve_with_incoming(TcpListenerStream::new(listener));
+        let metrics = Metrics::new(method_paths().unwrap());
+        let server = Server::builder().layer(metrics.count_requests()).add_service(health);
+        let serving = server.serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(async { (reporter, serving.await) });
-        address
+        (address, metrics)
     }
 
     #[tokio::test]
     async fn the_verdict_is_the_servers_own() {
-        let serving = server(Told::Serving).await;
+        let (serving, _) = server(Told::Serving).await;
         assert_eq!(ask(&serving, None, "").await.unwrap(), Verdict::Serving);
         assert_eq!(ask(&serving, None, "no.such.Service").await.unwrap(), Verdict::NotServing);
-        let ill = server(Told::NotServing).await;
+        let (ill, _) = server(Told::NotServing).await;
         assert_eq!(ask(&ill, None, "").await.unwrap(), Verdict::NotServing);
+    }
+
+    #[tokio::test]
+    async fn a_real_server_counts_its_requests_by_method_and_status() {
+        let (address, metrics) = server(Told::Serving).await;
+        ask(&address, None, "").await.unwrap();
+        ask(&address, None, "no.such.Service").await.unwrap();
+        let counted = |rendered: &str| {
+            let series = |code: &str| {
+                format!(
+                    "tokenkeep_requests_total{{method=\"grpc.health.v1.Health/Check\",code=\"{code}\"}} 1\n"
+                )
+            };
+            rendered.contains(&series("ok")) && rendered.contains(&series("not_found"))
+        };
+        // The client may have its answer a moment before the server is done with it.
+        let poll = async {
+            while !counted(&metrics.render().unwrap()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(5), poll).await.unwrap();
+    }
+
+    #[test]
+    fn nobody_at_the_address_is_a_verdict_too() {
+        let arguments = ["tokenkeep", "healthcheck", "--address", "127.0.0.1:1"].map(OsString::from);
+        let Role::Healthcheck(settings) = CommandLine::read(&arguments, []).unwrap().role else { panic!() };
+        assert_eq!(verdict(&settings).unwrap(), Verdict::Unreachable);
     }
 
     #[tokio::test]

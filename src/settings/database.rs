@@ -44,7 +44,7 @@ impl DatabaseUrl {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseSource {
-    /// The URL of the database, like postgres://user@host:5432/database?sslmode=verify-full; as a flag it must not hold
+    /// The URL of the database, like `postgres://user@host/database?sslmode=verify-full`; as a flag it must not hold
     /// a password, for every process of the machine can read that.
     #[arg(long, value_name = "URL", value_parser = DatabaseUrl::parse)]
     database_url: Option<DatabaseUrl>,

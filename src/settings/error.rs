@@ -48,7 +48,7 @@ pub enum SettingsError {
         reason: String,
     },
     /// A variable or key that is no setting.
-    #[error("{origin} is no setting{}; `tokenkeep <role> --help` lists them", suggestion(.nearest.as_deref()))]
+    #[error("{origin} is none of the settings that `tokenkeep <role> --help` lists{}", suggestion(.nearest.as_deref()))]
     Unknown {
         /// What was met.
         origin: Origin,
@@ -103,7 +103,7 @@ pub enum SettingsError {
 }
 
 fn suggestion(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |nearest| format!(", did you mean {nearest}?"))
+    nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"))
 }
 
 fn ways(name: &str) -> String {

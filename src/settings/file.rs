@@ -1,29 +1,28 @@
 //! The settings file: flat TOML, whose keys are the names of the flags.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use clap::Command;
 use secrecy::{ExposeSecret as _, SecretString};
 use toml::Value;
 
 use super::layers::{self, Layers};
 use super::{Origin, SettingsError};
 
-/// Reads a file whose every key must be a setting of the command or of one of its roles.
+/// Reads a file whose every key must be one of these settings; `config` is none of a file's.
 ///
 /// # Errors
 /// [`SettingsError`] names the file, and the line or the key.
-pub(super) fn read(command: &Command, path: &Path) -> Result<Layers, SettingsError> {
+pub(super) fn read(names: &BTreeSet<String>, path: &Path) -> Result<Layers, SettingsError> {
     let text = fs::read_to_string(path).map(SecretString::from);
     let text = text.map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
     let text = text.expose_secret();
     let table: toml::Table = toml::from_str(text).map_err(|error| not_toml(path, text, &error))?;
-    let names = layers::names(command).filter(|name| name != "config").collect::<Vec<_>>();
     let mut values = Layers::default();
     for (key, value) in table {
         let origin = Origin::Key { key: key.clone(), path: path.to_owned() };
-        if !names.contains(&key) {
+        if key == "config" || !names.contains(&key) {
             return Err(SettingsError::Unknown { origin, nearest: layers::nearest(&key, names) });
         }
         let value = scalar(value).ok_or_else(|| not_scalar(origin.clone()))?;

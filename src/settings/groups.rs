@@ -104,7 +104,7 @@ pub struct Limits {
     /// The longest that a request may take, whatever its client allows; streams are exempt.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value::duration)]
     pub request_timeout: Duration,
-    /// Requests in progress at once; more are refused as RESOURCE_EXHAUSTED.
+    /// Requests in progress at once; more are refused as `RESOURCE_EXHAUSTED`.
     #[arg(long, value_name = "COUNT", default_value = "1024", value_parser = value::count)]
     pub max_requests_in_flight: NonZeroUsize,
     /// How long open requests and streams may take to end when the server is told to stop.
@@ -167,7 +167,7 @@ pub struct Server {
 #[command(next_help_heading = "Data")]
 pub struct DataDirectory {
     /// The directory of the database, the keys and the operator's token. Unless set: /var/lib/tokenkeep as root, else
-    /// $XDG_STATE_HOME/tokenkeep or ~/.local/state/tokenkeep.
+    /// `$XDG_STATE_HOME/tokenkeep` or `~/.local/state/tokenkeep`.
     #[arg(long, value_name = "DIRECTORY")]
     pub data_dir: Option<PathBuf>,
     /// The directory of PostgreSQL's programs. Unless set: those on the PATH, then those of the distribution.

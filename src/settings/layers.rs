@@ -1,6 +1,6 @@
 //! How the environment and the file lie under the flags: their values become the defaults of clap's arguments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 use std::ffi::OsString;
 
@@ -17,24 +17,20 @@ const PREFIX: &str = "TOKENKEEP_";
 pub(super) struct Layers(BTreeMap<String, (Origin, String)>);
 
 impl Layers {
-    /// Takes the variables that are ours.
+    /// Takes the variables that are ours, each of which must be one of these settings.
     pub(super) fn of_environment(
-        command: &Command,
+        names: &BTreeSet<String>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, SettingsError> {
-        let names: BTreeMap<String, String> = names(command).map(|name| (variable(&name), name)).collect();
+        let names: BTreeMap<_, _> = names.iter().map(|name| (variable(name), name)).collect();
         let mut layers = Self::default();
         for (key, value) in environment {
             let Some(key) = key.to_str().filter(|key| key.starts_with(PREFIX)) else { continue };
             let origin = Origin::Variable(key.to_owned());
             if let Some(name) = names.get(key) {
-                let reason = || "must be valid UTF-8".to_owned();
-                let value = value.into_string();
-                let value =
-                    value.map_err(|_| SettingsError::Value { origin: origin.clone(), reason: reason() })?;
-                layers.insert(name.clone(), origin, value);
+                layers.insert((*name).clone(), origin.clone(), text(value, origin)?);
             } else if !is_service_link(key) {
-                return Err(SettingsError::Unknown { origin, nearest: nearest(key, names.into_keys()) });
+                return Err(SettingsError::Unknown { origin, nearest: nearest(key, names.keys()) });
             }
         }
         Ok(layers)
@@ -64,14 +60,19 @@ impl Layers {
     }
 
     /// Says of clap's error what is at fault and where it stands; a text of clap's could repeat a secret.
-    pub(super) fn explain(&self, error: clap::Error, arguments: &[OsString]) -> SettingsError {
-        let Some(name) = name_in(&error) else { return SettingsError::Usage(Box::new(error)) };
-        match error.kind() {
-            ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
-                SettingsError::Value { origin: self.origin(&name, arguments), reason: reason(&error) }
-            }
-            ErrorKind::MissingRequiredArgument => SettingsError::Missing { name },
-            _ => SettingsError::Usage(Box::new(error)),
+    pub(super) fn explain(
+        &self,
+        error: clap::Error,
+        names: &BTreeSet<String>,
+        arguments: &[OsString],
+    ) -> SettingsError {
+        let (kind, name) = (error.kind(), name_in(&error).unwrap_or_default());
+        if matches!(kind, ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+            SettingsError::Value { origin: self.origin(&name, arguments), reason: reason(&error) }
+        } else if kind == ErrorKind::MissingRequiredArgument && names.contains(&name) {
+            SettingsError::Missing { name }
+        } else {
+            SettingsError::Usage(Box::new(error))
         }
     }
 
@@ -84,13 +85,14 @@ impl Layers {
     }
 }
 
-/// The flag that an error is about, without its dashes.
+fn text(value: OsString, origin: Origin) -> Result<String, SettingsError> {
+    let reason = "must be valid UTF-8".to_owned();
+    value.into_string().map_err(|_| SettingsError::Value { origin, reason })
+}
+
+/// The flag that an error is about, the first if there are more, without its dashes.
 fn name_in(error: &clap::Error) -> Option<String> {
-    let shown = match error.get(ContextKind::InvalidArg)? {
-        ContextValue::String(shown) => shown,
-        ContextValue::Strings(all) => all.first()?,
-        _ => return None,
-    };
+    let shown = error.get(ContextKind::InvalidArg)?.to_string();
     shown.split_whitespace().next()?.strip_prefix("--").map(str::to_owned)
 }
 
@@ -105,10 +107,10 @@ fn reason(error: &clap::Error) -> String {
     }
 }
 
-/// The names of all settings of a command and of its roles; some come more than once.
-pub(super) fn names(command: &Command) -> impl Iterator<Item = String> {
+/// The names of all settings of a command and of its roles.
+pub(super) fn names(command: &Command) -> BTreeSet<String> {
     let roles = command.get_subcommands().flat_map(Command::get_arguments);
-    command.get_arguments().chain(roles).filter_map(name_of).map(str::to_owned)
+    command.get_arguments().chain(roles).filter_map(name_of).map(str::to_owned).collect()
 }
 
 /// The name of a setting; `None` of an argument that belongs to one call.
@@ -142,10 +144,9 @@ fn for_each_setting(command: Command, change: &dyn Fn(Arg, &str) -> Arg) -> Comm
 }
 
 /// What was probably meant by a name that is none.
-pub(super) fn nearest(met: &str, names: impl IntoIterator<Item = String>) -> Option<String> {
-    let met = met.to_owned();
-    let distance = |name: &String| strsim::damerau_levenshtein(&met, name);
-    names.into_iter().min_by_key(distance).filter(|name| distance(name) <= met.len().div_ceil(4))
+pub(super) fn nearest<'name>(met: &str, names: impl IntoIterator<Item = &'name String>) -> Option<String> {
+    let distance = |name: &&String| strsim::damerau_levenshtein(met, name);
+    names.into_iter().min_by_key(distance).filter(|name| distance(name) <= met.len().div_ceil(4)).cloned()
 }
 
 /// Whether a variable is one of those that Kubernetes sets in every container for a service named `tokenkeep` or

@@ -13,7 +13,7 @@ use crate::text::Invalid;
 /// More than any machine has use for, and small enough to allocate for.
 const MOST: usize = 65_536;
 /// Long enough for any of our waits, short enough to add to any clock.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// How many of something run side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
