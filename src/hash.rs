@@ -116,7 +116,6 @@ impl Hasher {
 
     /// The permit goes into the closure: blocking work is not cancelled when its caller goes away, and a permit that
     /// returned early would let more run than the pool is wide.
-    #[expect(clippy::disallowed_methods, reason = "the permit travels with the work")]
     async fn run<Done: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<Done, HashError> + Send + 'static,

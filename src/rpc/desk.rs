@@ -44,11 +44,11 @@ impl Desk {
     {
         let (metadata, _, message) = request.into_parts();
         let service = Arc::clone(&self.service);
-        let done = self.crossing.run(async move {
+        let done = self.crossing.run(Box::pin(async move {
             let credential = credential(&metadata)?;
             let caller = service.authenticate(&credential, permission).await?;
             work(service, caller, parse(message)?).await
-        });
+        }));
         let done = done.await.unwrap_or_else(|panic| Err(Error::Internal(Box::new(panic))));
         done.map(Response::new).map_err(|error| refuse(&error))
     }

@@ -72,6 +72,24 @@ const fn end(error: &Error) -> WatcherEnd {
         Error::SlowConsumer => WatcherEnd::TooSlow,
         Error::CredentialInvalid | Error::ScopeRequired(_) => WatcherEnd::Forbidden,
         Error::CursorForeign | Error::CursorAhead => WatcherEnd::CursorLost,
-        _ => WatcherEnd::Failed,
+        Error::CredentialMissing
+        | Error::WorkspaceDenied(_)
+        | Error::EveryWorkspaceRequired
+        | Error::ScopeEscalation(_)
+        | Error::InvalidFields(_)
+        | Error::TokenNotFound(_)
+        | Error::WorkspaceNotFound(_)
+        | Error::WorkspaceExists(_)
+        | Error::TokenRevoked(_)
+        | Error::TokenExpired(_)
+        | Error::EtagMismatch
+        | Error::InvalidPageToken
+        | Error::InvalidCursor
+        | Error::Overloaded
+        | Error::VerifierOverloaded
+        | Error::KeyUnavailable(_)
+        | Error::DatabaseUnavailable(_)
+        | Error::DeadlineExceeded
+        | Error::Internal(_) => WatcherEnd::Failed,
     }
 }

@@ -106,11 +106,10 @@ impl Service {
         };
         match self.keyring.origin(&presented) {
             Origin::Issued => {}
-            Origin::Forged => return Ok(Err(InactiveReason::Forged)),
             Origin::UnknownKey if self.keys.lists(presented.kid) => {
                 return Err(Error::KeyUnavailable(presented.kid));
             }
-            Origin::UnknownKey => return Ok(Err(InactiveReason::Forged)),
+            Origin::Forged | Origin::UnknownKey => return Ok(Err(InactiveReason::Forged)),
         }
         let Some(credential) = self.read_credential(presented.id).await? else {
             return Ok(Err(InactiveReason::Unknown));

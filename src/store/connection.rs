@@ -23,6 +23,7 @@ impl Connection {
 
     /// Every row that the query gives. (That its future is Send is said here, where the compiler can see it: across the
     /// layers above it no longer can.)
+    #[expect(clippy::manual_async_fn, reason = "an async fn cannot say that its future is Send")]
     pub(super) fn rows<'query, Row, Query>(
         &mut self,
         query: Query,

@@ -233,7 +233,7 @@ async fn an_expired_token_is_inactive_until_its_expiry_is_renewed() {
         etag: token.etag,
         initiator: String::new(),
         expiration: Some(v1::regenerate_token_request::Expiration::ExpireTime(
-            (SystemTime::now() + Duration::from_secs(3_600)).into(),
+            (SystemTime::now() + Duration::from_hours(1)).into(),
         )),
     };
     let renewed = operator.tokens.regenerate_token(renewed).await.unwrap().into_inner();

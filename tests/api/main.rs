@@ -3,8 +3,13 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::float_cmp,
+    clippy::items_after_statements,
     clippy::indexing_slicing,
-    reason = "a test that fails should say where"
+    clippy::assigning_clones,
+    clippy::large_enum_variant,
+    unreachable_pub,
+    reason = "a test that fails should say where, and reads better than it runs"
 )]
 
 mod bad_requests;

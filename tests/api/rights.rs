@@ -86,8 +86,8 @@ async fn every_role_may_do_exactly_what_its_scope_and_workspace_say() {
     operator.create_workspace("other").await;
     for (role, scope) in [("none", None)].into_iter().chain(RPCS.map(|(rpc, scope, _)| (rpc, Some(scope)))) {
         let scopes: Vec<&str> = scope.into_iter().collect();
-        let bound = caller(&server, &mut operator, "own", &scopes).await;
-        let unbound = caller(&server, &mut operator, "tokenkeep", &scopes).await;
+        let one = caller(&server, &mut operator, "own", &scopes).await;
+        let every = caller(&server, &mut operator, "tokenkeep", &scopes).await;
         for (rpc, needed, named) in RPCS {
             for workspace in ["own", "other"] {
                 let told = |got: &Result<(), tonic::Status>| match got {
@@ -95,23 +95,19 @@ async fn every_role_may_do_exactly_what_its_scope_and_workspace_say() {
                     Err(status) => refusal(status).reason,
                 };
                 let holds = scope == Some(needed);
-                let expected_unbound = if holds { "OK" } else { "SCOPE_REQUIRED" };
-                let expected_bound = match (holds, named) {
+                let expected = if holds { "OK" } else { "SCOPE_REQUIRED" };
+                let bound_answer = match (holds, named) {
                     (false, _) => "SCOPE_REQUIRED",
                     (true, Named::Nothing) if rpc == "CreateWorkspace" => "WORKSPACE_DENIED",
                     (true, Named::Token) if workspace == "other" => "TOKEN_NOT_FOUND",
                     (true, Named::Workspace) if workspace == "other" => "WORKSPACE_DENIED",
                     (true, _) => "OK",
                 };
-                let cell = format!("{role} of own → {rpc} on {workspace}");
+                let place = format!("{role} of own → {rpc} on {workspace}");
                 let call = right_request(rpc, workspace, &mut operator).await;
-                assert_eq!(told(&call.by(&bound).await), expected_bound, "{cell}");
+                assert_eq!(told(&call.by(&one).await), bound_answer, "{place}");
                 let call = right_request(rpc, workspace, &mut operator).await;
-                assert_eq!(
-                    told(&call.by(&unbound).await),
-                    expected_unbound,
-                    "{cell}, acting on every workspace"
-                );
+                assert_eq!(told(&call.by(&every).await), expected, "{place}, acting on every workspace");
             }
         }
     }
