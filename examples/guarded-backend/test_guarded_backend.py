@@ -360,18 +360,24 @@ def test_an_altered_cursor_stops_the_follower(settings: Settings, tmp_path: Path
 def test_a_lost_history_is_said_and_begun_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cursor = follow_revocations.CursorFile(tmp_path / "cursor")
     cursor.write("from before a restore")
+    connection = RestoredConnection()
     with pytest.raises(KeyboardInterrupt):
-        follow_revocations.follow(RestoredConnection(), cursor)  # type: ignore[arg-type]
+        follow_revocations.follow(connection, cursor)  # type: ignore[arg-type]
+    assert connection.cursors == ["from before a restore", ""]
     assert "starting anew (CURSOR_FOREIGN)" in capsys.readouterr().err
 
 
 class RestoredConnection:
-    """A tokenkeep whose database was restored: knows no cursor, and takes a follower that comes without one."""
+    """A tokenkeep whose database was restored: it knows no cursor. Its follower is interrupted at the second try."""
+
+    def __init__(self) -> None:
+        self.cursors: list[str] = []
 
     def watch(self, cursor: str) -> Iterator[Any]:
-        if cursor:
-            raise CursorLost("another history", "CURSOR_FOREIGN")
-        raise KeyboardInterrupt
+        self.cursors.append(cursor)
+        if len(self.cursors) == 2:
+            raise KeyboardInterrupt
+        raise CursorLost("another history", "CURSOR_FOREIGN")
 
 
 def words(process: Process, id: str) -> list[str]:
