@@ -13,8 +13,6 @@ from connection import Connection, Settings
 from errors import CursorAltered, CursorLost, TokenkeepError
 from tokenkeep.v1 import revocation_pb2 as revocation
 
-LONGEST_PAUSE = 10.0  # Seconds.
-
 WORDS = {
     revocation.REVOCATION_KIND_REVOKED: "revoked",
     revocation.REVOCATION_KIND_SECRET_REPLACED: "regenerated",
@@ -62,10 +60,15 @@ def follow(connection: Connection, cursor_file: CursorFile) -> None:
 
 
 def pause(error: TokenkeepError, failures: int) -> None:
-    """Waits before the next try: longer each time, and a random part of it, lest all followers return at once."""
-    seconds = random.uniform(0, min(LONGEST_PAUSE, 0.2 * 2**failures))
+    """Waits before the next try: a random time, lest all followers return at once."""
+    seconds = random.uniform(0, longest_pause(failures))
     say(f"the stream broke off, {error}; resuming in {seconds:.1f} s")
     time.sleep(seconds)
+
+
+def longest_pause(failures: int) -> float:
+    """How many seconds to wait at most after so many failures in a row: from 0.4, doubled each time, up to 5."""
+    return min(5.0, 0.2 * 2 ** min(failures, 10))
 
 
 def line(event: revocation.RevocationEvent) -> str:

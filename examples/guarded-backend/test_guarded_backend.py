@@ -3,61 +3,15 @@
 from __future__ import annotations
 
 import re
-import uuid
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import follow_revocations
 from api_tokens import ApiTokens
 from connection import Connection, Settings
-from errors import CursorLost
-from live import Browser, Cable, Process, Service, running, until
+from live import Browser, Cable, Service, until
 from tokenkeep.v1 import token_service_pb2 as rpc
-
-
-@pytest.fixture(scope="session")
-def settings() -> Settings:
-    """A workspace of this run's own, so that runs over one tokenkeep do not meet."""
-    return replace(Settings.from_environment(), workspace=f"guarded-{uuid.uuid4().hex[:12]}")
-
-
-@pytest.fixture(scope="session")
-def cable(settings: Settings) -> Cable:
-    return Cable(settings.address)
-
-
-@pytest.fixture(scope="session")
-def service(settings: Settings, cable: Cable, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    state = tmp_path_factory.mktemp("state")
-    options = ["--listen", "127.0.0.1:0", "--state-dir", str(state)]
-    environment = {"TOKENKEEP_ADDRESS": cable.address, "TOKENKEEP_WORKSPACE": settings.workspace}
-    with running("guarded_backend.py", *options, environment=environment) as process:
-        line = process.line_with("listening on ")
-        key = process.line_with("key is in") and (state / "admin-key").read_text().strip()
-        yield Service(line.split("/")[2], key)
-
-
-@pytest.fixture
-def browser(service: Service) -> Browser:
-    """An administrator's browser, signed in."""
-    browser = Browser(service)
-    assert browser.send("/admin/sign-in", key=service.admin_key).status == 302
-    return browser
-
-
-def follower(settings: Settings, cursor: Path, address: str = "") -> Any:
-    environment = {"TOKENKEEP_WORKSPACE": settings.workspace, "TOKENKEEP_ADDRESS": address or settings.address}
-    return running("follow_revocations.py", "--cursor-file", str(cursor), environment=environment)
-
-
-def started(cursor: Path) -> None:
-    until(cursor.exists, "the follower's first cursor")
-
 
 # --- The guarded API -----------------------------------------------------------------------------------------------
 
@@ -125,14 +79,6 @@ def test_silence_is_503_and_no_verdict(service: Service, cable: Cable) -> None:
 
 
 # --- Administration ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def others(settings: Settings) -> ApiTokens:
-    """The tokens of another product on the same tokenkeep."""
-    connection = Connection(replace(settings, workspace=f"{settings.workspace}-other"))
-    connection.ensure_workspace()
-    return ApiTokens(connection)
 
 
 @pytest.mark.parametrize("duration, days", [("7 days", 7), ("30 days", 30), ("90 days", 90)])
@@ -299,87 +245,3 @@ def secret_on(page: str) -> str:
     found = re.search('<code id="secret">(.*?)</code>', page)
     assert found, page
     return found[1]
-
-
-# --- The follower --------------------------------------------------------------------------------------------------
-
-
-def test_the_follower_prints_each_change(service: Service, settings: Settings, tmp_path: Path) -> None:
-    with follower(settings, tmp_path / "cursor") as process:
-        started(tmp_path / "cursor")
-        id = service.created()["id"]
-        service.admin("PATCH", f"/{id}", name="another")
-        service.admin("POST", f"/{id}/regenerate")
-        service.admin("DELETE", f"/{id}")
-        process.line_with(f"revoked {id} generation 2 by administrator: deleted by an administrator")
-    assert words(process, id) == ["edited", "regenerated", "revoked"]
-
-
-def test_a_follower_that_was_away_misses_nothing(service: Service, settings: Settings, tmp_path: Path) -> None:
-    cursor = tmp_path / "cursor"
-    first, second, third = (service.created()["id"] for _ in range(3))
-    with follower(settings, cursor) as before:
-        started(cursor)
-        service.admin("DELETE", f"/{first}")
-        before.line_with(first)
-    service.admin("DELETE", f"/{second}")
-    with follower(settings, cursor) as after:
-        after.line_with(second)
-        service.admin("DELETE", f"/{third}")
-        after.line_with(third)
-    assert [len(words(after, id)) for id in (second, third)] == [1, 1]
-
-
-def test_a_follower_survives_an_outage(service: Service, settings: Settings, tmp_path: Path) -> None:
-    own_cable, cursor = Cable(settings.address), tmp_path / "cursor"
-    id = service.created()["id"]
-    with follower(settings, cursor, own_cable.address) as process:
-        started(cursor)
-        own_cable.cut()
-        process.line_with("the stream broke off")
-        service.admin("DELETE", f"/{id}")
-        own_cable.mend()
-        process.line_with(f"revoked {id}")
-
-
-def test_a_follower_takes_silence_for_an_outage(settings: Settings, tmp_path: Path) -> None:
-    own_cable, cursor = Cable(settings.address), tmp_path / "cursor"
-    with follower(settings, cursor, own_cable.address) as process:
-        started(cursor)
-        own_cable.mute()
-        process.line_with("the stream broke off")
-
-
-def test_an_altered_cursor_stops_the_follower(settings: Settings, tmp_path: Path) -> None:
-    (tmp_path / "cursor").write_text("nonsense")
-    with follower(settings, tmp_path / "cursor") as process:
-        assert process.exit_code() == 1
-        process.line_with("holds no cursor")
-
-
-def test_a_lost_history_is_said_and_begun_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cursor = follow_revocations.CursorFile(tmp_path / "cursor")
-    cursor.write("from before a restore")
-    connection = RestoredConnection()
-    with pytest.raises(KeyboardInterrupt):
-        follow_revocations.follow(connection, cursor)  # type: ignore[arg-type]
-    assert connection.cursors == ["from before a restore", ""]
-    assert "starting anew (CURSOR_FOREIGN)" in capsys.readouterr().err
-
-
-class RestoredConnection:
-    """A tokenkeep whose database was restored: it knows no cursor. Its follower is interrupted at the second try."""
-
-    def __init__(self) -> None:
-        self.cursors: list[str] = []
-
-    def watch(self, cursor: str) -> Iterator[Any]:
-        self.cursors.append(cursor)
-        if len(self.cursors) == 2:
-            raise KeyboardInterrupt
-        raise CursorLost("another history", "CURSOR_FOREIGN")
-
-
-def words(process: Process, id: str) -> list[str]:
-    """What was printed of one token, a word for each line."""
-    return [line.split()[1] for line in process.lines if id in line]
