@@ -67,6 +67,8 @@ fn reflection_builder<'bytes>() -> tonic_reflection::server::Builder<'bytes> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // What errors carry, so that grpcurl can print it.
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
 fn overloaded() -> Status {
