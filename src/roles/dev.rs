@@ -63,17 +63,13 @@ async fn leave_operator_token(server: &Server, directory: &Path) -> Result<PathB
     Ok(path)
 }
 
-/// Tells a person what to type next.
+/// Tells a person what to type next: a line that works when pasted, every time.
 fn welcome(server: &Server, settings: &settings::Dev, operator_token: &Path) {
     let Some(address) = server.addresses().first() else { return };
     let transport = if settings.server.listening.tls_certificate.is_some() { "" } else { "-plaintext " };
-    let line = format!(
-        "grpcurl {transport}-H \"authorization: Bearer $(cat {})\" -d '{{\"workspace\": {{\"id\": \"acme\", \"name\": \
-         \"Acme\"}}}}' {address} tokenkeep.v1.WorkspaceService/CreateWorkspace",
-        operator_token.display(),
-    );
-    let mut out = io::stdout().lock();
+    let credential = format!("\"authorization: Bearer $(cat '{}')\"", operator_token.display());
+    let call = format!("{address} tokenkeep.v1.WorkspaceService/ListWorkspaces");
     let hint = if io::stdout().is_terminal() { "\nServing. Try:\n\n  " } else { "" };
     // Whoever closed our standard output does not want to read this.
-    let _ = writeln!(out, "{hint}{line}");
+    let _ = writeln!(io::stdout(), "{hint}grpcurl {transport}-H {credential} {call}");
 }
