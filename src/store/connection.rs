@@ -22,14 +22,21 @@ impl Connection {
     }
 
     /// Every row that the query gives.
-    pub(super) async fn rows<'query, Row, Query>(&mut self, query: Query) -> Result<Vec<Row>, StoreError>
+    ///
+    /// That the future is `Send` is said here, since for a query that borrows the compiler cannot find it out.
+    pub(super) fn rows<'query, Row, Query>(
+        &mut self,
+        query: Query,
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send
     where
-        Query: LoadQuery<'query, AsyncPgConnection, Row> + 'query,
-        Row: Send,
+        Query: LoadQuery<'query, AsyncPgConnection, Row> + Send + 'query,
+        Row: Send + 'query,
     {
-        let patience = self.ask();
-        let answer = bounded(patience, query.load(&mut self.0.connection)).await;
-        self.settle(answer)
+        async move {
+            let patience = self.ask();
+            let answer = bounded(patience, query.load(&mut self.0.connection)).await;
+            self.settle(answer)
+        }
     }
 
     /// The row that the query gives, if it gives one.
@@ -38,8 +45,8 @@ impl Connection {
         query: Query,
     ) -> Result<Option<Row>, StoreError>
     where
-        Query: LoadQuery<'query, AsyncPgConnection, Row> + 'query,
-        Row: Send,
+        Query: LoadQuery<'query, AsyncPgConnection, Row> + Send + 'query,
+        Row: Send + 'query,
     {
         Ok(self.rows(query).await?.pop())
     }
@@ -47,8 +54,8 @@ impl Connection {
     /// The row that the query must give.
     pub(super) async fn row<'query, Row, Query>(&mut self, query: Query) -> Result<Row, StoreError>
     where
-        Query: LoadQuery<'query, AsyncPgConnection, Row> + 'query,
-        Row: Send,
+        Query: LoadQuery<'query, AsyncPgConnection, Row> + Send + 'query,
+        Row: Send + 'query,
     {
         let row = self.row_if_any(query).await?;
         row.ok_or_else(|| StoreError::from_diesel(diesel::NotFound))
