@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::future::Future;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -25,9 +26,9 @@ static CLUSTER: Mutex<Weak<Cluster>> = Mutex::const_new(Weak::new());
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Stopped by the last test that uses it.
-pub struct Cluster {
+pub(crate) struct Cluster {
     directory: TempDir,
-    pub port: u16,
+    pub(crate) port: u16,
     server: Child,
 }
 
@@ -53,6 +54,9 @@ impl Cluster {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         make_certificates(root);
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        // In the file and not among the arguments, so that a test can turn it off.
+        let mut file = File::options().append(true).open(data.join("postgresql.conf")).unwrap();
+        writeln!(file, "ssl = on").unwrap();
         let log = File::create(root.join("log")).unwrap();
         let mut server = command("postgres");
         server.arg("-D").arg(&data).arg("-p").arg(port.to_string()).stderr(log);
@@ -80,11 +84,15 @@ impl Cluster {
         SecretString::from(format!("postgres://postgres@{socket}:{}/{database}", self.port))
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    async fn try_admin(&self, database: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    /// A connection with all rights.
+    pub(crate) async fn try_admin(
+        &self,
+        database: &str,
+    ) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
         let mut config = tokio_postgres::Config::new();
         config.host_path(self.directory.path()).port(self.port).user("postgres").dbname(database);
         let (client, connection) = config.connect(NoTls).await?;
@@ -102,19 +110,19 @@ impl Drop for Cluster {
 }
 
 /// A database that nobody else uses.
-pub struct Database {
-    pub cluster: Arc<Cluster>,
-    pub name: String,
+pub(crate) struct Database {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) name: String,
 }
 
 impl Database {
     /// One with the schema of this release.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::from_template(TEMPLATE).await
     }
 
     /// One without anything.
-    pub async fn empty() -> Self {
+    pub(crate) async fn empty() -> Self {
         Self::from_template("template1").await
     }
 
@@ -126,22 +134,22 @@ impl Database {
         Self { cluster, name }
     }
 
-    pub fn options(&self) -> DatabaseOptions {
+    pub(crate) fn options(&self) -> DatabaseOptions {
         DatabaseOptions::new(self.cluster.url(&self.name))
     }
 
-    pub fn store(&self) -> Store {
+    pub(crate) fn store(&self) -> Store {
         Store::new(&self.options()).unwrap()
     }
 
     /// A connection that the store knows nothing of, with all rights.
-    pub async fn admin(&self) -> tokio_postgres::Client {
+    pub(crate) async fn admin(&self) -> tokio_postgres::Client {
         self.cluster.try_admin(&self.name).await.unwrap()
     }
 }
 
 /// What `probe` finds, as soon as it finds it; a failure after ten seconds.
-pub async fn within<Found, Probing: Future<Output = Option<Found>>>(
+pub(crate) async fn within<Found, Probing: Future<Output = Option<Found>>>(
     what: &str,
     mut probe: impl FnMut() -> Probing,
 ) -> Found {
@@ -162,7 +170,6 @@ fn settings(root: &Path) -> Vec<String> {
         "listen_addresses=127.0.0.1".to_owned(),
         "fsync=off".to_owned(),
         "log_line_prefix=%d|%p|".to_owned(),
-        "ssl=on".to_owned(),
         format!("ssl_cert_file={}", file("server.crt")),
         format!("ssl_key_file={}", file("server.key")),
     ]

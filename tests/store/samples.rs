@@ -8,27 +8,27 @@ use tokenkeep::text::{Description, Initiator, Metadata, Name, RevokeReason};
 use tokenkeep::token::{Expiry, Generation, Kid, Revision, Scope, ScopeSet, Tag, Token, TokenId};
 use tokenkeep::workspace::{TokenPrefix, WorkspaceId};
 
-pub fn workspace(id: &str) -> WorkspaceId {
+pub(crate) fn workspace(id: &str) -> WorkspaceId {
     WorkspaceId::parse(id.to_owned()).unwrap()
 }
 
-pub fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     Name::parse(text.to_owned()).unwrap()
 }
 
-pub fn prefix(text: &str) -> TokenPrefix {
+pub(crate) fn prefix(text: &str) -> TokenPrefix {
     TokenPrefix::parse(text.to_owned()).unwrap()
 }
 
-pub fn scopes(texts: &[&str]) -> ScopeSet {
+pub(crate) fn scopes(texts: &[&str]) -> ScopeSet {
     ScopeSet::new(texts.iter().map(|text| Scope::parse((*text).to_owned()).unwrap()).collect()).unwrap()
 }
 
-pub fn reason(text: &str) -> RevokeReason {
+pub(crate) fn reason(text: &str) -> RevokeReason {
     RevokeReason::parse(text.to_owned()).unwrap()
 }
 
-pub fn secret(mark: u8) -> NewSecret {
+pub(crate) fn secret(mark: u8) -> NewSecret {
     NewSecret {
         kid: Kid::FIRST,
         tag: Tag([mark; 8]),
@@ -38,7 +38,7 @@ pub fn secret(mark: u8) -> NewSecret {
 }
 
 /// A token of the workspace `tokenkeep`, which is always there.
-pub fn token() -> NewToken {
+pub(crate) fn token() -> NewToken {
     NewToken {
         id: TokenId::generate(),
         workspace: workspace(WorkspaceId::SYSTEM),
@@ -54,15 +54,15 @@ pub fn token() -> NewToken {
 }
 
 /// Adds a token in a transaction of its own.
-pub async fn create(store: &Store, token: NewToken) -> Token {
+pub(crate) async fn create(store: &Store, token: NewToken) -> Token {
     tokens::insert(&mut store.connection().await.unwrap(), token).await.unwrap()
 }
 
-pub async fn find(store: &Store, id: TokenId) -> Option<Token> {
+pub(crate) async fn find(store: &Store, id: TokenId) -> Option<Token> {
     tokens::find(&mut store.connection().await.unwrap(), id).await.unwrap()
 }
 
-pub fn event(token: TokenId, change: Change) -> NewEvent {
+pub(crate) fn event(token: TokenId, change: Change) -> NewEvent {
     NewEvent {
         change,
         workspace: workspace(WorkspaceId::SYSTEM),
@@ -73,7 +73,7 @@ pub fn event(token: TokenId, change: Change) -> NewEvent {
 }
 
 /// Locks, logs and revokes, as a service does.
-pub async fn revoke(store: &Store, id: TokenId) -> Token {
+pub(crate) async fn revoke(store: &Store, id: TokenId) -> Token {
     let mut transaction = store.begin().await.unwrap();
     let revoked = revoke_in(&mut transaction, id).await;
     transaction.finish(revoked).await.unwrap()
@@ -86,6 +86,6 @@ async fn revoke_in(transaction: &mut Transaction, id: TokenId) -> Result<Token, 
     tokens::revoke(transaction.connection(), id, reason("lost"), revision).await
 }
 
-pub async fn last_revision(connection: &mut Connection) -> Revision {
+pub(crate) async fn last_revision(connection: &mut Connection) -> Revision {
     log::head(connection).await.unwrap().revision
 }
