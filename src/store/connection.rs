@@ -22,8 +22,10 @@ impl Connection {
     }
 
     /// Every row that the query gives.
-    ///
-    /// That the future is `Send` is said here, since for a query that borrows the compiler cannot find it out.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "of a query that borrows, rustc cannot find out that it is `Send`"
+    )]
     pub(super) fn rows<'query, Row, Query>(
         &mut self,
         query: Query,

@@ -32,8 +32,8 @@ async fn various(store: &Store) -> Vec<Token> {
         }
         ids.push(created.id);
     }
-    let uses: Vec<_> = ids.iter().enumerate().filter(|(number, _)| number % 4 != 0).collect();
-    let uses: Vec<_> = uses.iter().map(|(number, id)| (**id, now - HOUR * (*number as u32 % 5))).collect();
+    let used = ids.iter().zip(0..).filter(|(_, number)| number % 4 != 0);
+    let uses: Vec<_> = used.map(|(id, number)| (*id, now - HOUR * (number % 5))).collect();
     last_uses::record(&mut store.connection().await.unwrap(), &uses).await.unwrap();
     let mut tokens = Vec::new();
     for id in ids.into_iter().rev() {

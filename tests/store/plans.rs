@@ -11,6 +11,7 @@ use tokenkeep::store::{Store, keys, last_uses, log, workspaces};
 use tokenkeep::text::{NamePrefix, Principal};
 use tokenkeep::token::{Expiry, Kid, Revision, Scope, TokenFilter, TokenState};
 use tokenkeep::workspace::WorkspaceId;
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::harness::Database;
 use crate::samples::{event, find, name, prefix, reason, scopes, secret, token, workspace};
@@ -121,16 +122,13 @@ async fn plan(admin: &tokio_postgres::Client, number: usize, statement: &str) ->
     let count: i32 = admin.query_one(count, &[&format!("q{number}")]).await.unwrap().get(0);
     let nulls = vec!["NULL"; usize::try_from(count).unwrap()].join(", ");
     let arguments = if nulls.is_empty() { nulls } else { format!("({nulls})") };
-    let explained = admin.simple_query(&format!("EXPLAIN (FORMAT JSON) EXECUTE q{number}{arguments}")).await;
-    let rows = explained.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
-    let text: String = rows
+    let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE q{number}{arguments}");
+    let explained = admin.simple_query(&explain).await;
+    let messages = explained.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+    let lines = messages
         .iter()
-        .filter_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-            _ => None,
-        })
-        .collect();
-    serde_json::from_str(&text).unwrap()
+        .filter_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None });
+    serde_json::from_str(&lines.collect::<String>()).unwrap()
 }
 
 /// An index may be walked without a condition only as far as a limit goes, and not past rows that a filter refuses.
