@@ -13,7 +13,8 @@ use crate::harness::Database;
 use crate::samples::{create, find, name, prefix, revoke, scopes, token, workspace};
 
 const HOUR: Duration = Duration::from_hours(1);
-const NAMES: [&str; 5] = ["abc", "abd", "Abc", "a_c", "é"];
+/// The name `ac` is the first one after those that begin with `ab`.
+const NAMES: [&str; 7] = ["abc", "abd", "Abc", "a_c", "é", "ab", "ac"];
 
 /// Tokens that differ in everything that a filter looks at, in step with different periods.
 async fn various(store: &Store) -> Vec<Token> {
@@ -32,8 +33,8 @@ async fn various(store: &Store) -> Vec<Token> {
         }
         ids.push(created.id);
     }
-    let used = ids.iter().zip(0..).filter(|(_, number)| number % 4 != 0);
-    let uses: Vec<_> = used.map(|(id, number)| (*id, now - HOUR * (number % 5))).collect();
+    let some = ids.iter().zip(0..).filter(|(_, number)| number % 4 != 0);
+    let uses: Vec<_> = some.map(|(id, number)| (*id, now - HOUR * (number % 5))).collect();
     last_uses::record(&mut store.connection().await.unwrap(), &uses).await.unwrap();
     let mut tokens = Vec::new();
     for id in ids.into_iter().rev() {
