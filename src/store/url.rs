@@ -137,7 +137,10 @@ mod tests {
         assert!(matches!(parsed("mysql://a/db"), Err(UrlError::Scheme)));
         assert!(matches!(parsed("postgres://a/db?sslmode=maybe"), Err(UrlError::Tls(TlsError::UnknownMode))));
         let target = parsed("postgres://a/db?sslmode=verify-full&sslrootcert=/does/not/exist").unwrap();
-        assert!(matches!(target.tls.client(), Err(TlsError::UnreadableFile { parameter: "sslrootcert", .. })));
+        assert!(matches!(
+            target.tls.client(),
+            Err(TlsError::UnreadableFile { parameter: "sslrootcert", .. })
+        ));
         let target = parsed("postgres://a/db?sslcert=/a").unwrap();
         assert!(matches!(target.tls.client(), Err(TlsError::HalfIdentity)));
         assert!(matches!(parsed("postgres://a/db?gssencmode=disable"), Err(UrlError::Unreadable(_))));
