@@ -21,16 +21,18 @@ impl Connection {
         Self(session)
     }
 
-    /// Every row that the query gives. (That its future is Send is said here, where the compiler can see it: across the
-    /// layers above it no longer can.)
-    #[expect(clippy::manual_async_fn, reason = "an async fn cannot say that its future is Send")]
+    /// Every row that the query gives.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "of a query that borrows, rustc cannot find out that it is `Send`"
+    )]
     pub(super) fn rows<'query, Row, Query>(
         &mut self,
         query: Query,
     ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send
     where
         Query: LoadQuery<'query, AsyncPgConnection, Row> + Send + 'query,
-        Row: Send,
+        Row: Send + 'query,
     {
         async move {
             let patience = self.ask();
@@ -46,7 +48,7 @@ impl Connection {
     ) -> Result<Option<Row>, StoreError>
     where
         Query: LoadQuery<'query, AsyncPgConnection, Row> + Send + 'query,
-        Row: Send,
+        Row: Send + 'query,
     {
         Ok(self.rows(query).await?.pop())
     }
@@ -55,7 +57,7 @@ impl Connection {
     pub(super) async fn row<'query, Row, Query>(&mut self, query: Query) -> Result<Row, StoreError>
     where
         Query: LoadQuery<'query, AsyncPgConnection, Row> + Send + 'query,
-        Row: Send,
+        Row: Send + 'query,
     {
         let row = self.row_if_any(query).await?;
         row.ok_or_else(|| StoreError::from_diesel(diesel::NotFound))

@@ -14,7 +14,7 @@ use crate::token::TokenId;
 /// A use that is not later than the one on record writes nothing.
 const RECORD: &str = "\
     INSERT INTO token_last_uses (token, last_use_time) \
-    SELECT token, last_use_time FROM unnest($1, $2) AS uses (token, last_use_time) \
+    SELECT token, last_use_time FROM unnest($1::uuid[], $2::timestamptz[]) AS uses (token, last_use_time) \
     WHERE EXISTS (SELECT FROM tokens WHERE tokens.id = uses.token) ORDER BY token \
     ON CONFLICT (token) DO UPDATE SET last_use_time = EXCLUDED.last_use_time \
     WHERE token_last_uses.last_use_time < EXCLUDED.last_use_time";

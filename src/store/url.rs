@@ -136,10 +136,13 @@ mod tests {
     fn what_cannot_be_used_is_refused_by_name() {
         assert!(matches!(parsed("mysql://a/db"), Err(UrlError::Scheme)));
         assert!(matches!(parsed("postgres://a/db?sslmode=maybe"), Err(UrlError::Tls(TlsError::UnknownMode))));
+        let target = parsed("postgres://a/db?sslmode=verify-full&sslrootcert=/does/not/exist").unwrap();
         assert!(matches!(
-            parsed("postgres://a/db?sslmode=verify-full&sslrootcert=/does/not/exist"),
-            Ok(Target { .. })
+            target.tls.client(),
+            Err(TlsError::UnreadableFile { parameter: "sslrootcert", .. })
         ));
+        let target = parsed("postgres://a/db?sslcert=/a").unwrap();
+        assert!(matches!(target.tls.client(), Err(TlsError::HalfIdentity)));
         assert!(matches!(parsed("postgres://a/db?gssencmode=disable"), Err(UrlError::Unreadable(_))));
     }
 

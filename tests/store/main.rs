@@ -1,0 +1,20 @@
+//! What the store promises, tried on a real PostgreSQL.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what is not as promised fails the test"
+)]
+
+mod harness;
+mod keys;
+mod lists;
+mod migrations;
+mod plans;
+mod revision_log;
+mod samples;
+mod sessions;
+mod tls;
+mod tokens;
+mod workspaces;

@@ -1,0 +1,148 @@
+//! No query reads a whole table.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use tokenkeep::revocation::Change;
+use tokenkeep::store::tokens::{self, TokenEdit, TokenQuery};
+use tokenkeep::store::{Store, keys, last_uses, log, workspaces};
+use tokenkeep::text::{NamePrefix, Principal};
+use tokenkeep::token::{Expiry, Kid, Revision, Scope, TokenFilter, TokenState};
+use tokenkeep::workspace::WorkspaceId;
+use tokio_postgres::SimpleQueryMessage;
+
+use crate::harness::Database;
+use crate::samples::{event, find, name, prefix, reason, scopes, secret, token, workspace};
+
+const TABLES: [&str; 6] =
+    ["histories", "revisions", "server_keys", "token_last_uses", "tokens", "workspaces"];
+
+/// Runs every query that the store has. In a task of its own, which needs each of them to be `Send`.
+async fn run_everything(store: Store) {
+    let mut transaction = store.begin().await.unwrap();
+    keys::register(&mut transaction, &[(Kid::FIRST, "00000000000000000000000000000001")]).await.unwrap();
+    let connection = transaction.connection();
+    let id = workspace(WorkspaceId::SYSTEM);
+    workspaces::insert(connection, &workspace("acme"), &name("Acme"), &prefix("tk")).await.unwrap();
+    workspaces::find(connection, &id).await.unwrap();
+    workspaces::lock(connection, &id).await.unwrap();
+    workspaces::update(connection, &id, Some(&name("ours")), Some(&prefix("tk"))).await.unwrap();
+    workspaces::list(connection, None, 10).await.unwrap();
+    workspaces::list(connection, Some(&id), 10).await.unwrap();
+    let token = tokens::insert(connection, token()).await.unwrap().id;
+    tokens::find(connection, token).await.unwrap();
+    tokens::lock(connection, token).await.unwrap();
+    tokens::credential(connection, token).await.unwrap();
+    last_uses::record(connection, &[(token, SystemTime::now())]).await.unwrap();
+    let revision = log::append(&mut transaction, event(token, Change::Updated)).await.unwrap().revision;
+    let connection = transaction.connection();
+    let edit = TokenEdit {
+        name: Some(name("edited")),
+        description: None,
+        scopes: Some(scopes(&["a"])),
+        metadata: None,
+        expiry: Some(Expiry::After(Duration::from_mins(1))),
+    };
+    tokens::update(connection, token, edit, revision).await.unwrap();
+    tokens::replace_secret(connection, token, secret(2), Some(Expiry::Never), revision).await.unwrap();
+    tokens::revoke(connection, token, reason(""), revision).await.unwrap();
+    log::head(connection).await.unwrap();
+    log::read_after(connection, Revision::ZERO, 10).await.unwrap();
+    for filter in filters() {
+        for after in [None, Some(token)] {
+            let query = TokenQuery { workspace: id.clone(), filter: filter.clone(), after, limit: 10 };
+            tokens::list(connection, &query).await.unwrap();
+        }
+    }
+    transaction.finish::<_, tokenkeep::store::StoreError>(Ok(())).await.unwrap();
+    assert!(find(&store, token).await.is_some());
+}
+
+fn filters() -> Vec<TokenFilter> {
+    let states = vec![TokenState::Active, TokenState::Expired, TokenState::Revoked];
+    let all = TokenFilter {
+        states,
+        principal: Some(Principal::parse("p".to_owned()).unwrap()),
+        name_prefix: Some(NamePrefix::parse("p".to_owned()).unwrap()),
+        scope: Some(Scope::parse("p".to_owned()).unwrap()),
+        expiring_within: Some(Duration::from_hours(1)),
+        unused_since: Some(SystemTime::now()),
+        never_used: true,
+    };
+    let none = TokenFilter::default;
+    vec![
+        none(),
+        TokenFilter { states: all.states.clone(), ..none() },
+        TokenFilter { principal: all.principal.clone(), ..none() },
+        TokenFilter { name_prefix: all.name_prefix.clone(), ..none() },
+        TokenFilter { scope: all.scope.clone(), ..none() },
+        TokenFilter { expiring_within: all.expiring_within, ..none() },
+        TokenFilter { unused_since: all.unused_since, ..none() },
+        TokenFilter { never_used: true, ..none() },
+        all,
+    ]
+}
+
+/// With plans for parameters that nobody knows yet, and sequential scans so dear that only a missing index brings one.
+#[tokio::test]
+async fn no_query_reads_a_whole_table() {
+    let database = Database::new().await;
+    let admin = database.admin().await;
+    let log_all = format!("ALTER DATABASE {} SET log_statement = 'all'", database.name);
+    admin.batch_execute(&log_all).await.unwrap();
+    tokio::spawn(run_everything(database.store())).await.unwrap();
+    let planning = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off";
+    admin.batch_execute(planning).await.unwrap();
+    let statements = statements(&database);
+    assert!(statements.len() >= 36, "only {} statements were logged", statements.len());
+    for (number, statement) in statements.iter().enumerate() {
+        let plan = plan(&admin, number, statement).await;
+        check(&plan[0]["Plan"], false, statement);
+    }
+}
+
+/// The distinct statements of this database in PostgreSQL's log that a planner has a say in.
+fn statements(database: &Database) -> BTreeSet<String> {
+    let log = fs::read_to_string(database.cluster.path("log")).unwrap();
+    let ours = log.lines().filter_map(|line| line.strip_prefix(&format!("{}|", database.name)));
+    let executed = ours.filter_map(|line| line.split_once("LOG:  execute ")?.1.split_once(": "));
+    let planned = |text: &str| {
+        let verb = text.split(' ').next().unwrap_or_default();
+        ["SELECT", "INSERT", "UPDATE", "DELETE"].contains(&verb)
+    };
+    executed.map(|(_, text)| text.to_owned()).filter(|text| planned(text)).collect()
+}
+
+async fn plan(admin: &tokio_postgres::Client, number: usize, statement: &str) -> Value {
+    let prepared = admin.batch_execute(&format!("PREPARE q{number} AS {statement}")).await;
+    prepared.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+    let count = "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = $1";
+    let count: i32 = admin.query_one(count, &[&format!("q{number}")]).await.unwrap().get(0);
+    let nulls = vec!["NULL"; usize::try_from(count).unwrap()].join(", ");
+    let arguments = if nulls.is_empty() { nulls } else { format!("({nulls})") };
+    let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE q{number}{arguments}");
+    let explained = admin.simple_query(&explain).await;
+    let messages = explained.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+    let lines = messages
+        .iter()
+        .filter_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None });
+    serde_json::from_str(&lines.collect::<String>()).unwrap()
+}
+
+/// An index may be walked without a condition only as far as a limit goes, and not past rows that a filter refuses.
+fn check(node: &Value, limited: bool, statement: &str) {
+    let kind = node["Node Type"].as_str().unwrap();
+    let of_ours = node["Relation Name"].as_str().is_some_and(|table| TABLES.contains(&table));
+    assert!(!(of_ours && kind == "Seq Scan"), "{statement}\nreads all of it:\n{node:#}");
+    let walks = kind.starts_with("Index") && node.get("Index Cond").is_none();
+    assert!(
+        !walks || (limited && node.get("Filter").is_none()),
+        "{statement}\nwalks a whole index:\n{node:#}"
+    );
+    let limited = limited || kind == "Limit";
+    for child in node["Plans"].as_array().into_iter().flatten() {
+        check(child, limited, statement);
+    }
+}

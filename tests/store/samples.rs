@@ -1,0 +1,91 @@
+//! Tokens to try things with.
+
+use tokenkeep::hash::SecretHash;
+use tokenkeep::revocation::{Change, NewEvent};
+use tokenkeep::store::tokens::{self, NewSecret, NewToken};
+use tokenkeep::store::{Connection, Store, StoreError, Transaction, log};
+use tokenkeep::text::{Description, Initiator, Metadata, Name, RevokeReason};
+use tokenkeep::token::{Expiry, Generation, Kid, Revision, Scope, ScopeSet, Tag, Token, TokenId};
+use tokenkeep::workspace::{TokenPrefix, WorkspaceId};
+
+pub(crate) fn workspace(id: &str) -> WorkspaceId {
+    WorkspaceId::parse(id.to_owned()).unwrap()
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::parse(text.to_owned()).unwrap()
+}
+
+pub(crate) fn prefix(text: &str) -> TokenPrefix {
+    TokenPrefix::parse(text.to_owned()).unwrap()
+}
+
+pub(crate) fn scopes(texts: &[&str]) -> ScopeSet {
+    ScopeSet::new(texts.iter().map(|text| Scope::parse((*text).to_owned()).unwrap()).collect()).unwrap()
+}
+
+pub(crate) fn reason(text: &str) -> RevokeReason {
+    RevokeReason::parse(text.to_owned()).unwrap()
+}
+
+pub(crate) fn secret(mark: u8) -> NewSecret {
+    NewSecret {
+        kid: Kid::FIRST,
+        tag: Tag([mark; 8]),
+        hash: SecretHash::from_phc(format!("$argon2id$v=19$m=64,t=1,p=1$c2FsdA${mark}")),
+        obfuscated: "tk_...0000".to_owned(),
+    }
+}
+
+/// A token of the workspace `tokenkeep`, which is always there.
+pub(crate) fn token() -> NewToken {
+    NewToken {
+        id: TokenId::generate(),
+        workspace: workspace(WorkspaceId::SYSTEM),
+        name: name("a token"),
+        description: Description::parse("for\ntrying".to_owned()).unwrap(),
+        principal: None,
+        creator: Initiator::parse("somebody".to_owned()).unwrap(),
+        scopes: scopes(&["orders:read"]),
+        metadata: Metadata::default(),
+        expiry: Expiry::Never,
+        secret: secret(1),
+    }
+}
+
+/// Adds a token in a transaction of its own.
+pub(crate) async fn create(store: &Store, token: NewToken) -> Token {
+    tokens::insert(&mut store.connection().await.unwrap(), token).await.unwrap()
+}
+
+pub(crate) async fn find(store: &Store, id: TokenId) -> Option<Token> {
+    tokens::find(&mut store.connection().await.unwrap(), id).await.unwrap()
+}
+
+pub(crate) fn event(token: TokenId, change: Change) -> NewEvent {
+    NewEvent {
+        change,
+        workspace: workspace(WorkspaceId::SYSTEM),
+        token,
+        generation: Generation::FIRST,
+        initiator: Initiator::parse("somebody".to_owned()).unwrap(),
+    }
+}
+
+/// Locks, logs and revokes, as a service does.
+pub(crate) async fn revoke(store: &Store, id: TokenId) -> Token {
+    let mut transaction = store.begin().await.unwrap();
+    let revoked = revoke_in(&mut transaction, id).await;
+    transaction.finish(revoked).await.unwrap()
+}
+
+async fn revoke_in(transaction: &mut Transaction, id: TokenId) -> Result<Token, StoreError> {
+    tokens::lock(transaction.connection(), id).await?;
+    let change = Change::Revoked { reason: reason("lost") };
+    let revision = log::append(transaction, event(id, change)).await?.revision;
+    tokens::revoke(transaction.connection(), id, reason("lost"), revision).await
+}
+
+pub(crate) async fn last_revision(connection: &mut Connection) -> Revision {
+    log::head(connection).await.unwrap().revision
+}

@@ -1,0 +1,176 @@
+//! One token's life in the store.
+
+use std::time::{Duration, SystemTime};
+
+use tokenkeep::store::tokens::{self, TokenEdit};
+use tokenkeep::store::{Store, StoreError, last_uses};
+use tokenkeep::text::{Metadata, Principal};
+use tokenkeep::token::{Expiry, Generation, Revision, Tag, Token, TokenId, TokenState};
+
+use crate::harness::{Database, within};
+use crate::samples::{create, find, name, reason, scopes, secret, token, workspace};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+async fn update(store: &Store, id: TokenId, edit: TokenEdit) -> Token {
+    tokens::update(&mut store.connection().await.unwrap(), id, edit, Revision(7)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_token_is_found_as_it_was_written() {
+    let database = Database::new().await;
+    let store = database.store();
+    let mut new = token();
+    new.principal = Some(Principal::parse("user:é".to_owned()).unwrap());
+    new.scopes = scopes(&["b", "a:*"]);
+    let labels = [("team".to_owned(), "red \"one\"".to_owned())];
+    new.metadata = Metadata::parse(labels.into()).unwrap();
+    let written = create(&store, new.clone()).await;
+    assert_eq!(written.name, new.name);
+    assert_eq!(written.description, new.description);
+    assert_eq!(written.principal, new.principal);
+    assert_eq!(written.scopes, new.scopes);
+    assert_eq!(written.metadata, new.metadata);
+    assert_eq!(written.create_time, written.update_time);
+    assert_eq!((written.state, written.revision), (TokenState::Active, Revision::ZERO));
+    assert_eq!(find(&store, new.id).await, Some(written));
+    assert_eq!(find(&store, TokenId::generate()).await, None);
+}
+
+#[tokio::test]
+async fn a_lifetime_is_counted_by_the_clock_of_the_database() {
+    let database = Database::new().await;
+    let store = database.store();
+    let mut new = token();
+    new.expiry = Expiry::After(HOUR);
+    let written = create(&store, new).await;
+    assert_eq!(written.expire_time, Some(written.create_time + HOUR));
+    assert_eq!(written.state, TokenState::Active);
+    let moved = TokenEdit { expiry: Some(Expiry::At(SystemTime::now() - HOUR)), ..TokenEdit::default() };
+    assert_eq!(update(&store, written.id, moved).await.state, TokenState::Expired);
+    let freed = TokenEdit { expiry: Some(Expiry::Never), ..TokenEdit::default() };
+    let freed = update(&store, written.id, freed).await;
+    assert_eq!((freed.state, freed.expire_time), (TokenState::Active, None));
+}
+
+#[tokio::test]
+async fn an_edit_changes_what_it_names_and_nothing_else() {
+    let database = Database::new().await;
+    let store = database.store();
+    let before = create(&store, token()).await;
+    let edit = TokenEdit { name: Some(name("another")), ..TokenEdit::default() };
+    let after = update(&store, before.id, edit).await;
+    let (name, update_time) = (after.name.clone(), after.update_time);
+    assert_eq!((name.as_str(), after.revision), ("another", Revision(7)));
+    assert_eq!(after, Token { name, update_time, revision: Revision(7), ..before });
+}
+
+#[tokio::test]
+async fn a_new_secret_replaces_every_trace_of_the_old_one() {
+    let database = Database::new().await;
+    let store = database.store();
+    let mut new = token();
+    new.expiry = Expiry::After(HOUR);
+    let before = create(&store, new).await;
+    let mut connection = store.connection().await.unwrap();
+    let after =
+        tokens::replace_secret(&mut connection, before.id, secret(2), None, Revision(1)).await.unwrap();
+    assert_eq!((after.generation, after.expire_time), (Generation(2), before.expire_time));
+    let credential = tokens::credential(&mut connection, before.id).await.unwrap().unwrap();
+    assert_eq!((credential.tag, credential.hash), (Tag([2; 8]), secret(2).hash));
+    assert!(credential.read_time >= after.update_time);
+    let renewed = Some(Expiry::Never);
+    let third =
+        tokens::replace_secret(&mut connection, before.id, secret(3), renewed, Revision(2)).await.unwrap();
+    assert_eq!((third.generation, third.expire_time), (Generation(3), None));
+}
+
+#[tokio::test]
+async fn a_revoked_token_tells_when_and_why() {
+    let database = Database::new().await;
+    let store = database.store();
+    let before = create(&store, token()).await;
+    let mut connection = store.connection().await.unwrap();
+    let after = tokens::revoke(&mut connection, before.id, reason(""), Revision(1)).await.unwrap();
+    let ended = after.ended.clone().unwrap();
+    assert_eq!((ended.time, ended.reason), (after.update_time, reason("")));
+    assert_eq!(after.state, TokenState::Revoked);
+}
+
+#[tokio::test]
+async fn a_token_of_no_workspace_is_refused_by_the_name_of_the_rule_alone() {
+    let database = Database::new().await;
+    let mut new = token();
+    new.workspace = workspace("nowhere");
+    let mut connection = database.store().connection().await.unwrap();
+    let refused = tokens::insert(&mut connection, new).await.unwrap_err();
+    assert!(
+        matches!(&refused, StoreError::Conflict { constraint, .. } if constraint == "tokens_workspace_fkey")
+    );
+    assert!(!format!("{refused:?}").contains("nowhere"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_row_that_the_types_refuse_is_not_passed_on() {
+    let database = Database::new().await;
+    let store = database.store();
+    let written = create(&store, token()).await;
+    let admin = database.admin().await;
+    admin.batch_execute("UPDATE tokens SET scopes = '{a b}'").await.unwrap();
+    let refused = tokens::find(&mut store.connection().await.unwrap(), written.id).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Corrupt { what: "tokens.scopes" }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_last_use_never_moves_back() {
+    let database = Database::new().await;
+    let store = database.store();
+    let id = create(&store, token()).await.id;
+    let (early, late) = (moment(1_000), moment(2_000));
+    let mut connection = store.connection().await.unwrap();
+    for (uses, shown) in [(vec![early], early), (vec![early, late], late), (vec![early], late)] {
+        let uses: Vec<_> = uses.into_iter().map(|time| (id, time)).collect();
+        last_uses::record(&mut connection, &uses).await.unwrap();
+        assert_eq!(find(&store, id).await.unwrap().last_use_time, Some(shown));
+    }
+}
+
+#[tokio::test]
+async fn a_use_of_a_token_that_is_gone_does_not_lose_the_others() {
+    let database = Database::new().await;
+    let store = database.store();
+    let id = create(&store, token()).await.id;
+    let uses = [(TokenId::generate(), moment(1)), (id, moment(2)), (TokenId::generate(), moment(3))];
+    last_uses::record(&mut store.connection().await.unwrap(), &uses).await.unwrap();
+    assert_eq!(find(&store, id).await.unwrap().last_use_time, Some(moment(2)));
+}
+
+/// A change that is not heap-only writes to every index of the table.
+#[tokio::test]
+async fn neither_use_nor_regenerating_nor_revoking_writes_to_an_index() {
+    let database = Database::new().await;
+    let store = database.store();
+    let id = create(&store, token()).await.id;
+    let mut connection = store.connection().await.unwrap();
+    for second in 1..9 {
+        last_uses::record(&mut connection, &[(id, moment(second))]).await.unwrap();
+        tokens::replace_secret(&mut connection, id, secret(2), None, Revision(1)).await.unwrap();
+    }
+    tokens::revoke(&mut connection, id, reason(""), Revision(1)).await.unwrap();
+    // A session tells what it did when it ends.
+    store.close();
+    drop(connection);
+    let admin = database.admin().await;
+    let told =
+        "SELECT relname::text, n_tup_hot_upd FROM pg_stat_user_tables WHERE n_tup_hot_upd > 0 ORDER BY 1";
+    within("the statistics tell of 7 uses and 9 changes", || async {
+        let rows = admin.query(told, &[]).await.unwrap();
+        let rows: Vec<(String, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        (rows == [("token_last_uses".to_owned(), 7), ("tokens".to_owned(), 9)]).then_some(())
+    })
+    .await;
+}
+
+fn moment(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds)
+}
