@@ -1,25 +1,22 @@
 //! A private PostgreSQL for the tests that run at the moment, and a database of its own for each of them.
 
-use std::fs::{self, File};
+use std::fs;
 use std::future::Future;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tempfile::TempDir;
+use tokenkeep::postgres::{self, Fetch, Options};
 use tokenkeep::store::{DatabaseOptions, Store};
 use tokio::sync::Mutex;
 use tokio_postgres::NoTls;
 
-const BINARIES: &str = "/usr/lib/postgresql/15/bin";
 const TEMPLATE: &str = "migrated";
 
 static CLUSTER: Mutex<Weak<Cluster>> = Mutex::const_new(Weak::new());
@@ -27,9 +24,11 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Stopped by the last test that uses it.
 pub(crate) struct Cluster {
+    /// Before its directory, so that it has ended when that goes.
+    server: postgres::Cluster,
     directory: TempDir,
+    /// Where it listens besides its socket, for TLS.
     pub(crate) port: u16,
-    server: Child,
 }
 
 impl Cluster {
@@ -47,31 +46,28 @@ impl Cluster {
     fn start() -> Self {
         let directory = tempfile::Builder::new().prefix("tks").tempdir().unwrap();
         let root = directory.path();
-        own(root);
-        let data = root.join("data");
-        let initdb = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync"];
-        let made = command("initdb").args(initdb).arg("-D").arg(&data).output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        // The server may run as another user, who must get through.
+        fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
         make_certificates(root);
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        // In the file and not among the arguments, so that a test can turn it off.
-        let mut file = File::options().append(true).open(data.join("postgresql.conf")).unwrap();
-        writeln!(file, "ssl = on").unwrap();
-        let log = File::create(root.join("log")).unwrap();
-        let mut server = command("postgres");
-        server.arg("-D").arg(&data).arg("-p").arg(port.to_string()).stderr(log);
-        for setting in settings(root) {
-            server.arg("-c").arg(setting);
-        }
-        let server = server.spawn().unwrap();
-        Self { directory, port, server }
+        let server = postgres::Cluster::start(&Options {
+            directory: root.join("cluster"),
+            builds_directory: std::env::temp_dir().join("tokenkeep-postgres-builds"),
+            binaries_directory: None,
+            fetch: Fetch::Allowed,
+            database: TEMPLATE.to_owned(),
+            settings: settings(root, port),
+        })
+        .unwrap();
+        let data = fs::metadata(root.join("cluster/data")).unwrap();
+        chown(root.join("server.key"), Some(data.uid()), Some(data.gid())).unwrap();
+        Self { server, directory, port }
     }
 
     async fn make_template(&self) {
-        let admin = within("PostgreSQL answers", || async { self.try_admin("postgres").await.ok() }).await;
-        admin.batch_execute(&format!("CREATE DATABASE {TEMPLATE}")).await.unwrap();
         let store = Store::new(&DatabaseOptions::new(self.url(TEMPLATE))).unwrap();
         store.migrate().await.unwrap();
+        let admin = self.try_admin("postgres").await.unwrap();
         within("nobody uses the template", || async {
             let count = "SELECT FROM pg_stat_activity WHERE datname = $1";
             admin.query(count, &[&TEMPLATE]).await.unwrap().is_empty().then_some(())
@@ -80,12 +76,17 @@ impl Cluster {
     }
 
     fn url(&self, database: &str) -> SecretString {
-        let socket = self.path("").display().to_string().replace('/', "%2F");
-        SecretString::from(format!("postgres://postgres@{socket}:{}/{database}", self.port))
+        // With a port of its own, so that clusters side by side do not meet; it is in the socket's name too.
+        let socket = self.path("cluster/socket").display().to_string().replace('/', "%2F");
+        SecretString::from(format!("postgres://tokenkeep@{socket}:{}/{database}", self.port))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.server.log_file()).unwrap()
     }
 
     /// A connection with all rights.
@@ -93,19 +94,9 @@ impl Cluster {
         &self,
         database: &str,
     ) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
-        let mut config = tokio_postgres::Config::new();
-        config.host_path(self.directory.path()).port(self.port).user("postgres").dbname(database);
-        let (client, connection) = config.connect(NoTls).await?;
+        let (client, connection) = tokio_postgres::connect(self.url(database).expose_secret(), NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let server = rustix::process::Pid::from_child(&self.server);
-        rustix::process::kill_process(server, rustix::process::Signal::QUIT).unwrap();
-        self.server.wait().unwrap();
     }
 }
 
@@ -163,16 +154,18 @@ pub(crate) async fn within<Found, Probing: Future<Output = Option<Found>>>(
     }
 }
 
-fn settings(root: &Path) -> Vec<String> {
+/// Without `ssl` itself, which a test turns on and off.
+fn settings(root: &Path, port: u16) -> Vec<(String, String)> {
     let file = |name: &str| root.join(name).display().to_string();
-    vec![
-        format!("unix_socket_directories={}", root.display()),
-        "listen_addresses=127.0.0.1".to_owned(),
-        "fsync=off".to_owned(),
-        "log_line_prefix=%d|%p|".to_owned(),
-        format!("ssl_cert_file={}", file("server.crt")),
-        format!("ssl_key_file={}", file("server.key")),
-    ]
+    let settings = [
+        ("listen_addresses", "127.0.0.1".to_owned()),
+        ("port", port.to_string()),
+        ("fsync", "off".to_owned()),
+        ("log_line_prefix", "%d|%p|".to_owned()),
+        ("ssl_cert_file", file("server.crt")),
+        ("ssl_key_file", file("server.key")),
+    ];
+    settings.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
 /// A CA, a certificate of it for `localhost`, and a CA that signed nothing of ours.
@@ -192,29 +185,4 @@ fn make_certificates(root: &Path) {
     fs::write(root.join("server.crt"), server.signed_by(&key, &ours).unwrap().pem()).unwrap();
     fs::write(root.join("server.key"), key.serialize_pem()).unwrap();
     fs::set_permissions(root.join("server.key"), fs::Permissions::from_mode(0o600)).unwrap();
-    own(&root.join("server.key"));
-}
-
-/// PostgreSQL refuses to run as root, so then it runs as the user `postgres`.
-fn unprivileged() -> Option<(u32, u32)> {
-    let id = |flag: &str| {
-        let told = Command::new("id").args([flag, "postgres"]).output().unwrap().stdout;
-        String::from_utf8(told).unwrap().trim().parse().unwrap()
-    };
-    rustix::process::geteuid().is_root().then(|| (id("-u"), id("-g")))
-}
-
-fn own(path: &Path) {
-    if let Some((user, group)) = unprivileged() {
-        chown(path, Some(user), Some(group)).unwrap();
-    }
-}
-
-fn command(name: &str) -> Command {
-    let mut command = Command::new(Path::new(BINARIES).join(name));
-    command.current_dir("/");
-    if let Some((user, group)) = unprivileged() {
-        command.uid(user).gid(group);
-    }
-    command
 }

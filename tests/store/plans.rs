@@ -1,15 +1,14 @@
 //! No query reads a whole table.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use tokenkeep::revocation::Change;
-use tokenkeep::store::tokens::{self, TokenEdit, TokenQuery};
+use tokenkeep::store::tokens::{self, TokenQuery};
 use tokenkeep::store::{Store, keys, last_uses, log, workspaces};
 use tokenkeep::text::{NamePrefix, Principal};
-use tokenkeep::token::{Expiry, Kid, Revision, Scope, TokenFilter, TokenState};
+use tokenkeep::token::{Expiry, Kid, Revision, Scope, TokenEdit, TokenFilter, TokenState};
 use tokenkeep::workspace::WorkspaceId;
 use tokio_postgres::SimpleQueryMessage;
 
@@ -105,7 +104,7 @@ async fn no_query_reads_a_whole_table() {
 
 /// The distinct statements of this database in PostgreSQL's log that a planner has a say in.
 fn statements(database: &Database) -> BTreeSet<String> {
-    let log = fs::read_to_string(database.cluster.path("log")).unwrap();
+    let log = database.cluster.log();
     let ours = log.lines().filter_map(|line| line.strip_prefix(&format!("{}|", database.name)));
     let executed = ours.filter_map(|line| line.split_once("LOG:  execute ")?.1.split_once(": "));
     let planned = |text: &str| {

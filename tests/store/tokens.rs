@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokenkeep::store::tokens::{self, TokenEdit};
+use tokenkeep::store::tokens;
 use tokenkeep::store::{Store, StoreError, last_uses};
 use tokenkeep::text::{Metadata, Principal};
-use tokenkeep::token::{Expiry, Generation, Revision, Tag, Token, TokenId, TokenState};
+use tokenkeep::token::{Expiry, Generation, Revision, Tag, Token, TokenEdit, TokenId, TokenState};
 
 use crate::harness::{Database, within};
 use crate::samples::{create, find, name, reason, scopes, secret, token, workspace};
