@@ -74,9 +74,11 @@ impl Fields {
         parsed.ok()
     }
 
-    pub(super) fn time(&mut self, path: &str, time: prost_types::Timestamp) -> Option<SystemTime> {
+    /// Takes a moment; what is finer than a microsecond is cut off, as PostgreSQL keeps it.
+    pub(super) fn time(&mut self, path: &str, mut time: prost_types::Timestamp) -> Option<SystemTime> {
         let in_range =
             (0..=LATEST_SECONDS).contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos);
+        time.nanos -= time.nanos % 1_000;
         let time = in_range.then(|| SystemTime::try_from(time).ok()).flatten();
         self.take(path, time.ok_or(Invalid::Malformed("a time from 1970 to the end of the year 9999")))
     }
