@@ -17,4 +17,6 @@ mod calls;
 mod clients;
 mod harness;
 mod life;
+mod load;
+mod outage;
 mod rights;
