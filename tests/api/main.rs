@@ -15,8 +15,12 @@
 mod bad_requests;
 mod calls;
 mod clients;
+mod crash;
 mod harness;
+mod ledger;
 mod life;
 mod load;
 mod outage;
 mod rights;
+mod scanner;
+mod secrets;
