@@ -21,6 +21,7 @@ mod ledger;
 mod life;
 mod load;
 mod outage;
+mod process;
 mod rights;
 mod scanner;
 mod secrets;
