@@ -86,10 +86,10 @@ async fn work(mut client: Client, live: String, tally: Arc<Tally>) {
         if let Some(told) = tally.note(client.introspect(&created.secret).await).await {
             assert!(told.active, "a token just created was called inactive: {told:?}");
         }
-        if tally.note(client.revoke(&id).await).await.is_some() {
-            if let Some(told) = tally.note(client.introspect(&created.secret).await).await {
-                assert!(!told.active, "a revoked token was called active: {told:?}");
-            }
+        if tally.note(client.revoke(&id).await).await.is_some()
+            && let Some(told) = tally.note(client.introspect(&created.secret).await).await
+        {
+            assert!(!told.active, "a revoked token was called active: {told:?}");
         }
     }
 }

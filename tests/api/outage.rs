@@ -40,7 +40,7 @@ impl Scene {
     }
 
     /// What must hold once the database is back.
-    async fn recovers(mut self) {
+    async fn recovers(self) {
         let back = Instant::now();
         eventually("health says SERVING", || async { self.server.health().await == (200, true) }).await;
         self.load.decides(200).await;
@@ -140,14 +140,18 @@ impl Hung {
         signal(first, "STOP");
         let mut all = vec![first];
         all.extend(children(first));
-        all.iter().for_each(|process| signal(*process, "STOP"));
+        for process in &all {
+            signal(*process, "STOP");
+        }
         Self(all)
     }
 }
 
 impl Drop for Hung {
     fn drop(&mut self) {
-        self.0.iter().rev().for_each(|process| signal(*process, "CONT"));
+        for process in self.0.iter().rev() {
+            signal(*process, "CONT");
+        }
     }
 }
 

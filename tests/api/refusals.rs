@@ -2,13 +2,26 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::harness::{Database, tokenkeep};
 
-/// Runs a command to its end: its exit code and what it said on the standard error stream.
+/// How long a command that ends may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs a command to its end: its exit code and what it said on the standard error stream. One that does not end is
+/// killed, and then has no code.
 pub(crate) fn end_of(mut command: Command) -> (Option<i32>, String) {
-    let output = command.output().unwrap();
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while process.try_wait().unwrap().is_none() {
+        if begun.elapsed() > PATIENCE {
+            process.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = process.wait_with_output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 

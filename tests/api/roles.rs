@@ -2,8 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::Command;
 
 use tokenkeep::proto::v1;
 use tonic::Code;
@@ -96,27 +94,22 @@ fn version_tells_what_it_was_built_from() {
 async fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("tokenkeep.toml");
-    fs::write(&file, "reflection = false\nrequest-timeout = \"3s\"\n").unwrap();
-    let plain = |_: &mut Command, _: &Path| {};
-    let of_file = |command: &mut Command, file: &Path| {
-        command.arg("--config").arg(file);
-    };
-    let of_variable = |command: &mut Command, file: &Path| {
-        command.env("TOKENKEEP_CONFIG", file).env("TOKENKEEP_REFLECTION", "true");
-    };
-    let of_flag = |command: &mut Command, file: &Path| {
-        of_variable(command, file);
-        command.args(["--reflection", "false"]);
-    };
-    let layers: [(&dyn Fn(&mut Command, &Path), bool); 4] =
-        [(&plain, true), (&of_file, false), (&of_variable, true), (&of_flag, false)];
-    for (number, (lay, expected)) in layers.into_iter().enumerate() {
+    fs::write(&file, "reflection = false\n").unwrap();
+    let variables = [("TOKENKEEP_CONFIG", file.to_str().unwrap()), ("TOKENKEEP_REFLECTION", "true")];
+    let flags = ["--reflection", "false"];
+    // By default it is on; each layer turns it round.
+    for (layers, expected) in [
+        ((&[][..], &[][..]), true),
+        ((&variables[..1], &[]), false),
+        ((&variables, &[]), true),
+        ((&variables, &flags), false),
+    ] {
+        let (variables, flags): (&[(&str, &str)], &[&str]) = layers;
         let server = Server::start_with(Database::fresh().await, |command| {
-            lay(command, &file);
-            command
+            command.envs(variables.iter().copied()).args(flags)
         })
         .await;
-        assert_eq!(reflects(&server).await, expected, "layer {number}");
+        assert_eq!(reflects(&server).await, expected, "{layers:?}");
     }
 }
 

@@ -25,9 +25,8 @@ impl Scanner {
     /// Looks for a token's secret from now on.
     pub fn add_token(&mut self, name: &str, token: &str) {
         let body = token.rsplit_once('_').unwrap().1;
-        let secret = &body[BEFORE..BEFORE + SECRET];
-        for start in 0..=SECRET - WINDOW {
-            self.add(secret[start..start + WINDOW].as_bytes(), name, "a part");
+        for part in body.as_bytes()[BEFORE..BEFORE + SECRET].windows(WINDOW) {
+            self.add(part, name, "a part");
         }
         self.add(token.as_bytes(), name, "the whole");
         self.add_bytes(name, Presented::parse(token).unwrap().secret.expose());
