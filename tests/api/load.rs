@@ -44,16 +44,21 @@ impl Load {
 
     /// Waits until so many more requests were decided.
     pub async fn decides(&self, more: usize) {
-        let goal = self.tally.decided.load(Ordering::SeqCst) + more;
-        let reached = || async { self.tally.decided.load(Ordering::SeqCst) >= goal };
-        eventually("the clients are answered", reached).await;
+        self.counts("the clients are answered", &self.tally.decided, more).await;
     }
 
     /// Waits until so many more requests could not be decided.
     pub async fn cannot_decide(&self, more: usize) {
-        let goal = self.tally.undecided.load(Ordering::SeqCst) + more;
-        let reached = || async { self.tally.undecided.load(Ordering::SeqCst) >= goal };
-        eventually("the clients are put off", reached).await;
+        self.counts("the clients are put off", &self.tally.undecided, more).await;
+    }
+
+    async fn counts(&self, what: &str, count: &AtomicUsize, more: usize) {
+        let goal = count.load(Ordering::SeqCst) + more;
+        eventually(what, || async {
+            assert!(!self.clients.iter().any(JoinHandle::is_finished), "a client was told what is not so");
+            count.load(Ordering::SeqCst) >= goal
+        })
+        .await;
     }
 
     /// Stops the clients; panics if one was told what is not so.
