@@ -137,14 +137,15 @@ impl Metadata {
     /// characters without NUL.
     ///
     /// # Errors
-    /// The offending key, unless there are too many entries, and the rule that was broken.
+    /// The rule that was broken, and the key of the offending value; a key that breaks the rules is not repeated, since
+    /// it may be anything, a secret too.
     pub fn parse(entries: BTreeMap<String, String>) -> Result<Self, (Option<String>, Invalid)> {
         if entries.len() > Self::LIMIT {
             return Err((None, Invalid::TooMany { limit: Self::LIMIT }));
         }
         for (key, value) in &entries {
-            let checked = check_key(key).and_then(|()| check(value, 256, Lines::Many));
-            checked.map_err(|invalid| (Some(key.clone()), invalid))?;
+            check_key(key).map_err(|invalid| (None, invalid))?;
+            check(value, 256, Lines::Many).map_err(|invalid| (Some(key.clone()), invalid))?;
         }
         Ok(Self(entries))
     }

@@ -60,6 +60,8 @@ pub(super) fn refuse(error: &Error) -> Status {
         tracing::error!(error = crate::telemetry::chain(error), "a request failed");
     } else if matches!(error, Error::DatabaseUnavailable(_)) {
         tracing::warn!(error = crate::telemetry::chain(error), "a request could not be decided");
+    } else {
+        tracing::debug!(error = crate::telemetry::chain(error), "a request was refused");
     }
     status::from_error(error)
 }

@@ -45,14 +45,10 @@ impl KeyDirectory {
     pub(super) async fn register(store: &Store, keyring: &Keyring) -> Result<Self, KeysError> {
         let held: Vec<(Kid, &str)> = keyring.keys().map(|key| (key.kid(), key.fingerprint())).collect();
         let mut transaction = store.begin().await?;
-        let registered = keys::register(&mut transaction, &held).await;
-        let rows = transaction.finish(registered).await?;
-        for row in &rows {
-            let key = keyring.key(row.kid).ok_or(KeysError::Missing(row.kid))?;
-            if key.fingerprint() != row.fingerprint {
-                return Err(KeysError::Different(row.kid));
-            }
-        }
+        let registered = keys::register(&mut transaction, &held).await.map_err(KeysError::Store);
+        // A keyring that does not fit enters nothing, or the servers with the right one would miss its keys.
+        let fitting = registered.and_then(|rows| check(&rows, keyring).map(|()| rows));
+        let rows = transaction.finish(fitting).await?;
         Ok(Self { listed: RwLock::new(listed(&rows).ok_or(KeysError::NoneMints)?) })
     }
 
@@ -75,6 +71,17 @@ impl KeyDirectory {
     pub(super) fn lists(&self, kid: Kid) -> bool {
         self.listed.read().is_ok_and(|listed| listed.kids.contains(&kid))
     }
+}
+
+/// Whether each key in use is here, and is the same.
+fn check(rows: &[ServerKeyRow], keyring: &Keyring) -> Result<(), KeysError> {
+    for row in rows {
+        let key = keyring.key(row.kid).ok_or(KeysError::Missing(row.kid))?;
+        if key.fingerprint() != row.fingerprint {
+            return Err(KeysError::Different(row.kid));
+        }
+    }
+    Ok(())
 }
 
 fn listed(rows: &[ServerKeyRow]) -> Option<Listed> {

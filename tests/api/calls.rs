@@ -25,7 +25,7 @@ pub enum Call {
 impl Call {
     /// Makes the call and keeps only whether it was refused; of a stream, whether its first frame came.
     pub async fn by(&self, client: &Client) -> Result<(), Status> {
-        let Client { mut tokens, mut workspaces } = client.clone();
+        let Client { mut tokens, mut workspaces, .. } = client.clone();
         match self.clone() {
             Self::CreateToken(request) => tokens.create_token(request).await.map(drop),
             Self::GetToken(request) => tokens.get_token(request).await.map(drop),

@@ -10,6 +10,9 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_types::StatusExt as _;
 
 /// Puts the credential into every request.
@@ -30,6 +33,7 @@ impl Interceptor for Credential {
 pub struct Client {
     pub tokens: TokenServiceClient<InterceptedService<Channel, Credential>>,
     pub workspaces: WorkspaceServiceClient<InterceptedService<Channel, Credential>>,
+    health: HealthClient<Channel>,
 }
 
 /// What a caller is told when it is refused.
@@ -65,11 +69,23 @@ impl Client {
 
     pub fn over(channel: Channel, secret: Option<&str>) -> Self {
         let credential = Credential(secret.map(|secret| format!("Bearer {secret}").parse().unwrap()));
-        let service = InterceptedService::new(channel, credential);
+        let service = InterceptedService::new(channel.clone(), credential);
         Self {
+            health: HealthClient::new(channel),
             tokens: TokenServiceClient::new(service.clone()),
             workspaces: WorkspaceServiceClient::new(service),
         }
+    }
+
+    /// Whether a service, or with "" the server, serves.
+    pub async fn health(&mut self, service: &str) -> Result<bool, Status> {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        Ok(self.health.check(request).await?.into_inner().status() == ServingStatus::Serving)
+    }
+
+    /// Follows the health of the server: a stream that it does not end of itself.
+    pub async fn watch_health(&mut self) -> Result<Streaming<HealthCheckResponse>, Status> {
+        Ok(self.health.watch(HealthCheckRequest::default()).await?.into_inner())
     }
 
     pub async fn create_workspace(&mut self, id: &str) -> v1::Workspace {

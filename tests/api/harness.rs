@@ -16,9 +16,10 @@ use tokio_postgres::NoTls;
 
 use crate::clients::Client;
 
-/// What the whole run shares. The cluster dies with this process.
+/// A private cluster, a keyring and the operator's token. The cluster dies with this process.
 pub struct Run {
-    pub cluster: Cluster,
+    cluster: Option<Cluster>,
+    options: Options,
     pub directory: TempDir,
     /// The secret of the operator's token, the same in every database of the run.
     pub operator_secret: String,
@@ -34,11 +35,12 @@ impl Run {
         RUN.get_or_init(Self::begin)
     }
 
-    fn begin() -> Self {
+    /// A run of its own, for a test that hurts its cluster.
+    pub fn begin() -> Self {
         let directory = tempfile::Builder::new().prefix("tk").tempdir().unwrap();
         // The cluster may run as another user, who must get through.
         open_to_all(directory.path());
-        let cluster = Cluster::start(&Options {
+        let options = Options {
             directory: directory.path().join("cluster"),
             builds_directory: std::env::temp_dir().join("tokenkeep-postgres-builds"),
             binaries_directory: None,
@@ -47,27 +49,47 @@ impl Run {
             settings: [("fsync", "off"), ("log_statement", "all"), ("max_connections", "400")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .to_vec(),
-        })
-        .unwrap();
-        let keyring = directory.path().join("keyring");
-        tokenkeep::keyring::create_first_key(&keyring).unwrap();
-        let secret_file = directory.path().join("operator-token");
-        let status = tokenkeep("operator-token")
-            .env("TOKENKEEP_DATABASE_URL", cluster.url(TEMPLATE))
-            .arg("--keyring")
-            .arg(&keyring)
-            .arg("--out")
-            .arg(&secret_file)
-            .status()
-            .unwrap();
-        assert!(status.success());
-        let operator_secret = fs::read_to_string(secret_file).unwrap().trim().to_owned();
-        Self { cluster, directory, operator_secret }
+        };
+        let cluster = Some(Cluster::start(&options).unwrap());
+        let mut run = Self { cluster, options, directory, operator_secret: String::new() };
+        tokenkeep::keyring::create_first_key(&run.keyring()).unwrap();
+        run.operator_secret = operator_token(&run.template(), &run.directory.path().join("operator-token"));
+        run
+    }
+
+    pub fn cluster(&self) -> &Cluster {
+        self.cluster.as_ref().unwrap()
     }
 
     pub fn keyring(&self) -> PathBuf {
         self.directory.path().join("keyring")
     }
+
+    /// The template itself, for a run that has no other test to spare it for.
+    pub fn template(&self) -> Database {
+        self.database(TEMPLATE)
+    }
+
+    pub fn database(&self, name: &str) -> Database {
+        let (url, keyring) = (self.cluster().url(name), self.keyring());
+        Database { url, keyring, operator_secret: self.operator_secret.clone() }
+    }
+
+    /// Stops PostgreSQL, in order if it still runs.
+    pub fn stop_postgres(&mut self) {
+        self.cluster.take().unwrap().stop().unwrap();
+    }
+
+    pub fn start_postgres(&mut self) {
+        self.cluster = Some(Cluster::start(&self.options).unwrap());
+    }
+}
+
+/// Issues the operator's token of a database.
+fn operator_token(database: &Database, file: &Path) -> String {
+    let mut command = database.command("operator-token");
+    assert!(command.arg("--out").arg(file).status().unwrap().success());
+    fs::read_to_string(file).unwrap().trim().to_owned()
 }
 
 fn open_to_all(path: &Path) {
@@ -82,37 +104,50 @@ pub fn tokenkeep(role: &str) -> Command {
     command
 }
 
-/// A database of one test.
+/// A database of one test, and what a server of it needs.
 #[derive(Debug, Clone)]
 pub struct Database {
-    pub name: String,
+    pub url: String,
+    pub keyring: PathBuf,
+    pub operator_secret: String,
 }
 
 impl Database {
     /// A fresh copy of the template.
     pub async fn fresh() -> Self {
+        Self::copy_of(TEMPLATE).await
+    }
+
+    /// A database with nothing in it.
+    pub async fn empty() -> Self {
+        Self::copy_of("template0").await
+    }
+
+    async fn copy_of(template: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         // Only one session may copy the template at a time.
         static COPYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let _copying = COPYING.lock().await;
         let run = tokio::task::spawn_blocking(Run::get).await.unwrap();
-        let (client, connection) =
-            tokio_postgres::connect(&run.cluster.url("postgres"), NoTls).await.unwrap();
-        let connection = tokio::spawn(connection);
-        client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await.unwrap();
-        drop(client);
-        connection.await.unwrap().unwrap();
-        Self { name }
+        let client = run.database("postgres").connect().await;
+        client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await.unwrap();
+        run.database(&name)
     }
 
-    pub fn url(&self) -> String {
-        Run::get().cluster.url(&self.name)
+    /// The program in a role that needs the database, and perhaps the keyring.
+    pub fn command(&self, role: &str) -> Command {
+        let mut command = tokenkeep(role);
+        command.env("TOKENKEEP_DATABASE_URL", &self.url);
+        if role != "migrate" {
+            command.arg("--keyring").arg(&self.keyring);
+        }
+        command
     }
 
     /// A connection beside the server's, to look or to meddle.
     pub async fn connect(&self) -> tokio_postgres::Client {
-        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
+        let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.unwrap();
         tokio::spawn(connection);
         client
     }
@@ -135,22 +170,16 @@ impl Server {
 
     /// Serves a database with settings of one's own.
     pub async fn start_with(database: Database, settings: impl FnOnce(&mut Command) -> &mut Command) -> Self {
-        let run = Run::get();
-        let mut command = tokenkeep("serve");
-        command
-            .env("TOKENKEEP_DATABASE_URL", database.url())
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--operations-listen",
-                "127.0.0.1:0",
-                "--database-connections",
-                "6",
-            ])
-            .args(["--log-format", "json", "--keyring"])
-            .arg(run.keyring())
-            .stderr(Stdio::piped());
+        let mut command = database.command("serve");
+        command.args(["--listen", "127.0.0.1:0", "--operations-listen", "127.0.0.1:0"]);
+        command.args(["--database-connections", "6"]);
         settings(&mut command);
+        Self::of(command, database).await
+    }
+
+    /// Runs a command that serves, and waits until it says so.
+    pub async fn of(mut command: Command, database: Database) -> Self {
+        command.args(["--log-format", "json"]).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let lines = BufReader::new(process.stderr.take().unwrap());
@@ -184,7 +213,7 @@ impl Server {
 
     /// A client that may do everything.
     pub async fn operator(&self) -> Client {
-        self.client(&Run::get().operator_secret).await
+        self.client(&self.database.operator_secret).await
     }
 
     /// A client with a credential.
@@ -201,9 +230,13 @@ impl Server {
     }
 
     pub fn signal(&self, name: &str) {
-        let status =
-            Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().unwrap();
-        assert!(status.success());
+        signal(self.process.id(), name);
+    }
+
+    /// The status of its health that `/healthz` gives, and whether gRPC's health service says that it serves.
+    pub async fn health(&self) -> (u16, bool) {
+        let asked = self.anonymous().await.health("").await.unwrap();
+        (http_get(self.operations, "/healthz").await.0, asked)
     }
 
     /// Waits until the process ends, and says how long that took.
@@ -224,6 +257,12 @@ impl Drop for Server {
         self.process.kill().ok();
         self.process.wait().ok();
     }
+}
+
+/// Sends a signal to a process.
+pub fn signal(process: u32, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap();
+    assert!(status.success(), "kill -s {name} {process}");
 }
 
 /// The addresses in the line that says that the server serves.

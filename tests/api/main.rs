@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::float_cmp,
     clippy::items_after_statements,
@@ -15,6 +16,17 @@
 mod bad_requests;
 mod calls;
 mod clients;
+mod crash;
+mod dev;
 mod harness;
+mod ledger;
 mod life;
+mod load;
+mod outage;
+mod process;
+mod refusals;
 mod rights;
+mod roles;
+mod scanner;
+mod secrets;
+mod tls;
