@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::crossing::Crossing;
 use crate::feed::Feed;
@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::operations::{Operations, OperationsError};
 use crate::proof::ProofCache;
 use crate::rpc::Desk;
+use crate::server::limits::raise_descriptor_limit;
 use crate::server::listen::ListenAddress;
 use crate::server::serving::{Serving, ServingError, ServingOptions};
 use crate::service::{KeysError, Parts, Service};
@@ -81,6 +82,12 @@ pub enum ServerError {
 /// The proofs remembered: about 100 bytes each.
 const PROOFS: usize = 100_000;
 
+/// How long a drain waits for work that outlived its client: a statement and a COMMIT may take as long, and no longer.
+const LAST_WORK: Duration = Duration::from_secs(15);
+
+/// How long a drain takes for writing last uses.
+const LAST_WRITE: Duration = Duration::from_secs(5);
+
 /// A server at work.
 pub struct Server {
     service: Arc<Service>,
@@ -89,7 +96,7 @@ pub struct Server {
     operations: Option<SocketAddr>,
     health: health::Health,
     /// What must never end of itself, by name.
-    parts: Vec<(&'static str, JoinHandle<()>)>,
+    parts: Vec<(&'static str, AbortOnDropHandle<()>)>,
     draining: CancellationToken,
     drain_timeout: Duration,
 }
@@ -100,38 +107,41 @@ impl Server {
     /// # Errors
     /// [`ServerError`]; nothing is left running then.
     pub async fn start(options: ServerOptions) -> Result<Self, ServerError> {
+        if let Err(error) = raise_descriptor_limit() {
+            tracing::warn!(error = crate::telemetry::chain(&error), "the limit on open files stays as it is");
+        }
         let metrics = Metrics::new(crate::proto::method_paths()?);
         let store = Store::new(&options.database)?;
         store.migrate().await?;
-        let (feed, tail) = Feed::start(store.clone(), metrics.clone());
-        let parts = Parts {
+        // Apart from the requests', so that a flood of those is not taken for an outage, nor keeps watchers waiting.
+        let watching = Store::new(&DatabaseOptions { connections: 2, ..options.database })?;
+        let (feed, tail) = Feed::start(watching.clone(), metrics.clone());
+        let mut parts = vec![("the tail of the log", AbortOnDropHandle::new(tail))];
+        let service = Service::new(Parts {
             store: store.clone(),
             keyring: Arc::new(options.keyring),
             hasher: options.hasher,
             proofs: ProofCache::new(PROOFS)?,
             feed,
             metrics: metrics.clone(),
-        };
-        let service = Arc::new(Service::new(parts).await?);
-        let draining = options.serving.draining.clone();
-        let crossing = Crossing::new(Handle::current());
-        let desk = Desk::new(Arc::clone(&service), crossing.clone(), draining.clone());
-        let (health, prober) = health::Health::start(Arc::clone(&service), metrics.clone()).await;
+        });
+        let service = Arc::new(service.await?);
+        let crossing = Crossing::new(Handle::current(), options.serving.limits.requests_in_flight);
+        let (health, prober) = health::Health::start(Arc::clone(&service), watching, metrics.clone()).await;
+        parts.push(("the health probe", prober));
         let flusher = tokio::spawn(flush_last_uses(Arc::clone(&service), options.last_use_interval));
+        parts.push(("the last-use writer", AbortOnDropHandle::new(flusher)));
         sampling::add(&metrics, store, Arc::clone(&options.serving.counters));
-        let mut parts = vec![
-            ("the tail of the log", tail),
-            ("the health probe", prober),
-            ("the last-use writer", flusher),
-        ];
         let mut operations = None;
         if let Some(address) = options.operations {
             let listener = Operations::bind(address).await?;
             operations = Some(listener.address());
             // It outlives the drain, so that its progress can be seen.
             let serving = listener.serve(metrics.clone(), health.probe(), CancellationToken::new());
-            parts.push(("the operations listener", tokio::spawn(serving)));
+            parts.push(("the operations listener", AbortOnDropHandle::new(tokio::spawn(serving))));
         }
+        let draining = options.serving.draining.clone();
+        let desk = Desk::new(Arc::clone(&service), crossing.clone(), draining.clone());
         let routes = routes::build(&desk, &metrics, &health, options.reflection, &options.serving)?;
         let serving = Serving::start(options.serving, routes)?;
         let drain_timeout = options.drain_timeout;
@@ -176,21 +186,21 @@ impl Server {
         self.health.leave().await;
         self.draining.cancel();
         let report = self.serving.drain(self.drain_timeout).await;
-        // What crossed over is bounded by the database's own timeouts.
-        let finished = tokio::time::timeout(Duration::from_secs(5), self.crossing.finish()).await;
-        if let Err(error) = self.service.last_uses().flush().await {
-            tracing::warn!(error = crate::telemetry::chain(&error), "the latest uses were not written");
-        }
-        for (_, part) in self.parts {
-            part.abort();
+        let finished = tokio::time::timeout(LAST_WORK, self.crossing.finish()).await;
+        match tokio::time::timeout(LAST_WRITE, self.service.last_uses().flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = crate::telemetry::chain(&error), "the latest uses were not written");
+            }
+            Err(_) => tracing::warn!("the latest uses were not written in time"),
         }
         let (graceful, cut) = (report.graceful, report.cut);
-        tracing::info!(graceful, cut, unfinished = finished.is_err(), "drained");
+        tracing::info!(graceful, cut, unfinished = finished.is_err(), "ended");
     }
 }
 
 /// Waits for a part that ends, which none should.
-async fn first_to_end(parts: &mut [(&'static str, JoinHandle<()>)]) -> &'static str {
+async fn first_to_end(parts: &mut [(&'static str, AbortOnDropHandle<()>)]) -> &'static str {
     std::future::poll_fn(|context| {
         for (name, part) in parts.iter_mut() {
             if std::pin::Pin::new(part).poll(context).is_ready() {
@@ -205,7 +215,8 @@ async fn first_to_end(parts: &mut [(&'static str, JoinHandle<()>)]) -> &'static 
 async fn flush_last_uses(service: Arc<Service>, interval: Duration) {
     let mut away = false;
     loop {
-        tokio::time::sleep(interval).await;
+        // Sooner if there is much to write.
+        let _ = tokio::time::timeout(interval, service.last_uses().many()).await;
         match service.last_uses().flush().await {
             Ok(()) => away = false,
             Err(error) if !std::mem::replace(&mut away, true) => {
@@ -214,7 +225,8 @@ async fn flush_last_uses(service: Arc<Service>, interval: Duration) {
                     "last uses cannot be written; keeping them"
                 );
             }
-            Err(_) => {}
+            // Without a pause, much to write would be tried again at once.
+            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
         }
     }
 }

@@ -126,7 +126,8 @@ impl Hasher {
             drop(permit);
             done
         });
-        done.await.map_err(|error| HashError::Failed(error.to_string()))?
+        // Not the panic's own words, which may hold anything; the log tells where it was.
+        done.await.map_err(|_| HashError::Failed("the work panicked".to_owned()))?
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, HashError> {
@@ -161,7 +162,11 @@ fn verify(secret: &Secret, pepper: &Pepper, hash: &SecretHash) -> Result<bool, H
     if !within || hash.algorithm.as_str() != "argon2id" {
         return Err(HashError::Unusable);
     }
-    Ok(argon2(pepper, Cost::DEFAULT)?.verify_password(secret.expose(), &hash).is_ok())
+    match argon2(pepper, Cost::DEFAULT)?.verify_password(secret.expose(), &hash) {
+        Ok(()) => Ok(true),
+        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 fn failed(error: impl fmt::Display) -> HashError {

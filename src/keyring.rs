@@ -16,7 +16,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 pub use files::{KeyringError, create_first_key};
-pub use seal::{Purpose, Unsealable};
+pub use seal::{Purpose, Unreadable, Unsealable};
 
 use crate::revocation::Position;
 use crate::token::{Kid, Presented, Tag};
@@ -170,9 +170,11 @@ impl Keyring {
         self.key(kid).map(|key| seal::cursor(key, position))
     }
 
-    /// Reads a cursor back; `None` if it was altered or is no cursor.
-    #[must_use]
-    pub fn read_cursor(&self, text: &str) -> Option<Position> {
+    /// Reads a cursor back.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn read_cursor(&self, text: &str) -> Result<Position, Unreadable> {
         seal::read_cursor(text, |kid| self.key(kid))
     }
 
@@ -193,8 +195,8 @@ impl Keyring {
     /// Opens what [`Keyring::seal`] made with the same purpose and context.
     ///
     /// # Errors
-    /// [`Unsealable`] for anything else.
-    pub fn unseal(&self, purpose: Purpose, context: &[u8], text: &str) -> Result<Vec<u8>, Unsealable> {
+    /// [`Unreadable`] for anything else.
+    pub fn unseal(&self, purpose: Purpose, context: &[u8], text: &str) -> Result<Vec<u8>, Unreadable> {
         seal::unseal(text, purpose, context, |kid| self.key(kid))
     }
 }

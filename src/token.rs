@@ -133,7 +133,7 @@ impl Precondition {
 }
 
 /// Where a token stands in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TokenState {
     /// It works.
     Active,

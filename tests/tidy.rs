@@ -41,7 +41,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "rpc",
         ],
     ),
-    ("server", &["telemetry"]),
+    ("server", &["telemetry", "crossing"]),
     ("settings", &["text", "hash", "telemetry", "settings"]),
 ];
 

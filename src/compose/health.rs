@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::metrics::Metrics;
 use crate::operations;
 use crate::service::Service;
+use crate::store::Store;
 
 /// How often the database is asked.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -31,17 +32,21 @@ pub(super) struct Health {
 
 impl Health {
     /// Asks the database once, and then again and again in a task that never ends.
-    pub(super) async fn start(service: Arc<Service>, metrics: Metrics) -> (Self, JoinHandle<()>) {
+    pub(super) async fn start(
+        service: Arc<Service>,
+        store: Store,
+        metrics: Metrics,
+    ) -> (Self, AbortOnDropHandle<()>) {
         let health = Self { reporter: HealthReporter::new(), state: Arc::new(AtomicU8::new(DOWN)) };
-        health.check(&service, &metrics).await;
+        health.check(&service, &store, &metrics).await;
         let prober = health.clone();
         let task = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(INTERVAL).await;
-                prober.check(&service, &metrics).await;
+                prober.check(&service, &store, &metrics).await;
             }
         });
-        (health, task)
+        (health, AbortOnDropHandle::new(task))
     }
 
     pub(super) fn reporter(&self) -> HealthReporter {
@@ -59,8 +64,8 @@ impl Health {
         }
     }
 
-    async fn check(&self, service: &Service, metrics: &Metrics) {
-        let asked = service.check_database().await;
+    async fn check(&self, service: &Service, store: &Store, metrics: &Metrics) {
+        let asked = service.check_database(store).await;
         metrics.database_is_up(asked.is_ok());
         let (state, status) =
             if asked.is_ok() { (UP, ServingStatus::Serving) } else { (DOWN, ServingStatus::NotServing) };
@@ -70,6 +75,10 @@ impl Health {
         // The first check finds DOWN from the start, and must be told all the same.
         if before.is_ok() {
             self.tell(status).await;
+        }
+        // Whoever left meanwhile has the last word.
+        if self.state.load(Ordering::Relaxed) == LEAVING {
+            self.tell(ServingStatus::NotServing).await;
         }
         match (before, asked) {
             (Ok(UP), Err(error)) => {

@@ -100,9 +100,10 @@ pub fn create_first_key(directory: &Path) -> Result<(), KeyringError> {
     let text = Zeroizing::new(format!("{}\n", hexadecimal(secret.expose().iter())));
     // Under another name first: a key file is whole or not there.
     let draft = directory.join(format!("{}.key.new", Kid::FIRST));
-    let mut file = fs::OpenOptions::new();
-    let mut file =
-        file.write(true).create(true).truncate(true).mode(0o600).open(&draft).map_err(unwritable)?;
+    // A draft that was left behind may be anybody's, so it is not written into.
+    let _ = fs::remove_file(&draft);
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
+    let mut file = file.map_err(unwritable)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(unwritable)?;
     fs::rename(&draft, &path).map_err(unwritable)
 }

@@ -31,10 +31,21 @@ impl Purpose {
     }
 }
 
-/// A text was altered, is of another purpose or context, or of a key that is not here.
+/// A text cannot be sealed: its key is not here, or the operating system has no randomness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a text that was sealed here for this")]
+#[error("cannot seal")]
 pub struct Unsealable;
+
+/// A text that somebody brought back cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// It names a key that is not here: made by another server perhaps, or by nobody.
+    #[error("made under the key {0}, which is not here")]
+    UnknownKey(Kid),
+    /// It was altered, or is of another purpose or context.
+    #[error("not a text that was made here for this")]
+    Altered,
+}
 
 const NONCE: usize = 24;
 
@@ -62,20 +73,24 @@ pub(super) fn unseal<'key>(
     purpose: Purpose,
     context: &[u8],
     key: impl Fn(Kid) -> Option<&'key ServerKey>,
-) -> Result<Vec<u8>, Unsealable> {
-    let (key, bytes) = open_text(text, key).ok_or(Unsealable)?;
-    let (nonce, sealed) = bytes.split_first_chunk::<NONCE>().ok_or(Unsealable)?;
+) -> Result<Vec<u8>, Unreadable> {
+    let (key, bytes) = open_text(text, key)?;
+    let (nonce, sealed) = bytes.split_first_chunk::<NONCE>().ok_or(Unreadable::Altered)?;
     let associated = associated(key.kid, purpose, context);
     let cipher = XChaCha20Poly1305::new((&*key.seal).into());
-    cipher.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: &associated }).map_err(|_| Unsealable)
+    cipher
+        .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: &associated })
+        .map_err(|_| Unreadable::Altered)
 }
 
 fn open_text<'key>(
     text: &str,
     key: impl Fn(Kid) -> Option<&'key ServerKey>,
-) -> Option<(&'key ServerKey, Vec<u8>)> {
-    let (kid, body) = text.split_at_checked(2)?;
-    Some((key(Kid::parse(kid)?)?, BASE64.decode(body).ok()?))
+) -> Result<(&'key ServerKey, Vec<u8>), Unreadable> {
+    let (kid, body) = text.split_at_checked(2).ok_or(Unreadable::Altered)?;
+    let kid = Kid::parse(kid).ok_or(Unreadable::Altered)?;
+    let key = key(kid).ok_or(Unreadable::UnknownKey(kid))?;
+    Ok((key, BASE64.decode(body).map_err(|_| Unreadable::Altered)?))
 }
 
 const MAC: usize = 16;
@@ -93,12 +108,16 @@ pub(super) fn cursor(key: &ServerKey, position: Position) -> String {
 pub(super) fn read_cursor<'key>(
     text: &str,
     key: impl Fn(Kid) -> Option<&'key ServerKey>,
-) -> Option<Position> {
+) -> Result<Position, Unreadable> {
     let (key, bytes) = open_text(text, key)?;
-    let (content, mac) = bytes.split_last_chunk::<MAC>()?;
+    let (content, mac) = bytes.split_last_chunk::<MAC>().ok_or(Unreadable::Altered)?;
     if !bool::from(cursor_mac(key, content).ct_eq(mac)) {
-        return None;
+        return Err(Unreadable::Altered);
     }
+    position(content).ok_or(Unreadable::Altered)
+}
+
+fn position(content: &[u8]) -> Option<Position> {
     let (history, revision) = content.split_first_chunk::<16>()?;
     let revision = i64::from_be_bytes(revision.try_into().ok()?);
     Some(Position { history: HistoryId(Uuid::from_bytes(*history)), revision: Revision(revision) })
@@ -117,7 +136,7 @@ mod tests {
             let ring = keyring(&[("01", 1)]);
             let position = Position { history: HistoryId(Uuid::from_bytes(history)), revision: Revision(revision) };
             let text = ring.cursor(Kid::FIRST, position).unwrap();
-            prop_assert_eq!(ring.read_cursor(&text), Some(position));
+            prop_assert_eq!(ring.read_cursor(&text), Ok(position));
             prop_assert_eq!(ring.cursor(Kid::FIRST, position).unwrap(), text);
         }
 
@@ -145,7 +164,7 @@ mod tests {
             let at = position.index(text.len());
             let mut changed = text.clone();
             changed.replace_range(at..=at, &replacement);
-            prop_assert!(changed == text || ring.read_cursor(&changed).is_none());
+            prop_assert!(changed == text || ring.read_cursor(&changed).is_err());
         }
 
         #[test]

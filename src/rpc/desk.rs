@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use crate::crossing::Crossing;
+use crate::crossing::{Crossing, CrossingError, Deadline};
+use crate::metrics::CallerRejection;
 use crate::rpc::status;
 use crate::service::{Caller, Error, Permission, Service};
 
@@ -42,15 +43,28 @@ impl Desk {
         Answer: Send + 'static,
         Work: Future<Output = Result<Answer, Error>> + Send,
     {
-        let (metadata, _, message) = request.into_parts();
+        let (metadata, extensions, message) = request.into_parts();
+        let deadline = extensions.get::<Deadline>().copied();
         let service = Arc::clone(&self.service);
         let done = self.crossing.run(Box::pin(async move {
-            let credential = credential(&metadata)?;
+            let missing = |_: &Error| service.metrics().caller_rejected(CallerRejection::Missing);
+            let credential = credential(&metadata).inspect_err(missing)?;
             let caller = service.authenticate(&credential, permission).await?;
+            // Nobody waits any more, and nothing is begun yet.
+            if deadline.is_some_and(|deadline| deadline.remaining().is_zero()) {
+                return Err(Error::DeadlineExceeded);
+            }
             work(service, caller, parse(message)?).await
         }));
-        let done = done.await.unwrap_or_else(|panic| Err(Error::Internal(Box::new(panic))));
+        let done = done.await.unwrap_or_else(|error| Err(uncrossed(error)));
         done.map(Response::new).map_err(|error| refuse(&error))
+    }
+}
+
+fn uncrossed(error: CrossingError) -> Error {
+    match error {
+        CrossingError::Full => Error::Overloaded,
+        CrossingError::Panicked => Error::Internal(Box::new(error)),
     }
 }
 
@@ -58,7 +72,7 @@ impl Desk {
 pub(super) fn refuse(error: &Error) -> Status {
     if matches!(error, Error::Internal(_)) {
         tracing::error!(error = crate::telemetry::chain(error), "a request failed");
-    } else if matches!(error, Error::DatabaseUnavailable(_)) {
+    } else if matches!(error, Error::DatabaseUnavailable(_) | Error::OutcomeUnknown(_)) {
         tracing::warn!(error = crate::telemetry::chain(error), "a request could not be decided");
     } else {
         tracing::debug!(error = crate::telemetry::chain(error), "a request was refused");

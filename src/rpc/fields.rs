@@ -1,17 +1,24 @@
 //! Taking fields one by one and remembering every one that is wrong, so that a caller learns of all at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
+use crate::proto::v1;
 use crate::service::{Error, InvalidField};
 use crate::text::{Invalid, Metadata};
-use crate::token::{Expiry, Scope, ScopeSet};
+use crate::token::{Expiry, Scope, ScopeSet, TokenState};
 
 /// The longest a token may live when a lifetime is given: 100 years of 365.25 days.
 const LONGEST_LIFETIME: Duration = Duration::from_hours(100 * 8_766);
 
 /// The last moment that RFC 3339 can write: the end of the year 9999.
 const LATEST_SECONDS: i64 = 253_402_300_799;
+
+/// How many states there are.
+const MOST_STATES: usize = 3;
+
+/// The most fields of one request that are told to be wrong.
+const MOST_NOTED: usize = 16;
 
 /// The fields of one request that cannot be taken.
 #[derive(Debug, Default)]
@@ -35,8 +42,12 @@ impl Fields {
         if text.is_empty() { Some(None) } else { self.take(path, parse(text)).map(Some) }
     }
 
-    /// Notes what is wrong with a field.
+    /// Notes what is wrong with a field; after [`MOST_NOTED`] nothing more, since an answer must stay smaller than what
+    /// clients take.
     pub(super) fn note(&mut self, path: &str, invalid: Invalid) {
+        if self.0.len() == MOST_NOTED {
+            return;
+        }
         self.0.push(InvalidField { path: path.to_owned(), invalid });
     }
 
@@ -57,6 +68,20 @@ impl Fields {
             .into_iter()
             .enumerate()
             .map(|(position, scope)| self.take(&format!("{path}[{position}]"), Scope::parse(scope)))
+            .collect();
+        taken.into_iter().collect()
+    }
+
+    /// Takes states; any more than there are would be one twice.
+    pub(super) fn states(&mut self, path: &str, states: &[i32]) -> Option<BTreeSet<TokenState>> {
+        if states.len() > MOST_STATES {
+            self.note(path, Invalid::TooMany { limit: MOST_STATES });
+            return None;
+        }
+        let taken: Vec<Option<TokenState>> = states
+            .iter()
+            .enumerate()
+            .map(|(position, state)| self.take(&format!("{path}[{position}]"), token_state(*state)))
             .collect();
         taken.into_iter().collect()
     }
@@ -102,5 +127,16 @@ impl Fields {
     pub(super) fn page_size(&mut self, size: i32) -> Option<usize> {
         let size = usize::try_from(size).map_err(|_| Invalid::Malformed("0 or more"));
         self.take("page_size", size).map(|size| if size == 0 { 50 } else { size.min(1_000) })
+    }
+}
+
+fn token_state(state: i32) -> Result<TokenState, Invalid> {
+    match v1::TokenState::try_from(state) {
+        Ok(v1::TokenState::Active) => Ok(TokenState::Active),
+        Ok(v1::TokenState::Expired) => Ok(TokenState::Expired),
+        Ok(v1::TokenState::Revoked) => Ok(TokenState::Revoked),
+        Ok(v1::TokenState::Unspecified) | Err(_) => {
+            Err(Invalid::Malformed("TOKEN_STATE_ACTIVE, TOKEN_STATE_EXPIRED or TOKEN_STATE_REVOKED"))
+        }
     }
 }

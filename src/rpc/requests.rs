@@ -10,7 +10,7 @@ use crate::service::{
     WorkspacePageRequest,
 };
 use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, Principal, RevokeReason};
-use crate::token::{Expiry, Precondition, Scope, TokenEdit, TokenFilter, TokenId, TokenState};
+use crate::token::{Expiry, Precondition, Scope, TokenEdit, TokenFilter, TokenId};
 use crate::workspace::{TokenPrefix, WorkspaceEdit, WorkspaceId};
 
 pub(super) fn create_token(request: v1::CreateTokenRequest) -> Result<NewTokenWords, Error> {
@@ -59,12 +59,7 @@ pub(super) fn list_tokens(request: v1::ListTokensRequest) -> Result<TokenPageReq
 }
 
 fn token_filter(fields: &mut Fields, filter: v1::TokenFilter) -> Option<TokenFilter> {
-    let states: Vec<Option<TokenState>> = filter
-        .states
-        .iter()
-        .enumerate()
-        .map(|(position, state)| fields.take(&format!("filter.states[{position}]"), token_state(*state)))
-        .collect();
+    let states = fields.states("filter.states", &filter.states);
     let principal = fields.optional("filter.principal", filter.principal, Principal::parse);
     let name_prefix = fields.optional("filter.name_prefix", filter.name_prefix, NamePrefix::parse);
     let scope = fields.optional("filter.scope", filter.scope, Scope::parse);
@@ -72,7 +67,7 @@ fn token_filter(fields: &mut Fields, filter: v1::TokenFilter) -> Option<TokenFil
         filter.expiring_within.map(|within| fields.duration("filter.expiring_within", within));
     let unused_since = filter.unused_since.map(|since| fields.time("filter.unused_since", since));
     Some(TokenFilter {
-        states: states.into_iter().collect::<Option<Vec<TokenState>>>()?,
+        states: states?,
         principal: principal?,
         name_prefix: name_prefix?,
         scope: scope?,
@@ -80,17 +75,6 @@ fn token_filter(fields: &mut Fields, filter: v1::TokenFilter) -> Option<TokenFil
         unused_since: unused_since.map_or(Some(None), |since| since.map(Some))?,
         never_used: filter.never_used,
     })
-}
-
-fn token_state(state: i32) -> Result<TokenState, Invalid> {
-    match v1::TokenState::try_from(state) {
-        Ok(v1::TokenState::Active) => Ok(TokenState::Active),
-        Ok(v1::TokenState::Expired) => Ok(TokenState::Expired),
-        Ok(v1::TokenState::Revoked) => Ok(TokenState::Revoked),
-        Ok(v1::TokenState::Unspecified) | Err(_) => {
-            Err(Invalid::Malformed("TOKEN_STATE_ACTIVE, TOKEN_STATE_EXPIRED or TOKEN_STATE_REVOKED"))
-        }
-    }
 }
 
 const TOKEN_PATHS: [&str; 5] = ["name", "description", "scopes", "metadata", "expire_time"];
@@ -153,6 +137,10 @@ fn mask<'path>(
     }
     if paths == ["*"] {
         return Some(known.to_vec());
+    }
+    if paths.len() > known.len() {
+        fields.note("update_mask.paths", Invalid::TooMany { limit: known.len() });
+        return None;
     }
     let named: Vec<Option<&str>> = paths
         .iter()

@@ -26,7 +26,8 @@ pub fn from_error(error: &Error) -> Status {
             details.add_bad_request_violation(&field.path, format!("{} {}", field.path, field.invalid));
         }
     }
-    if matches!(code, Code::Unavailable | Code::ResourceExhausted) {
+    let decided = matches!(error, Error::OutcomeUnknown(_));
+    if matches!(code, Code::Unavailable | Code::ResourceExhausted) && !decided {
         details.set_retry_info(Some(RETRY_DELAY));
     }
     Status::with_error_details(code, error.to_string(), details)
@@ -41,6 +42,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
             (Code::PermissionDenied, ErrorReason::WorkspaceDenied)
         }
         Error::ScopeEscalation(_) => (Code::PermissionDenied, ErrorReason::ScopeEscalation),
+        Error::LifetimeEscalation => (Code::PermissionDenied, ErrorReason::LifetimeEscalation),
         Error::InvalidFields(_) => (Code::InvalidArgument, ErrorReason::InvalidField),
         Error::TokenNotFound(_) => (Code::NotFound, ErrorReason::TokenNotFound),
         Error::WorkspaceNotFound(_) => (Code::NotFound, ErrorReason::WorkspaceNotFound),
@@ -58,6 +60,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::VerifierOverloaded => (Code::ResourceExhausted, ErrorReason::VerifierOverloaded),
         Error::KeyUnavailable(_) => (Code::Unavailable, ErrorReason::KeyUnavailable),
         Error::DatabaseUnavailable(_) => (Code::Unavailable, ErrorReason::DatabaseUnavailable),
+        Error::OutcomeUnknown(_) => (Code::Unavailable, ErrorReason::OutcomeUnknown),
         Error::DeadlineExceeded => (Code::DeadlineExceeded, ErrorReason::DeadlineExceeded),
         Error::Internal(_) => (Code::Internal, ErrorReason::Internal),
     }
@@ -84,6 +87,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::CredentialMissing
         | Error::CredentialInvalid
         | Error::EveryWorkspaceRequired
+        | Error::LifetimeEscalation
         | Error::InvalidFields(_)
         | Error::EtagMismatch
         | Error::InvalidPageToken
@@ -95,6 +99,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::Overloaded
         | Error::VerifierOverloaded
         | Error::DatabaseUnavailable(_)
+        | Error::OutcomeUnknown(_)
         | Error::DeadlineExceeded
         | Error::Internal(_) => None,
     };

@@ -76,6 +76,7 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::WorkspaceDenied(_)
         | Error::EveryWorkspaceRequired
         | Error::ScopeEscalation(_)
+        | Error::LifetimeEscalation
         | Error::InvalidFields(_)
         | Error::TokenNotFound(_)
         | Error::WorkspaceNotFound(_)
@@ -89,6 +90,7 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::VerifierOverloaded
         | Error::KeyUnavailable(_)
         | Error::DatabaseUnavailable(_)
+        | Error::OutcomeUnknown(_)
         | Error::DeadlineExceeded
         | Error::Internal(_) => WatcherEnd::Failed,
     }

@@ -13,12 +13,9 @@ use tonic::body::Body;
 use tower::Service;
 use tracing::debug;
 
-use super::in_flight::{Answer, Refusal, refuse};
+use crate::crossing::Deadline;
 
-/// When the answer to a request must be there; carried among its extensions. A streaming call without
-/// a timeout of its client's has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Deadline(pub Instant);
+use super::in_flight::{Answer, Refusal, refuse};
 
 /// How calls are bounded.
 #[derive(Clone, Copy, Debug)]
@@ -68,14 +65,6 @@ struct BoundedBody {
     deadline: Pin<Box<Sleep>>,
     exceeded: Refusal,
     ended: bool,
-}
-
-impl Deadline {
-    /// The time left, zero once it has passed.
-    #[must_use]
-    pub fn remaining(&self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
-    }
 }
 
 impl<S> Deadlines<S> {

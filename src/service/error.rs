@@ -39,6 +39,11 @@ pub enum Error {
     /// The caller would give, or get hold of, power over tokenkeep that it lacks.
     #[error("no scope of the caller token covers `{0}`, so it cannot handle a token that has it")]
     ScopeEscalation(Scope),
+    /// The caller would leave power over tokenkeep behind that outlives its own.
+    #[error(
+        "a token with `tokenkeep:` scopes cannot outlive the caller token that makes, edits or regenerates it"
+    )]
+    LifetimeEscalation,
     /// Some fields cannot be taken.
     #[error("{}", describe(.0))]
     InvalidFields(Vec<InvalidField>),
@@ -90,6 +95,9 @@ pub enum Error {
     /// Cannot decide: the database did not answer.
     #[error("the database cannot be reached or did not answer in time; try again shortly")]
     DatabaseUnavailable(#[source] StoreError),
+    /// Cannot tell: the change may or may not have been made, so trying again is not for us to advise.
+    #[error("it is not known whether the change was made; read what is there, then decide anew")]
+    OutcomeUnknown(#[source] StoreError),
     /// Cannot decide: the time is up.
     #[error("the deadline passed; a change may still have been made")]
     DeadlineExceeded,
@@ -130,9 +138,9 @@ impl From<Unsealable> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable { .. } | StoreError::Overloaded | StoreError::CommitUnknown { .. } => {
-                Self::DatabaseUnavailable(error)
-            }
+            StoreError::Unavailable { .. } => Self::DatabaseUnavailable(error),
+            StoreError::Overloaded => Self::Overloaded,
+            StoreError::CommitUnknown { .. } => Self::OutcomeUnknown(error),
             StoreError::Conflict { .. }
             | StoreError::Aborted
             | StoreError::Corrupt { .. }

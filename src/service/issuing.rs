@@ -143,13 +143,13 @@ async fn insert(
         expiry: words.expiry,
         secret,
     };
-    still_to_come(tokens::insert(transaction.connection(), new).await?)
+    still_to_come(tokens::insert(transaction.connection(), new).await?, "expire_time")
 }
 
 /// The database's clock decides what is past, so a token is written first and refused if it was born expired.
-pub(super) fn still_to_come(token: Token) -> Result<Token, Error> {
+pub(super) fn still_to_come(token: Token, path: &str) -> Result<Token, Error> {
     if token.state == TokenState::Expired {
-        return Err(Error::field("expire_time", Invalid::Malformed("in the future")));
+        return Err(Error::field(path, Invalid::Malformed("in the future")));
     }
     Ok(token)
 }
@@ -191,5 +191,5 @@ async fn replace_secret(
     let token =
         tokens::replace_secret(transaction.connection(), token.id, secret, regeneration.expiry, revision)
             .await?;
-    still_to_come(token)
+    still_to_come(token, "expire_time")
 }

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+use tokio::sync::Notify;
+
 use crate::metrics::{FlushResult, Metrics};
 use crate::store::{Store, StoreError, last_uses};
 use crate::token::TokenId;
 
-/// The most tokens remembered between two writes. Beyond it a use of a further token is not recorded before the next
-/// write, which bounds the memory at about 6 MiB.
-const CAPACITY: usize = 100_000;
+/// The most tokens remembered between two writes, about 6 MiB. A use of a further one is lost; it takes an outage to get
+/// there, since at half of it the writer is called.
+const CAPACITY: usize = 200_000;
 
 /// How many rows go into one statement.
 const BATCH: usize = 1_000;
@@ -21,11 +23,16 @@ pub struct LastUses {
     store: Store,
     metrics: Metrics,
     pending: Mutex<BTreeMap<TokenId, SystemTime>>,
+    /// Held by whoever writes, so that a drain waits for a write that is under way.
+    writing: tokio::sync::Mutex<()>,
+    /// Rung when there is much to write.
+    many: Notify,
 }
 
 impl LastUses {
-    pub(super) const fn new(store: Store, metrics: Metrics) -> Self {
-        Self { store, metrics, pending: Mutex::new(BTreeMap::new()) }
+    pub(super) fn new(store: Store, metrics: Metrics) -> Self {
+        let (pending, writing) = (Mutex::new(BTreeMap::new()), tokio::sync::Mutex::const_new(()));
+        Self { store, metrics, pending, writing, many: Notify::const_new() }
     }
 
     /// Notes that a token was found active, at a time by the database's clock.
@@ -35,7 +42,15 @@ impl LastUses {
             *known = time.max(*known);
         } else if pending.len() < CAPACITY {
             pending.insert(token, time);
+            if pending.len() == CAPACITY / 2 {
+                self.many.notify_one();
+            }
         }
+    }
+
+    /// Comes back when there is so much to write that it should not wait.
+    pub async fn many(&self) {
+        self.many.notified().await;
     }
 
     /// Writes what was noted. What cannot be written is kept for the next time.
@@ -43,6 +58,7 @@ impl LastUses {
     /// # Errors
     /// [`StoreError`].
     pub async fn flush(&self) -> Result<(), StoreError> {
+        let _turn = self.writing.lock().await;
         let noted = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         let noted: Vec<(TokenId, SystemTime)> = noted.into_iter().collect();
         let mut batches = noted.chunks(BATCH);

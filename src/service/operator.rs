@@ -35,7 +35,7 @@ impl Service {
 
     async fn find_operator_token(&self, workspace: &WorkspaceId) -> Result<Option<Token>, Error> {
         let filter = TokenFilter {
-            states: vec![TokenState::Active, TokenState::Expired],
+            states: [TokenState::Active, TokenState::Expired].into(),
             name_prefix: Some(NamePrefix::parse(NAME.to_owned()).map_err(field("name"))?),
             scope: Some(everything()),
             ..TokenFilter::default()

@@ -2,7 +2,7 @@
 
 use super::issuing::still_to_come;
 use super::{Caller, Error, Service};
-use crate::keyring::Purpose;
+use crate::keyring::{Purpose, Unreadable};
 use crate::revocation::{Change, NewEvent};
 use crate::store::tokens::TokenQuery;
 use crate::store::{Connection, Transaction, log, tokens, workspaces};
@@ -71,13 +71,7 @@ impl Service {
         let after = request.after.as_deref().map(|text| self.read_page_token(&context, text)).transpose()?;
         let mut connection = self.store.connection().await?;
         require_workspace(&mut connection, &request.workspace).await?;
-        // One more than asked for tells whether there is a next page.
-        let TokenPageRequest { workspace, filter, size, .. } = request;
-        let query = TokenQuery { workspace, filter, after, limit: size + 1 };
-        let mut items = tokens::list(&mut connection, &query).await?;
-        let fitting = fitting(&items).min(size);
-        let more = items.len() > fitting;
-        items.truncate(fitting);
+        let (items, more) = page(&mut connection, request, after).await?;
         let last = items.last().filter(|_| more).map(|token| token.id);
         let next = last.map(|last| self.token_page_token(&context, last)).transpose()?;
         Ok(Page { items, next })
@@ -90,10 +84,18 @@ impl Service {
     }
 
     fn read_page_token(&self, context: &[u8], text: &str) -> Result<TokenId, Error> {
-        let bytes =
-            self.keyring.unseal(Purpose::TokenPage, context, text).map_err(|_| Error::InvalidPageToken)?;
+        let unsealed = self.keyring.unseal(Purpose::TokenPage, context, text);
+        let bytes = unsealed.map_err(|error| self.unreadable(error, Error::InvalidPageToken))?;
         let id = Uuid::from_slice(&bytes).map_err(|_| Error::InvalidPageToken)?;
         Ok(TokenId::from_uuid(id))
+    }
+
+    /// What is wrong with a text that was brought back: made under a key that is in use elsewhere, it may be right.
+    pub(super) fn unreadable(&self, error: Unreadable, altered: Error) -> Error {
+        match error {
+            Unreadable::UnknownKey(kid) if self.keys.lists(kid) => Error::KeyUnavailable(kid),
+            Unreadable::UnknownKey(_) | Unreadable::Altered => altered,
+        }
     }
 
     /// Edits a token; an edit that changes nothing leaves it as it is, and takes no revision.
@@ -134,19 +136,40 @@ impl Service {
 /// The most bytes of tokens in one page: a quarter of what gRPC clients take in one message by default.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// How many tokens from the first fit into one page; at least one does.
-fn fitting(tokens: &[Token]) -> usize {
-    let mut bytes = 0;
-    let fits = |token: &&Token| {
-        bytes += token.size();
-        bytes <= PAGE_BYTES
-    };
-    tokens.iter().take_while(fits).count().max(1)
+/// How many tokens are read at once: with all at their largest, a few times a page and no more.
+const CHUNK: usize = 64;
+
+/// The tokens of one page, and whether there are more: as many as asked for or as fit, and at least one.
+async fn page(
+    connection: &mut Connection,
+    request: TokenPageRequest,
+    after: Option<TokenId>,
+) -> Result<(Vec<Token>, bool), Error> {
+    let TokenPageRequest { workspace, filter, size, .. } = request;
+    let mut query = TokenQuery { workspace, filter, after, limit: CHUNK };
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    loop {
+        // One more than asked for tells whether there is a next page.
+        query.limit = CHUNK.min(size + 1 - items.len());
+        let chunk = tokens::list(connection, &query).await?;
+        let last = chunk.len() < query.limit;
+        query.after = chunk.last().map(|token| token.id);
+        for token in chunk {
+            bytes += token.size();
+            if items.len() == size || (bytes > PAGE_BYTES && !items.is_empty()) {
+                return Ok((items, true));
+            }
+            items.push(token);
+        }
+        if last {
+            return Ok((items, false));
+        }
+    }
 }
 
 /// What a page token is bound to: all that decides which tokens follow, and who asks.
 fn page_context(caller: &Caller, request: &TokenPageRequest) -> Vec<u8> {
-    format!("{}\0{}\0{:?}", caller.token(), request.workspace, request.filter).into_bytes()
+    format!("{}\0{}\0{}", caller.token(), request.workspace, request.filter.canonical()).into_bytes()
 }
 
 async fn require_workspace(connection: &mut Connection, id: &WorkspaceId) -> Result<(), Error> {
@@ -184,7 +207,7 @@ async fn update(
     let renews = change.edit.expiry.is_some();
     let revision = log::append(transaction, event(&token, Change::Updated, initiator)).await?.revision;
     let token = tokens::update(transaction.connection(), change.id, change.edit, revision).await?;
-    if renews { still_to_come(token) } else { Ok(token) }
+    if renews { still_to_come(token, "token.expire_time") } else { Ok(token) }
 }
 
 async fn revoke(

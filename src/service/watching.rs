@@ -101,7 +101,8 @@ impl Service {
     }
 
     fn begin_at(&self, cursor: &str, head: Position) -> Result<Position, Error> {
-        let position = self.keyring.read_cursor(cursor).ok_or(Error::InvalidCursor)?;
+        let position =
+            self.keyring.read_cursor(cursor).map_err(|error| self.unreadable(error, Error::InvalidCursor))?;
         if position.history != head.history {
             return Err(Error::CursorForeign);
         }

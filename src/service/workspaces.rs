@@ -30,9 +30,12 @@ impl Service {
         if *caller.reach() != Reach::Every {
             return Err(Error::EveryWorkspaceRequired);
         }
-        let mut connection = self.store.connection().await?;
-        let created = workspaces::insert(&mut connection, &id, &name, &token_prefix).await?;
-        created.ok_or(Error::WorkspaceExists(id))
+        // In a transaction, although it is one statement: a loss before COMMIT is then known to have changed nothing.
+        let mut transaction = self.store.begin().await?;
+        let created = workspaces::insert(transaction.connection(), &id, &name, &token_prefix).await;
+        let created =
+            created.map_err(Error::from).and_then(|created| created.ok_or(Error::WorkspaceExists(id)));
+        transaction.finish(created).await
     }
 
     /// Reads one workspace.
@@ -76,9 +79,9 @@ impl Service {
     }
 
     fn read_workspace_page(&self, context: &str, text: &str) -> Result<WorkspaceId, Error> {
-        let bytes = self.keyring.unseal(Purpose::WorkspacePage, context.as_bytes(), text);
-        let text =
-            bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(Error::InvalidPageToken)?;
+        let unsealed = self.keyring.unseal(Purpose::WorkspacePage, context.as_bytes(), text);
+        let bytes = unsealed.map_err(|error| self.unreadable(error, Error::InvalidPageToken))?;
+        let text = String::from_utf8(bytes).map_err(|_| Error::InvalidPageToken)?;
         WorkspaceId::parse(text).map_err(|_| Error::InvalidPageToken)
     }
 

@@ -1,27 +1,32 @@
 //! Numbers as base62 text of fixed width, canonical only: every text has one number and every number one text.
 
+use zeroize::Zeroizing;
+
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// The digits of 32 bytes.
+const WIDEST: usize = 43;
 
 /// Writes the big-endian number `bytes` to the end of `text` as exactly `width` digits.
 ///
 /// `width` must be enough for the largest number of that many bytes (6 for 4, 11 for 8, 22 for 16, 43 for 32): digits
 /// beyond it would be lost.
 pub(crate) fn encode_into<const BYTES: usize>(bytes: &[u8; BYTES], width: usize, text: &mut String) {
-    let mut number = *bytes;
-    let mut digits: Vec<char> = (0..width).map(|_| next_digit(&mut number)).collect();
-    digits.reverse();
-    text.extend(digits);
+    let mut number = Zeroizing::new(*bytes);
+    let mut digits = Zeroizing::new([b'0'; WIDEST]);
+    digits.iter_mut().take(width).for_each(|digit| *digit = next_digit(number.as_mut_slice()));
+    text.extend(digits.iter().take(width).rev().copied().map(char::from));
 }
 
 /// Divides the number by 62 in place and gives the remainder as a digit.
-fn next_digit(number: &mut [u8]) -> char {
+fn next_digit(number: &mut [u8]) -> u8 {
     let mut remainder = 0_u32;
     for byte in number.iter_mut() {
         let value = (remainder << 8) | u32::from(*byte);
         *byte = u8::try_from(value / 62).unwrap_or(u8::MAX);
         remainder = value % 62;
     }
-    DIGITS.get(remainder as usize).map_or('0', |digit| char::from(*digit))
+    DIGITS.get(remainder as usize).copied().unwrap_or(b'0')
 }
 
 /// Reads a number back; `None` if a character is not a digit or the number does not fit into `BYTES` bytes.

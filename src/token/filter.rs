@@ -1,6 +1,7 @@
 //! Which tokens a list shows.
 
-use std::time::{Duration, SystemTime};
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Scope, TokenState};
 use crate::text::{NamePrefix, Principal};
@@ -9,7 +10,7 @@ use crate::text::{NamePrefix, Principal};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenFilter {
     /// In one of these states; in any if empty.
-    pub states: Vec<TokenState>,
+    pub states: BTreeSet<TokenState>,
     /// Acting for exactly this principal.
     pub principal: Option<Principal>,
     /// With a name that begins like this, case-sensitively.
@@ -22,4 +23,31 @@ pub struct TokenFilter {
     pub unused_since: Option<SystemTime>,
     /// Never used.
     pub never_used: bool,
+}
+
+impl TokenFilter {
+    /// The filter as a text, the same for the same filter and for no other.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        let Self { states, principal, name_prefix, scope, expiring_within, unused_since, never_used } = self;
+        let state = |state: &TokenState| match state {
+            TokenState::Active => 'a',
+            TokenState::Expired => 'e',
+            TokenState::Revoked => 'r',
+        };
+        let states: String = states.iter().map(state).collect();
+        let microseconds =
+            |time: &SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        // None of the texts may hold the character that parts them.
+        let parts = [
+            states,
+            principal.as_ref().map(ToString::to_string).unwrap_or_default(),
+            name_prefix.as_ref().map(ToString::to_string).unwrap_or_default(),
+            scope.as_ref().map(ToString::to_string).unwrap_or_default(),
+            expiring_within.map(|within| within.as_nanos().to_string()).unwrap_or_default(),
+            unused_since.as_ref().map(|since| microseconds(since).to_string()).unwrap_or_default(),
+            never_used.to_string(),
+        ];
+        parts.join("\0")
+    }
 }

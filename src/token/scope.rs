@@ -68,12 +68,6 @@ impl Scope {
         self.0.split(':').next() == Some(RESERVED)
     }
 
-    /// Whether this scope grants others than itself.
-    #[must_use]
-    pub fn is_wildcard(&self) -> bool {
-        self.0.ends_with('*')
-    }
-
     /// The scope as written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -145,6 +145,7 @@ fn readings() -> Vec<Row> {
         ("a page token of one character", page("0"), invalid_page()),
         ("a page token that is not ASCII", page("0é"), invalid_page()),
         ("an unspecified state", filter(|f| f.states = vec![0]), field("filter.states[0]")),
+        ("more states than there are", filter(|f| f.states = vec![1; 5_000]), field("filter.states")),
         ("an unknown state", filter(|f| f.states = vec![1, 99]), field("filter.states[1]")),
         ("a filter by a principal too long", filter(|f| f.principal = long(257)), field("filter.principal")),
         ("a filter by a name too long", filter(|f| f.name_prefix = long(129)), field("filter.name_prefix")),
@@ -208,6 +209,11 @@ fn changes(live: &str, dead: &str) -> Vec<Row> {
         ("an edit of a token that is not there", update(NOWHERE, |_| {}, &["description"]), missing()),
         ("an edit of an unknown field", update(live, |_| {}, &["secret"]), field("update_mask.paths[0]")),
         ("an edit of what cannot be edited", update(live, |_| {}, &["state"]), field("update_mask.paths[0]")),
+        (
+            "an edit of more fields than there are",
+            update(live, |_| {}, &["name"; 20_000]),
+            field("update_mask.paths"),
+        ),
         ("an edit of all and one more", update(live, |_| {}, &["*", "name"]), field("update_mask.paths[0]")),
         ("an edit that empties the name", update(live, |_| {}, &["name"]), field("token.name")),
         (
@@ -218,7 +224,7 @@ fn changes(live: &str, dead: &str) -> Vec<Row> {
         (
             "an edit to an expiry in the past",
             update(live, |t| t.expire_time = past, &["expire_time"]),
-            field("expire_time"),
+            field("token.expire_time"),
         ),
         ("an edit with a stale etag", update(live, |t| t.etag = "r77".into(), &["description"]), stale()),
         (

@@ -51,7 +51,8 @@ pub fn refusal(status: &Status) -> Refusal {
     assert_eq!(info.domain, "tokenkeep");
     let fields =
         details.bad_request().map(|bad| bad.field_violations.iter().map(|v| v.field.clone()).collect());
-    let retry = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
+    let retry = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted)
+        && info.reason != "OUTCOME_UNKNOWN";
     assert_eq!(details.retry_info().is_some(), retry, "RetryInfo on {status:?}");
     Refusal { code: status.code(), reason: info.reason.clone(), fields: fields.unwrap_or_default() }
 }

@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
-use tokenkeep::server::deadline::{Deadline, DeadlineRules, Deadlines};
+use tokenkeep::crossing::Deadline;
+use tokenkeep::server::deadline::{DeadlineRules, Deadlines};
 use tokenkeep::server::serving::Serving;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout as timeout_after;
