@@ -1,13 +1,14 @@
 //! Who calls, and what they may do: callers hold tokens of tokenkeep itself.
 
-use std::time::SystemTime;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::{Error, InactiveReason, Service};
 use crate::metrics::CallerRejection;
+use crate::store::tokens::Credential;
 use crate::text::Initiator;
-use crate::token::{Scope, ScopeSet, Token, TokenId};
+use crate::token::{Generation, Scope, ScopeSet, Token, TokenId};
 use crate::workspace::WorkspaceId;
 
 /// What a caller needs a scope for. Each RPC names one.
@@ -83,19 +84,20 @@ pub struct Caller {
     token: TokenId,
     scopes: ScopeSet,
     reach: Reach,
-    expire_time: Option<SystemTime>,
+    /// Which secret of the token it presented.
+    generation: Generation,
 }
 
 impl Caller {
     /// Takes a token for a caller; it must be live.
     pub(super) fn of(token: Token) -> Self {
-        let expire_time = token.expire_time;
-        Self { expire_time, ..Self::with_scopes(token.id, token.workspace, token.scopes) }
+        let generation = token.generation;
+        Self { generation, ..Self::with_scopes(token.id, token.workspace, token.scopes) }
     }
 
     pub(super) fn with_scopes(token: TokenId, workspace: WorkspaceId, scopes: ScopeSet) -> Self {
         let reach = if workspace.is_system() { Reach::Every } else { Reach::One(workspace) };
-        Self { token, scopes, reach, expire_time: None }
+        Self { token, scopes, reach, generation: Generation::FIRST }
     }
 
     /// The id of the caller's own token.
@@ -108,12 +110,6 @@ impl Caller {
     #[must_use]
     pub const fn reach(&self) -> &Reach {
         &self.reach
-    }
-
-    /// When its token expires.
-    #[must_use]
-    pub const fn expire_time(&self) -> Option<SystemTime> {
-        self.expire_time
     }
 
     /// Whether its token grants what is needed.
@@ -175,19 +171,21 @@ impl Service {
         }
     }
 
-    /// Looks again whether a caller that was proved before still lives and still may.
+    /// Looks again whether a caller that was proved before still lives, its secret not replaced, and still may. Gives
+    /// how long its token lives on, by the database's clock; `None` for ever.
     ///
     /// # Errors
     /// As [`Service::authenticate`].
-    pub async fn authenticate_again(&self, caller: &Caller, permission: Permission) -> Result<Caller, Error> {
-        match self.look_again(caller.token).await? {
-            Ok(token) => {
-                let caller = Caller::of(token);
-                caller.require(permission)?;
-                Ok(caller)
-            }
-            Err(reason) => Err(self.reject(reason)),
-        }
+    pub async fn authenticate_again(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+    ) -> Result<Option<Duration>, Error> {
+        let found = self.look_again(caller.token, caller.generation).await?;
+        let Credential { token, read_time, .. } = found.map_err(|reason| self.reject(reason))?;
+        let left = token.expire_time.map(|end| end.duration_since(read_time).unwrap_or_default());
+        Caller::of(token).require(permission)?;
+        Ok(left)
     }
 
     fn reject(&self, reason: InactiveReason) -> Error {

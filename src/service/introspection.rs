@@ -7,7 +7,7 @@ use super::{Caller, Error, Permission, Service};
 use crate::keyring::Origin;
 use crate::metrics::{Argon2Purpose, IntrospectionResult};
 use crate::store::tokens::{self, Credential};
-use crate::token::{Presented, Scope, Token, TokenId, TokenState};
+use crate::token::{Generation, Presented, Scope, Token, TokenId, TokenState};
 use crate::workspace::WorkspaceId;
 
 /// Why a presented token is not active.
@@ -129,11 +129,19 @@ impl Service {
         Ok(Ok(credential.token))
     }
 
-    /// Whether a token that was proved before is still live, by id alone.
-    pub(super) async fn look_again(&self, id: TokenId) -> Result<Proved, Error> {
-        let credential = self.read_credential(id).await?;
-        let Some(Credential { token, .. }) = credential else { return Ok(Err(InactiveReason::Unknown)) };
-        Ok(living(&token).map(|()| token))
+    /// What a token is now of which this secret was proved before, by id alone; or why it is none any more.
+    pub(super) async fn look_again(
+        &self,
+        id: TokenId,
+        generation: Generation,
+    ) -> Result<Result<Credential, InactiveReason>, Error> {
+        let Some(credential) = self.read_credential(id).await? else {
+            return Ok(Err(InactiveReason::Unknown));
+        };
+        if credential.token.generation != generation {
+            return Ok(Err(InactiveReason::Superseded));
+        }
+        Ok(living(&credential.token).map(|()| credential))
     }
 
     async fn read_credential(&self, id: TokenId) -> Result<Option<Credential>, Error> {

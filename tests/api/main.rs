@@ -1,6 +1,7 @@
 //! The promises of the API, kept by a real server process on a real PostgreSQL, as its clients see them.
 
 #![expect(
+    clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
@@ -13,3 +14,6 @@ mod clients;
 mod harness;
 mod life;
 mod rights;
+mod watch;
+mod watch_ends;
+mod watchers;
