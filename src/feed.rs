@@ -18,40 +18,89 @@ use crate::store::{Store, StoreError, log};
 const POLL: Duration = Duration::from_millis(100);
 
 /// How often watchers hear that there is nothing new.
-pub const BEAT: Duration = Duration::from_millis(500);
+const BEAT: Duration = Duration::from_millis(500);
 
-/// The most events read at once.
-const BATCH: usize = 1_000;
+/// The most events in one reading.
+const BATCH: usize = 250;
 
-/// How many readings a watcher may be behind before it must read the log itself.
-const BACKLOG: usize = 256;
+/// How many readings a watcher may be behind before it must read the log itself. With [`BATCH`] this bounds what watchers
+/// that stall keep in memory, all of them together, to 32,000 events of at most a kilobyte.
+const BACKLOG: usize = 128;
 
 /// What one reading of the log found.
-#[derive(Debug)]
-pub enum News {
-    /// Everything after the reading before, up to `head`; possibly nothing.
-    Read {
-        /// The events, by revision.
-        events: Vec<Event>,
-        /// What was read up to.
-        head: Position,
-    },
-    /// The log is not the one that was read before: restored, or replaced.
-    OtherHistory,
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The database was asked after this.
+    pub begun: Instant,
+    /// The database had answered before this.
+    pub ended: Instant,
+    /// Where the log ended.
+    pub head: Position,
+    /// What comes right after the position read from, possibly not all of it.
+    pub events: Vec<Event>,
+    /// Whether a watcher to whom nothing in it is new should be told just that.
+    pub beat: bool,
+}
+
+impl Reading {
+    /// Reads only where the log ends.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] and its like.
+    pub async fn of_head(store: &Store) -> Result<Self, StoreError> {
+        Self::new(store, None).await
+    }
+
+    /// Reads what comes right after a position, unless the log ends before it or is of another history.
+    ///
+    /// # Errors
+    /// As [`Reading::of_head`], or [`StoreError::Corrupt`].
+    pub async fn after(store: &Store, position: Position) -> Result<Self, StoreError> {
+        Self::new(store, Some(position)).await
+    }
+
+    async fn new(store: &Store, after: Option<Position>) -> Result<Self, StoreError> {
+        let begun = Instant::now();
+        let mut connection = store.connection().await?;
+        let mut head = log::head(&mut connection).await?;
+        let events = match after {
+            Some(after) if after.history == head.history && after.revision < head.revision => {
+                log::read_after(&mut connection, after, BATCH).await?
+            }
+            Some(_) | None => Vec::new(),
+        };
+        // More may have been committed in between.
+        head.revision = events.last().map_or(head.revision, |last| last.revision.max(head.revision));
+        Ok(Self { begun, ended: Instant::now(), head, events, beat: true })
+    }
+
+    /// Whether the log holds more than it tells.
+    #[must_use]
+    pub fn more(&self) -> bool {
+        self.end() != self.head
+    }
+
+    /// Up to where it tells everything, given that everything before its events is known.
+    fn end(&self) -> Position {
+        match self.events.last() {
+            Some(last) => Position { revision: last.revision, ..self.head },
+            None => self.head,
+        }
+    }
 }
 
 /// A handle on the tail.
 #[derive(Debug, Clone)]
 pub struct Feed {
     bell: Arc<Notify>,
-    news: broadcast::Sender<Arc<News>>,
+    readings: broadcast::Sender<Arc<Reading>>,
 }
 
 impl Feed {
     /// Starts the tail. Its task ends only by a defect, and a server without it must not go on serving.
     #[must_use]
     pub fn start(store: Store, metrics: Metrics) -> (Self, JoinHandle<()>) {
-        let feed = Self { bell: Arc::new(Notify::new()), news: broadcast::Sender::new(BACKLOG) };
+        let feed = Self { bell: Arc::new(Notify::new()), readings: broadcast::Sender::new(BACKLOG) };
         let tail =
             Tail { store, metrics, feed: feed.clone(), read: None, last_beat: Instant::now(), away: false };
         (feed, tokio::spawn(tail.run()))
@@ -62,10 +111,10 @@ impl Feed {
         self.bell.notify_one();
     }
 
-    /// Hears every reading from now on.
+    /// Hears every reading from now on that has something to say.
     #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<News>> {
-        self.news.subscribe()
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Reading>> {
+        self.readings.subscribe()
     }
 }
 
@@ -83,52 +132,35 @@ struct Tail {
 impl Tail {
     async fn run(mut self) {
         loop {
-            match self.read().await {
-                Ok(news) => self.tell(news),
+            match Reading::new(&self.store, self.read).await {
+                Ok(reading) => self.tell(reading),
                 Err(error) => self.note_outage(&error),
             }
             let _ = tokio::time::timeout(POLL, self.feed.bell.notified()).await;
         }
     }
 
-    async fn read(&mut self) -> Result<News, StoreError> {
-        let mut connection = self.store.connection().await?;
-        let head = log::head(&mut connection).await?;
-        let Some(read) = self.read.replace(head) else { return Ok(News::Read { events: Vec::new(), head }) };
-        if read.history != head.history || head.revision < read.revision {
-            return Ok(News::OtherHistory);
-        }
-        if head.revision == read.revision {
-            return Ok(News::Read { events: Vec::new(), head });
-        }
-        // Until the events are here, nothing counts as read.
-        self.read = Some(read);
-        let events = log::read_after(&mut connection, read.revision, BATCH).await?;
-        let revision = events.last().map_or(read.revision, |last| last.revision);
-        let head = Position { revision, ..head };
-        self.read = Some(head);
-        Ok(News::Read { events, head })
-    }
-
-    fn tell(&mut self, news: News) {
+    fn tell(&mut self, mut reading: Reading) {
         if std::mem::take(&mut self.away) {
             tracing::info!("the revision log can be read again");
         }
-        match &news {
-            News::Read { events, head } => {
-                self.metrics.log_was_read_to(head.revision.0);
-                if events.is_empty() && self.last_beat.elapsed() < BEAT {
-                    return;
-                }
-                if events.len() == BATCH {
-                    self.feed.ring();
-                }
-            }
-            News::OtherHistory => tracing::error!("the revision log is not the one that was read before"),
+        let end = reading.end();
+        if reading.more() {
+            self.feed.ring();
         }
-        self.last_beat = Instant::now();
+        let before = self.read.replace(end);
+        if before.is_some_and(|before| before.history != end.history || before.revision > end.revision) {
+            tracing::error!("the revision log is not the one that was read before");
+        }
+        self.metrics.log_was_read_to(end.revision.0);
+        reading.beat = self.last_beat.elapsed() >= BEAT;
+        if reading.beat {
+            self.last_beat = Instant::now();
+        } else if before == Some(end) {
+            return;
+        }
         // Without a watcher there is nobody to tell.
-        let _ = self.feed.news.send(Arc::new(news));
+        let _ = self.feed.readings.send(Arc::new(reading));
     }
 
     fn note_outage(&mut self, error: &StoreError) {

@@ -57,7 +57,7 @@ const WORDS: &[(&str, &[&str])] = &[
     ("argon2::", &["hash"]),
     ("clap", &["settings", "telemetry", "main", "roles"]),
     ("prometheus", &["metrics"]),
-    ("SystemTime::now", &["service/watching", "metrics"]),
+    ("SystemTime::now", &["metrics"]),
     ("unsafe", &[]),
     ("std::env::var", &["settings"]),
     ("println!", &[]),

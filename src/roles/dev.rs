@@ -27,7 +27,7 @@ pub(super) fn run(settings: &settings::Dev) -> Result<(), RoleError> {
     database.connections = settings.server.pool.database_connections.get();
     let options = server_options(&settings.server, keyring, database)?;
     let served = super::runtime()?.block_on(async {
-        let server = Server::start(options).await?;
+        let server = Box::pin(Server::start(options)).await?;
         let operator_token = leave_operator_token(&server, &directory).await?;
         announce(&server, &settings.server);
         welcome(&server, settings, &operator_token);

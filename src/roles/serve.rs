@@ -29,7 +29,7 @@ pub(super) fn run(settings: &settings::Serve) -> Result<(), RoleError> {
     database.connections = settings.server.pool.database_connections.get();
     let options = server_options(&settings.server, keyring, database)?;
     super::runtime()?.block_on(async {
-        let server = Server::start(options).await?;
+        let server = Box::pin(Server::start(options)).await?;
         announce(&server, &settings.server);
         server.run(shutdown()).await?;
         Ok(())

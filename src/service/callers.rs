@@ -1,13 +1,14 @@
 //! Who calls, and what they may do: callers hold tokens of tokenkeep itself.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
 use super::{Error, InactiveReason, Service};
 use crate::metrics::CallerRejection;
+use crate::store::tokens::Credential;
 use crate::text::Initiator;
-use crate::token::{Scope, ScopeSet, Token, TokenId};
+use crate::token::{Generation, Scope, ScopeSet, Token, TokenId};
 use crate::workspace::WorkspaceId;
 
 /// What a caller needs a scope for. Each RPC names one.
@@ -83,19 +84,22 @@ pub struct Caller {
     token: TokenId,
     scopes: ScopeSet,
     reach: Reach,
+    /// Which secret of the token it presented.
+    generation: Generation,
+    /// When its token expires.
     expire_time: Option<SystemTime>,
 }
 
 impl Caller {
     /// Takes a token for a caller; it must be live.
     pub(super) fn of(token: Token) -> Self {
-        let expire_time = token.expire_time;
-        Self { expire_time, ..Self::with_scopes(token.id, token.workspace, token.scopes) }
+        let (generation, expire_time) = (token.generation, token.expire_time);
+        Self { generation, expire_time, ..Self::with_scopes(token.id, token.workspace, token.scopes) }
     }
 
     pub(super) fn with_scopes(token: TokenId, workspace: WorkspaceId, scopes: ScopeSet) -> Self {
         let reach = if workspace.is_system() { Reach::Every } else { Reach::One(workspace) };
-        Self { token, scopes, reach, expire_time: None }
+        Self { token, scopes, reach, generation: Generation::FIRST, expire_time: None }
     }
 
     /// The id of the caller's own token.
@@ -108,12 +112,6 @@ impl Caller {
     #[must_use]
     pub const fn reach(&self) -> &Reach {
         &self.reach
-    }
-
-    /// When its token expires.
-    #[must_use]
-    pub const fn expire_time(&self) -> Option<SystemTime> {
-        self.expire_time
     }
 
     /// Whether its token grants what is needed.
@@ -148,6 +146,21 @@ impl Caller {
         uncovered.map_or(Ok(()), |scope| Err(Error::ScopeEscalation(scope.clone())))
     }
 
+    /// Refuses to leave power over tokenkeep behind that outlives the caller's own: a stolen caller token could otherwise
+    /// be made to last.
+    ///
+    /// # Errors
+    /// [`Error::LifetimeEscalation`].
+    pub fn require_outliving(&self, token: &Token) -> Result<(), Error> {
+        let outlives = match (token.expire_time, self.expire_time) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(theirs), Some(own)) => theirs > own,
+        };
+        let powerful = token.scopes.iter().any(Scope::is_reserved);
+        if powerful && outlives { Err(Error::LifetimeEscalation) } else { Ok(()) }
+    }
+
     /// On whose behalf it acts: the initiator it names, else itself.
     pub(super) fn on_behalf_of(&self, initiator: Option<Initiator>) -> Result<Initiator, Error> {
         let own = || Initiator::parse(self.token.to_string());
@@ -165,29 +178,33 @@ impl Service {
         credential: &SecretString,
         permission: Permission,
     ) -> Result<Caller, Error> {
-        match self.prove(credential).await? {
+        let undecided = |_: &Error| self.metrics.caller_rejected(CallerRejection::Undecided);
+        match self.prove(credential, |_| Ok(())).await.inspect_err(undecided)? {
             Ok(token) => {
                 let caller = Caller::of(token);
-                caller.require(permission)?;
+                let forbidden = |_: &Error| self.metrics.caller_rejected(CallerRejection::Forbidden);
+                caller.require(permission).inspect_err(forbidden)?;
                 Ok(caller)
             }
             Err(reason) => Err(self.reject(reason)),
         }
     }
 
-    /// Looks again whether a caller that was proved before still lives and still may.
+    /// Looks again whether a caller that was proved before still lives, its secret not replaced, and still may. Gives
+    /// how long its token lives on, by the database's clock; `None` for ever.
     ///
     /// # Errors
     /// As [`Service::authenticate`].
-    pub async fn authenticate_again(&self, caller: &Caller, permission: Permission) -> Result<Caller, Error> {
-        match self.look_again(caller.token).await? {
-            Ok(token) => {
-                let caller = Caller::of(token);
-                caller.require(permission)?;
-                Ok(caller)
-            }
-            Err(reason) => Err(self.reject(reason)),
-        }
+    pub async fn authenticate_again(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+    ) -> Result<Option<Duration>, Error> {
+        let found = self.look_again(caller.token, caller.generation).await?;
+        let Credential { token, read_time, .. } = found.map_err(|reason| self.reject(reason))?;
+        let left = token.expire_time.map(|end| end.duration_since(read_time).unwrap_or_default());
+        Caller::of(token).require(permission)?;
+        Ok(left)
     }
 
     fn reject(&self, reason: InactiveReason) -> Error {

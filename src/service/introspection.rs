@@ -7,7 +7,7 @@ use super::{Caller, Error, Permission, Service};
 use crate::keyring::Origin;
 use crate::metrics::{Argon2Purpose, IntrospectionResult};
 use crate::store::tokens::{self, Credential};
-use crate::token::{Presented, Scope, Token, TokenId, TokenState};
+use crate::token::{Generation, Presented, Scope, Token, TokenId, TokenState};
 use crate::workspace::WorkspaceId;
 
 /// Why a presented token is not active.
@@ -79,9 +79,9 @@ impl Service {
     pub async fn introspect(&self, caller: &Caller, ask: Introspection) -> Result<Verdict, Error> {
         ask.workspace.as_ref().map_or(Ok(()), |workspace| caller.require_workspace(workspace))?;
         let undecided = |_: &Error| self.metrics.introspected(IntrospectionResult::Undecided);
-        let proved = self.prove(&ask.presented).await.inspect_err(undecided)?;
-        let judged = proved.and_then(|token| in_workspace(token, caller, ask.workspace.as_ref()));
-        Ok(match judged {
+        let admits = |workspace: &WorkspaceId| in_workspace(workspace, caller, ask.workspace.as_ref());
+        let proved = self.prove(&ask.presented, admits).await.inspect_err(undecided)?;
+        Ok(match proved {
             Err(reason) => {
                 self.metrics.introspected(reason.result());
                 Verdict::Inactive(caller.may(Permission::LearnInactiveReason).then_some(reason))
@@ -98,9 +98,14 @@ impl Service {
         })
     }
 
-    /// Takes a presented string through every check; a forged one reaches neither the database nor argon2, and a
-    /// replaced secret never reaches argon2.
-    pub(super) async fn prove(&self, text: &SecretString) -> Result<Proved, Error> {
+    /// Takes a presented string through every check. A forged one reaches neither the database nor argon2; one of a
+    /// workspace that is not admitted is told apart by nothing, not even by the time it takes, and leaves no trace; and
+    /// a replaced secret never reaches argon2.
+    pub(super) async fn prove(
+        &self,
+        text: &SecretString,
+        admits: impl Fn(&WorkspaceId) -> Result<(), InactiveReason>,
+    ) -> Result<Proved, Error> {
         let Ok(presented) = Presented::parse(text.expose_secret()) else {
             return Ok(Err(InactiveReason::Malformed));
         };
@@ -114,25 +119,31 @@ impl Service {
         let Some(credential) = self.read_credential(presented.id).await? else {
             return Ok(Err(InactiveReason::Unknown));
         };
-        if credential.tag != presented.tag {
-            return Ok(Err(InactiveReason::Superseded));
-        }
-        if let Err(reason) = living(&credential.token) {
+        let on_record = admits(&credential.token.workspace).and_then(|()| current(&presented, &credential));
+        if let Err(reason) = on_record {
             return Ok(Err(reason));
         }
         if !self.prove_secret(&presented, &credential).await? {
-            tracing::error!(token_id = %presented.id, "a stored hash does not match the secret that its tag matches");
+            tracing::error!(token = %presented.id, "a stored hash does not match the secret that its tag matches");
             return Ok(Err(InactiveReason::Forged));
         }
         self.last_uses.note(credential.token.id, credential.read_time);
         Ok(Ok(credential.token))
     }
 
-    /// Whether a token that was proved before is still live, by id alone.
-    pub(super) async fn look_again(&self, id: TokenId) -> Result<Proved, Error> {
-        let credential = self.read_credential(id).await?;
-        let Some(Credential { token, .. }) = credential else { return Ok(Err(InactiveReason::Unknown)) };
-        Ok(living(&token).map(|()| token))
+    /// What a token is now of which this secret was proved before, by id alone; or why it is none any more.
+    pub(super) async fn look_again(
+        &self,
+        id: TokenId,
+        generation: Generation,
+    ) -> Result<Result<Credential, InactiveReason>, Error> {
+        let Some(credential) = self.read_credential(id).await? else {
+            return Ok(Err(InactiveReason::Unknown));
+        };
+        if credential.token.generation != generation {
+            return Ok(Err(InactiveReason::Superseded));
+        }
+        Ok(living(&credential.token).map(|()| credential))
     }
 
     async fn read_credential(&self, id: TokenId) -> Result<Option<Credential>, Error> {
@@ -167,13 +178,25 @@ const fn living(token: &Token) -> Result<(), InactiveReason> {
     }
 }
 
-/// A token that the caller does not act on is unknown to it, whatever workspace it asked for.
-fn in_workspace(token: Token, caller: &Caller, wanted: Option<&WorkspaceId>) -> Proved {
-    if !caller.reach().covers(&token.workspace) {
+/// Whether what is presented is the token's present secret, by the row's own record of its tag, and the token lives.
+fn current(presented: &Presented<'_>, credential: &Credential) -> Result<(), InactiveReason> {
+    if credential.tag != presented.tag {
+        return Err(InactiveReason::Superseded);
+    }
+    living(&credential.token)
+}
+
+/// A token that the caller does not act on is unknown to it, in whatever state it is.
+fn in_workspace(
+    workspace: &WorkspaceId,
+    caller: &Caller,
+    wanted: Option<&WorkspaceId>,
+) -> Result<(), InactiveReason> {
+    if !caller.reach().covers(workspace) {
         return Err(InactiveReason::Unknown);
     }
-    if wanted.is_some_and(|wanted| *wanted != token.workspace) {
+    if wanted.is_some_and(|wanted| wanted != workspace) {
         return Err(InactiveReason::OtherWorkspace);
     }
-    Ok(token)
+    Ok(())
 }

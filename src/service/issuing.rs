@@ -71,6 +71,7 @@ impl Service {
         let (issued, secret) = self.issue(&prefix, id).await?;
         let mut transaction = self.store.begin().await?;
         let created = insert(&mut transaction, id, words, creator, secret).await;
+        let created = created.and_then(|token| caller.require_outliving(&token).map(|()| token));
         Ok(Issued { token: transaction.finish(created).await?, secret: issued })
     }
 
@@ -191,5 +192,6 @@ async fn replace_secret(
     let token =
         tokens::replace_secret(transaction.connection(), token.id, secret, regeneration.expiry, revision)
             .await?;
+    caller.require_outliving(&token)?;
     still_to_come(token, "expire_time")
 }

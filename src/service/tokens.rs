@@ -205,8 +205,12 @@ async fn update(
         return Ok(token);
     }
     let renews = change.edit.expiry.is_some();
+    let empowers = change.edit.scopes.is_some();
     let revision = log::append(transaction, event(&token, Change::Updated, initiator)).await?.revision;
     let token = tokens::update(transaction.connection(), change.id, change.edit, revision).await?;
+    if renews || empowers {
+        caller.require_outliving(&token)?;
+    }
     if renews { still_to_come(token, "token.expire_time") } else { Ok(token) }
 }
 

@@ -1,23 +1,25 @@
 //! Following the revision log on behalf of a caller: in order, without a gap, only what the caller may see, and only as
 //! long as it may.
 
-use std::collections::VecDeque;
+mod place;
+
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
+use self::place::{Continuation, Place};
 use super::{Caller, Error, Permission, Reach, Service};
-use crate::feed::{BEAT, News};
-use crate::revocation::{Event, Position};
-use crate::store::{log, workspaces};
+use crate::feed::Reading;
+use crate::revocation::Event;
+use crate::store::workspaces;
 use crate::token::Revision;
 use crate::workspace::WorkspaceId;
 
-/// The most events read at once while catching up.
-const BATCH: usize = 500;
+/// The shortest wait before an expiring caller is looked at again, should our clock and the database's run apart.
+const EXPIRY_GRAIN: Duration = Duration::from_millis(20);
 
 /// Where a watcher begins and what it wants to see.
 #[derive(Debug)]
@@ -39,19 +41,22 @@ pub struct Frame {
     pub cursor: String,
 }
 
-/// A caller's place in the log.
+/// A caller's way through the log.
 pub struct Subscription {
     service: Arc<Service>,
     caller: Caller,
     scope: Reach,
-    news: Receiver<Arc<News>>,
-    /// Everything up to here is told or in `ready`.
-    position: Position,
-    ready: VecDeque<Frame>,
-    caught_up: bool,
-    last_frame: Instant,
-    /// When the caller's token expires, by our clock; `None` for never.
+    /// When to look again whether the caller's token is expired; `None` for never.
     expiry: Option<Instant>,
+    readings: Receiver<Arc<Reading>>,
+    /// Up to where everything is told.
+    place: Place,
+    /// What is being told now, and how many of its events are.
+    reading: Arc<Reading>,
+    told: usize,
+    /// The log holds more than is heard, so it must be read.
+    behind: bool,
+    last_frame: Option<Instant>,
 }
 
 impl Service {
@@ -59,31 +64,33 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::WorkspaceDenied`], [`Error::WorkspaceNotFound`], [`Error::InvalidCursor`], [`Error::CursorForeign`],
-    /// [`Error::CursorAhead`], or that it cannot be done now.
+    /// [`Error::CursorAhead`], that the caller has lost its rights, or that it cannot be done now.
     pub async fn watch(
         self: &Arc<Self>,
         caller: Caller,
         request: WatchRequest,
     ) -> Result<Subscription, Error> {
-        // Heard from before the head is read, so that nothing falls between.
-        let news = self.feed.subscribe();
         let scope = self.watch_scope(&caller, request.workspace).await?;
-        let head = self.head().await?;
-        let begun = request.cursor.as_deref().map(|cursor| self.begin_at(cursor, head)).transpose()?;
+        // Heard from before the head is read, so that nothing falls between.
+        let readings = self.feed.subscribe();
+        let reading = Reading::of_head(&self.store).await?;
+        let cursor = request.cursor.map(|cursor| self.keyring.read_cursor(&cursor));
+        let unreadable = |error| self.unreadable(error, Error::InvalidCursor);
+        let begin = cursor.transpose().map_err(unreadable)?.unwrap_or(reading.head);
         let mut subscription = Subscription {
             service: Arc::clone(self),
-            expiry: expiry(&caller),
             caller,
             scope,
-            news,
-            position: begun.unwrap_or(head),
-            ready: VecDeque::new(),
-            caught_up: begun.is_none(),
-            last_frame: Instant::now(),
+            expiry: None,
+            readings,
+            place: Place::begin(begin, &reading)?,
+            behind: begin != reading.head,
+            reading: Arc::new(reading),
+            told: 0,
+            last_frame: None,
         };
-        if begun.is_none() {
-            subscription.push(None, head)?;
-        }
+        // A change of the caller's token that comes after the head will be heard; one before it is seen here.
+        subscription.renew().await?;
         Ok(subscription)
     }
 
@@ -94,121 +101,98 @@ impl Service {
         let found = workspaces::find(&mut connection, &workspace).await?;
         found.map(|found| Reach::One(found.id)).ok_or(Error::WorkspaceNotFound(workspace))
     }
-
-    async fn head(&self) -> Result<Position, Error> {
-        let mut connection = self.store.connection().await?;
-        Ok(log::head(&mut connection).await?)
-    }
-
-    fn begin_at(&self, cursor: &str, head: Position) -> Result<Position, Error> {
-        let position =
-            self.keyring.read_cursor(cursor).map_err(|error| self.unreadable(error, Error::InvalidCursor))?;
-        if position.history != head.history {
-            return Err(Error::CursorForeign);
-        }
-        if position.revision > head.revision {
-            return Err(Error::CursorAhead);
-        }
-        Ok(position)
-    }
 }
 
 impl Subscription {
-    /// Waits for the next frame.
+    /// Waits for the next frame. The frame before it counts as sent when this is called.
     ///
     /// # Errors
     /// Whatever ends the stream; it never ends well. Every frame given before holds.
     pub async fn next(&mut self) -> Result<Frame, Error> {
-        loop {
-            if let Some(frame) = self.ready.pop_front() {
-                return Ok(frame);
+        self.last_frame = self.last_frame.map(|_| Instant::now());
+        let (event, position) = loop {
+            if self.expiry.is_some_and(|expiry| expiry <= Instant::now()) {
+                self.renew().await?;
             }
-            if self.caught_up { self.listen().await? } else { self.catch_up().await? }
+            if let Some(event) = self.next_event().await? {
+                break (Some(event), self.place.position());
+            }
+            if self.owes_progress() {
+                break (None, self.place.position());
+            }
+            if self.behind { self.read().await? } else { self.listen().await? }
+        };
+        self.last_frame = Some(Instant::now());
+        let kid = self.service.keys.minting();
+        let cursor = self.service.keyring.cursor(kid, position).ok_or(Error::KeyUnavailable(kid))?;
+        Ok(Frame { event, revision: position.revision, cursor })
+    }
+
+    /// The next event of what is being told that the watcher may see. At a change of the caller's own token it stops,
+    /// unless the caller may still watch: so a caller that loses its rights gets everything before, and nothing from
+    /// then on.
+    async fn next_event(&mut self) -> Result<Option<Event>, Error> {
+        let reading = Arc::clone(&self.reading);
+        while let Some(event) = reading.events.get(self.told) {
+            self.place.advance(event)?;
+            self.told += 1;
+            if event.event.token == self.caller.token() {
+                self.renew().await?;
+            }
+            if self.scope.covers(&event.event.workspace) {
+                return Ok(Some(event.clone()));
+            }
         }
+        Ok(None)
+    }
+
+    /// Progress says that the log held nothing more at some moment since the last frame.
+    fn owes_progress(&self) -> bool {
+        self.reading.beat
+            && self.place.position() == self.reading.head
+            && self.last_frame.is_none_or(|last| last < self.reading.begun)
     }
 
     /// Reads the log itself, from where it stands.
-    async fn catch_up(&mut self) -> Result<(), Error> {
-        let mut connection = self.service.store.connection().await?;
-        let events = log::read_after(&mut connection, self.position.revision, BATCH).await?;
-        drop(connection);
-        self.caught_up = events.len() < BATCH;
-        self.take(&events).await
+    async fn read(&mut self) -> Result<(), Error> {
+        let reading = Reading::after(&self.service.store, self.place.position()).await?;
+        // A gap found here is one of the log itself, and found again when its events are told.
+        self.place.compare(&reading)?;
+        self.behind = reading.more();
+        (self.reading, self.told) = (Arc::new(reading), 0);
+        Ok(())
     }
 
-    /// Waits for the tail to tell something.
+    /// Waits for the tail to tell something, or for the caller's time to come.
     async fn listen(&mut self) -> Result<(), Error> {
         let heard = tokio::select! {
-            heard = self.news.recv() => heard,
-            () = sleep_until(self.expiry) => return self.renew().await,
+            heard = self.readings.recv() => heard,
+            () = sleep_until(self.expiry) => return Ok(()),
         };
         match heard {
-            Ok(news) => self.hear(&news).await,
+            Ok(reading) => self.hear(reading),
             Err(RecvError::Lagged(_)) => {
-                self.caught_up = false;
+                self.behind = true;
                 Ok(())
             }
             Err(RecvError::Closed) => Err(Error::Draining),
         }
     }
 
-    async fn hear(&mut self, news: &News) -> Result<(), Error> {
-        let News::Read { events, head } = news else { return Err(Error::CursorForeign) };
-        if head.history != self.position.history {
-            return Err(Error::CursorForeign);
-        }
-        let fresh = events.partition_point(|event| event.revision <= self.position.revision);
-        let fresh = events.get(fresh..).unwrap_or_default();
-        let behind = head.revision.0 - self.position.revision.0;
-        if behind > 0 && usize::try_from(behind).ok() != Some(fresh.len()) {
-            // Not all that is missing was told here, so it is in the log.
-            self.caught_up = false;
-            return Ok(());
-        }
-        self.take(fresh).await?;
-        if self.last_frame.elapsed() >= BEAT {
-            self.push(None, self.position)?;
+    fn hear(&mut self, reading: Arc<Reading>) -> Result<(), Error> {
+        match self.place.compare(&reading)? {
+            Continuation::Gap => self.behind = true,
+            Continuation::After(told) => (self.reading, self.told) = (reading, told),
         }
         Ok(())
     }
 
-    async fn take(&mut self, events: &[Event]) -> Result<(), Error> {
-        for event in events {
-            if event.revision.0 != self.position.revision.0 + 1 {
-                return Err(Error::Internal("the revision log has a gap".into()));
-            }
-            self.position.revision = event.revision;
-            if self.scope.covers(&event.event.workspace) {
-                self.push(Some(event.clone()), self.position)?;
-            }
-            if event.event.token == self.caller.token() {
-                self.renew().await?;
-            }
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, event: Option<Event>, position: Position) -> Result<(), Error> {
-        let kid = self.service.keys.minting();
-        let cursor = self.service.keyring.cursor(kid, position).ok_or(Error::KeyUnavailable(kid))?;
-        self.ready.push_back(Frame { event, revision: position.revision, cursor });
-        self.last_frame = Instant::now();
-        Ok(())
-    }
-
-    /// The caller's own token was changed, or its time has come: does it still have the right?
+    /// Does the caller still have the right?
     async fn renew(&mut self) -> Result<(), Error> {
-        self.caller = self.service.authenticate_again(&self.caller, Permission::WatchRevocations).await?;
-        self.expiry = expiry(&self.caller);
+        let left = self.service.authenticate_again(&self.caller, Permission::WatchRevocations).await?;
+        self.expiry = left.and_then(|left| Instant::now().checked_add(left.max(EXPIRY_GRAIN)));
         Ok(())
     }
-}
-
-/// When to look at the caller's token again. The database's clock decides whether it is expired, so if ours runs ahead
-/// we only ask once a second until then.
-fn expiry(caller: &Caller) -> Option<Instant> {
-    let left = caller.expire_time()?.duration_since(SystemTime::now()).unwrap_or_default();
-    Instant::now().checked_add(left.max(Duration::from_secs(1)))
 }
 
 async fn sleep_until(time: Option<Instant>) {

@@ -123,18 +123,21 @@ pub async fn append(transaction: &mut Transaction, event: NewEvent) -> Result<Ev
     Ok(Event { revision: Revision(revision), time: time.0, event })
 }
 
-/// At most `limit` changes right after a revision, in order.
+/// At most `limit` changes right after a position, in order. None if the log is of another history by now: what is read
+/// is of the history asked for, or is not given.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn read_after(
     connection: &mut Connection,
-    revision: Revision,
+    after: Position,
     limit: usize,
 ) -> Result<Vec<Event>, StoreError> {
+    let history = histories::table.find(true).select(histories::id).single_value();
     let query = revisions::table
         .select(EventRow::as_select())
-        .filter(revisions::revision.gt(revision.0))
+        .filter(revisions::revision.gt(after.revision.0))
+        .filter(history.eq(after.history.0))
         .order(revisions::revision)
         .limit(i64::try_from(limit).unwrap_or(i64::MAX));
     let rows: Vec<EventRow> = connection.rows(query).await?;

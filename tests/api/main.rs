@@ -30,3 +30,6 @@ mod roles;
 mod scanner;
 mod secrets;
 mod tls;
+mod watch;
+mod watch_ends;
+mod watchers;

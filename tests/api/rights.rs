@@ -188,6 +188,42 @@ async fn nobody_makes_or_takes_a_token_mightier_than_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_leaves_power_behind_that_outlives_their_own() {
+    let server = Server::start().await;
+    let mut operator = server.operator().await;
+    operator.create_workspace("own").await;
+    let hours = |hours: i64| {
+        let lifetime = prost_types::Duration { seconds: hours * 3_600, nanos: 0 };
+        Some(v1::create_token_request::Expiration::Lifetime(lifetime))
+    };
+    let request = |scope: &str, expiration| v1::CreateTokenRequest {
+        workspace: "own".to_owned(),
+        name: "clerk".to_owned(),
+        scopes: vec![scope.to_owned()],
+        expiration,
+        ..Default::default()
+    };
+    let clerk = operator.tokens.create_token(request("tokenkeep:*", hours(2))).await.unwrap().into_inner();
+    let (own, clerk) = (clerk.token.unwrap(), server.client(&clerk.secret).await);
+    let escalation = refused(Code::PermissionDenied, "LIFETIME_ESCALATION");
+    for expiration in [None, hours(3)] {
+        let call = Call::CreateToken(request("tokenkeep:tokens:read", expiration));
+        assert_eq!(refusal(&call.by(&clerk).await.unwrap_err()), escalation);
+    }
+    Call::CreateToken(request("tokenkeep:tokens:read", hours(1))).by(&clerk).await.unwrap();
+    Call::CreateToken(request("articles:read", None)).by(&clerk).await.unwrap();
+    let for_ever = v1::UpdateTokenRequest {
+        token: Some(v1::Token { id: own.id.clone(), ..Default::default() }),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["expire_time".to_owned()] }),
+        ..Default::default()
+    };
+    assert_eq!(refusal(&Call::UpdateToken(for_ever).by(&clerk).await.unwrap_err()), escalation);
+    let (lasting, _) = operator.create_token("own", "lasting", &["tokenkeep:tokens:read"]).await;
+    let request = v1::RegenerateTokenRequest { id: lasting.id, etag: "*".to_owned(), ..Default::default() };
+    assert_eq!(refusal(&Call::RegenerateToken(request).by(&clerk).await.unwrap_err()), escalation);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_products_wildcard_gives_no_power_over_tokenkeep() {
     let server = Server::start().await;
     let mut operator = server.operator().await;
@@ -209,10 +245,21 @@ async fn a_workspace_never_sees_anothers_tokens() {
 
     let mut stream = own.watch("", "").await.unwrap();
     stream.message().await.unwrap();
-    let judged = own.introspect(&secret).await.unwrap();
-    assert!(!judged.active);
-    assert_eq!(judged.inactive_reason(), v1::InactiveReason::Unknown);
-    assert_eq!(judged.jti, "");
+    // Whatever state it is in, it is unknown, and looking costs no argon2.
+    let (dead, dead_secret) = operator.create_token("other", "dead", &[]).await;
+    operator.revoke(&dead.id).await.unwrap();
+    let (replaced, old_secret) = operator.create_token("other", "replaced", &[]).await;
+    operator.regenerate(&replaced.id, "*").await.unwrap();
+    own.introspect("warm").await.unwrap();
+    let runs = "tokenkeep_argon2_runs_total{purpose=\"verify\"}";
+    let runs_before = server.metric(runs).await;
+    for secret in [&secret, &dead_secret, &old_secret] {
+        let judged = own.introspect(secret).await.unwrap();
+        assert!(!judged.active);
+        assert_eq!(judged.inactive_reason(), v1::InactiveReason::Unknown);
+        assert_eq!(judged.jti, "");
+    }
+    assert_eq!(server.metric(runs).await, runs_before);
     let listed =
         own.workspaces.list_workspaces(v1::ListWorkspacesRequest::default()).await.unwrap().into_inner();
     assert_eq!(listed.workspaces.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["own"]);
@@ -224,7 +271,7 @@ async fn a_workspace_never_sees_anothers_tokens() {
     loop {
         let frame = stream.message().await.unwrap().unwrap();
         if let Some(v1::watch_revocations_response::Frame::Event(event)) = frame.frame {
-            assert_eq!((event.token_id, frame.revision), (mine.id, 2));
+            assert_eq!((event.token_id, frame.revision), (mine.id, 4));
             break;
         }
     }

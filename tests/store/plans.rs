@@ -8,7 +8,7 @@ use tokenkeep::revocation::Change;
 use tokenkeep::store::tokens::{self, TokenQuery};
 use tokenkeep::store::{Store, keys, last_uses, log, workspaces};
 use tokenkeep::text::{NamePrefix, Principal};
-use tokenkeep::token::{Expiry, Kid, Revision, Scope, TokenEdit, TokenFilter, TokenState};
+use tokenkeep::token::{Expiry, Kid, Scope, TokenEdit, TokenFilter, TokenState};
 use tokenkeep::workspace::WorkspaceId;
 use tokio_postgres::SimpleQueryMessage;
 
@@ -47,8 +47,8 @@ async fn run_everything(store: Store) {
     tokens::update(connection, token, edit, revision).await.unwrap();
     tokens::replace_secret(connection, token, secret(2), Some(Expiry::Never), revision).await.unwrap();
     tokens::revoke(connection, token, reason(""), revision).await.unwrap();
-    log::head(connection).await.unwrap();
-    log::read_after(connection, Revision::ZERO, 10).await.unwrap();
+    let head = log::head(connection).await.unwrap();
+    log::read_after(connection, head, 10).await.unwrap();
     for filter in filters() {
         for after in [None, Some(token)] {
             let query = TokenQuery { workspace: id.clone(), filter: filter.clone(), after, limit: 10 };
@@ -60,7 +60,7 @@ async fn run_everything(store: Store) {
 }
 
 fn filters() -> Vec<TokenFilter> {
-    let states = vec![TokenState::Active, TokenState::Expired, TokenState::Revoked];
+    let states = [TokenState::Active, TokenState::Expired, TokenState::Revoked].into();
     let all = TokenFilter {
         states,
         principal: Some(Principal::parse("p".to_owned()).unwrap()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokenkeep::revocation::Change;
+use tokenkeep::revocation::{Change, HistoryId, Position};
 use tokenkeep::store::{Store, StoreError, log};
 use tokenkeep::token::{Revision, TokenId};
 
@@ -27,8 +27,11 @@ async fn an_event_is_read_back_as_it_was_appended() {
         appended.push(transaction.finish(event).await.unwrap());
     }
     let mut connection = store.connection().await.unwrap();
-    assert_eq!(log::read_after(&mut connection, Revision::ZERO, 9).await.unwrap(), appended);
-    assert_eq!(log::read_after(&mut connection, Revision(1), 1).await.unwrap(), appended[1..2]);
+    assert_eq!(log::read_after(&mut connection, start, 9).await.unwrap(), appended);
+    let first = Position { revision: Revision(1), ..start };
+    assert_eq!(log::read_after(&mut connection, first, 1).await.unwrap(), appended[1..2]);
+    let other = Position { history: HistoryId(uuid::Uuid::nil()), ..start };
+    assert_eq!(log::read_after(&mut connection, other, 9).await.unwrap(), []);
     let head = log::head(&mut connection).await.unwrap();
     assert_eq!((head.history, head.revision), (start.history, Revision(3)));
 }
@@ -70,11 +73,14 @@ async fn write(store: Store, writer: i64) -> i64 {
 
 async fn follow(store: Store, done: Arc<AtomicBool>) -> Revision {
     let mut connection = store.connection().await.unwrap();
+    let history = log::head(&mut connection).await.unwrap().history;
     let mut seen = Revision::ZERO;
     loop {
         let finished = done.load(Ordering::Acquire);
         let head = last_revision(&mut connection).await;
-        for event in log::read_after(&mut connection, seen, 1_000).await.unwrap() {
+        for event in
+            log::read_after(&mut connection, Position { history, revision: seen }, 1_000).await.unwrap()
+        {
             assert_eq!(event.revision, Revision(seen.0 + 1), "a revision was skipped");
             seen = event.revision;
         }
