@@ -9,7 +9,7 @@ use tonic::Status;
 use super::{Desk, answers, desk};
 use crate::metrics::{Watcher, WatcherEnd};
 use crate::proto::v1::WatchRevocationsResponse;
-use crate::service::{Error, Frame, Subscription};
+use crate::service::{Error, Subscription};
 
 /// How many frames may wait for a client: with what HTTP/2 has in flight, all that one watcher can hold.
 const QUEUE: usize = 64;
@@ -47,20 +47,19 @@ async fn pump(
     watcher: &Watcher,
 ) -> Option<Error> {
     loop {
-        let frame: Frame = match subscription.next().await {
+        // Two places: one for the frame, one kept free for the status.
+        let mut places = match tokio::time::timeout(PATIENCE, sender.reserve_many(2)).await {
+            Err(_) => return Some(Error::SlowConsumer),
+            Ok(Err(_)) => return None,
+            Ok(Ok(places)) => places,
+        };
+        let frame = match subscription.next().await {
             Ok(frame) => frame,
             Err(error) => return Some(error),
         };
-        // Two places: one for the frame, one kept free for the status.
-        match tokio::time::timeout(PATIENCE, sender.reserve_many(2)).await {
-            Err(_) => return Some(Error::SlowConsumer),
-            Ok(Err(_)) => return None,
-            Ok(Ok(mut places)) => {
-                watcher.was_sent(u64::from(frame.event.is_some()));
-                if let Some(place) = places.next() {
-                    place.send(Ok(answers::frame(frame)));
-                }
-            }
+        watcher.was_sent(u64::from(frame.event.is_some()));
+        if let Some(place) = places.next() {
+            place.send(Ok(answers::frame(frame)));
         }
     }
 }
