@@ -69,8 +69,26 @@ const fn end(error: &Error) -> WatcherEnd {
     match error {
         Error::Draining => WatcherEnd::Draining,
         Error::SlowConsumer => WatcherEnd::TooSlow,
-        Error::CredentialInvalid | Error::ScopeRequired(_) => WatcherEnd::Forbidden,
-        Error::CursorForeign | Error::CursorAhead => WatcherEnd::CursorLost,
-        _ => WatcherEnd::Failed,
+        Error::CredentialMissing
+        | Error::CredentialInvalid
+        | Error::ScopeRequired(_)
+        | Error::WorkspaceDenied(_)
+        | Error::EveryWorkspaceRequired
+        | Error::ScopeEscalation(_) => WatcherEnd::Forbidden,
+        Error::InvalidCursor | Error::CursorForeign | Error::CursorAhead => WatcherEnd::CursorLost,
+        Error::InvalidFields(_)
+        | Error::TokenNotFound(_)
+        | Error::WorkspaceNotFound(_)
+        | Error::WorkspaceExists(_)
+        | Error::TokenRevoked(_)
+        | Error::TokenExpired(_)
+        | Error::EtagMismatch
+        | Error::InvalidPageToken
+        | Error::Overloaded
+        | Error::VerifierOverloaded
+        | Error::KeyUnavailable(_)
+        | Error::DatabaseUnavailable(_)
+        | Error::DeadlineExceeded
+        | Error::Internal(_) => WatcherEnd::Failed,
     }
 }
