@@ -9,7 +9,7 @@ use tonic::Status;
 use super::{Desk, answers, desk};
 use crate::metrics::{Watcher, WatcherEnd};
 use crate::proto::v1::WatchRevocationsResponse;
-use crate::service::{Error, Frame, Subscription};
+use crate::service::{Error, Subscription};
 
 /// How many frames may wait for a client: with what HTTP/2 has in flight, all that one watcher can hold.
 const QUEUE: usize = 64;
@@ -47,20 +47,19 @@ async fn pump(
     watcher: &Watcher,
 ) -> Option<Error> {
     loop {
-        let frame: Frame = match subscription.next().await {
+        // Two places: one for the frame, one kept free for the status.
+        let mut places = match tokio::time::timeout(PATIENCE, sender.reserve_many(2)).await {
+            Err(_) => return Some(Error::SlowConsumer),
+            Ok(Err(_)) => return None,
+            Ok(Ok(places)) => places,
+        };
+        let frame = match subscription.next().await {
             Ok(frame) => frame,
             Err(error) => return Some(error),
         };
-        // Two places: one for the frame, one kept free for the status.
-        match tokio::time::timeout(PATIENCE, sender.reserve_many(2)).await {
-            Err(_) => return Some(Error::SlowConsumer),
-            Ok(Err(_)) => return None,
-            Ok(Ok(mut places)) => {
-                watcher.was_sent(u64::from(frame.event.is_some()));
-                if let Some(place) = places.next() {
-                    place.send(Ok(answers::frame(frame)));
-                }
-            }
+        watcher.was_sent(u64::from(frame.event.is_some()));
+        if let Some(place) = places.next() {
+            place.send(Ok(answers::frame(frame)));
         }
     }
 }
@@ -70,13 +69,14 @@ const fn end(error: &Error) -> WatcherEnd {
     match error {
         Error::Draining => WatcherEnd::Draining,
         Error::SlowConsumer => WatcherEnd::TooSlow,
-        Error::CredentialInvalid | Error::ScopeRequired(_) => WatcherEnd::Forbidden,
-        Error::CursorForeign | Error::CursorAhead => WatcherEnd::CursorLost,
         Error::CredentialMissing
+        | Error::CredentialInvalid
+        | Error::ScopeRequired(_)
         | Error::WorkspaceDenied(_)
         | Error::EveryWorkspaceRequired
-        | Error::ScopeEscalation(_)
-        | Error::LifetimeEscalation
+        | Error::ScopeEscalation(_) => WatcherEnd::Forbidden,
+        Error::InvalidCursor | Error::CursorForeign | Error::CursorAhead => WatcherEnd::CursorLost,
+        Error::LifetimeEscalation
         | Error::InvalidFields(_)
         | Error::TokenNotFound(_)
         | Error::WorkspaceNotFound(_)
@@ -85,7 +85,6 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::TokenExpired(_)
         | Error::EtagMismatch
         | Error::InvalidPageToken
-        | Error::InvalidCursor
         | Error::Overloaded
         | Error::VerifierOverloaded
         | Error::KeyUnavailable(_)

@@ -56,7 +56,7 @@ pub struct Subscription {
     told: usize,
     /// The log holds more than is heard, so it must be read.
     behind: bool,
-    last_frame: Option<Instant>,
+    last_progress: Option<Instant>,
 }
 
 impl Service {
@@ -87,7 +87,7 @@ impl Service {
             behind: begin != reading.head,
             reading: Arc::new(reading),
             told: 0,
-            last_frame: None,
+            last_progress: None,
         };
         // A change of the caller's token that comes after the head will be heard; one before it is seen here.
         subscription.renew().await?;
@@ -104,12 +104,11 @@ impl Service {
 }
 
 impl Subscription {
-    /// Waits for the next frame. The frame before it counts as sent when this is called.
+    /// Waits for the next frame, which is to be sent at once: it is judged now whether the caller may still have it.
     ///
     /// # Errors
     /// Whatever ends the stream; it never ends well. Every frame given before holds.
     pub async fn next(&mut self) -> Result<Frame, Error> {
-        self.last_frame = self.last_frame.map(|_| Instant::now());
         let (event, position) = loop {
             if self.expiry.is_some_and(|expiry| expiry <= Instant::now()) {
                 self.renew().await?;
@@ -118,11 +117,11 @@ impl Subscription {
                 break (Some(event), self.place.position());
             }
             if self.owes_progress() {
+                self.last_progress = Some(Instant::now());
                 break (None, self.place.position());
             }
             if self.behind { self.read().await? } else { self.listen().await? }
         };
-        self.last_frame = Some(Instant::now());
         let kid = self.service.keys.minting();
         let cursor = self.service.keyring.cursor(kid, position).ok_or(Error::KeyUnavailable(kid))?;
         Ok(Frame { event, revision: position.revision, cursor })
@@ -146,11 +145,11 @@ impl Subscription {
         Ok(None)
     }
 
-    /// Progress says that the log held nothing more at some moment since the last frame.
+    /// Progress says that the log held nothing more at some moment after the progress before.
     fn owes_progress(&self) -> bool {
         self.reading.beat
             && self.place.position() == self.reading.head
-            && self.last_frame.is_none_or(|last| last < self.reading.begun)
+            && self.last_progress.is_none_or(|last| last < self.reading.begun)
     }
 
     /// Reads the log itself, from where it stands.

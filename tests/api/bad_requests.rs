@@ -198,7 +198,7 @@ fn revoke(id: &str, change: impl FnOnce(&mut v1::RevokeTokenRequest)) -> Call {
     Call::RevokeToken(request)
 }
 
-fn changes(live: &str, dead: &str) -> Vec<Row> {
+fn edits(live: &str, dead: &str) -> Vec<Row> {
     let stale = || refused(Code::Aborted, "ETAG_MISMATCH");
     let missing = || refused(Code::NotFound, "TOKEN_NOT_FOUND");
     let past = Some(Timestamp { seconds: 1_000_000_000, nanos: 0 });
@@ -211,7 +211,7 @@ fn changes(live: &str, dead: &str) -> Vec<Row> {
         ("an edit of what cannot be edited", update(live, |_| {}, &["state"]), field("update_mask.paths[0]")),
         (
             "an edit of more fields than there are",
-            update(live, |_| {}, &["name"; 20_000]),
+            update(live, |_| {}, &["name"; 5_000]),
             field("update_mask.paths"),
         ),
         ("an edit of all and one more", update(live, |_| {}, &["*", "name"]), field("update_mask.paths[0]")),
@@ -232,6 +232,13 @@ fn changes(live: &str, dead: &str) -> Vec<Row> {
             update(dead, |t| t.name = "new".into(), &["name"]),
             refused(Code::FailedPrecondition, "TOKEN_REVOKED"),
         ),
+    ]
+}
+
+fn changes(live: &str, dead: &str) -> Vec<Row> {
+    let stale = || refused(Code::Aborted, "ETAG_MISMATCH");
+    let missing = || refused(Code::NotFound, "TOKEN_NOT_FOUND");
+    vec![
         ("a regenerate without an etag", regenerate(live, ""), field("etag")),
         ("a regenerate with a stale etag", regenerate(live, "r77"), stale()),
         ("a regenerate without an id", regenerate("", "*"), field("id")),
@@ -366,8 +373,16 @@ async fn every_wrong_request_is_told_what_is_wrong_and_changes_nothing() {
     operator.revoke(&dead.id).await.unwrap();
     let before = contents(&server.database).await;
 
-    let rows = [creations(), expiries(), readings(), changes(&live.id, &dead.id), judgements(), workspaces()]
-        .concat();
+    let rows = [
+        creations(),
+        expiries(),
+        readings(),
+        edits(&live.id, &dead.id),
+        changes(&live.id, &dead.id),
+        judgements(),
+        workspaces(),
+    ]
+    .concat();
     assert!(rows.len() >= 60, "only {} rows", rows.len());
     for (name, call, expected) in rows {
         let status = call.by(&operator).await.expect_err(name);

@@ -81,8 +81,8 @@ async fn dev_serves_leaves_the_operators_token_and_keeps_everything_over_a_resta
     let (address, first_secret) = (server.address, server.database.operator_secret.clone());
     let told = stop(server).await;
     assert!(told.starts_with("grpcurl -plaintext "), "{told}");
-    assert!(told.contains(&format!("$(cat {})", file.display())), "{told}");
-    assert!(told.contains(&format!(" {address} tokenkeep.v1.WorkspaceService/CreateWorkspace")), "{told}");
+    assert!(told.contains(&format!("$(cat '{}')", file.display())), "{told}");
+    assert!(told.contains(&format!(" {address} tokenkeep.v1.WorkspaceService/ListWorkspaces")), "{told}");
     assert_eq!(postgres_processes(&data), 0, "PostgreSQL goes with it");
 
     let begun = Instant::now();

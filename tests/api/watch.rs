@@ -6,7 +6,7 @@ use tokenkeep::proto::v1;
 use tokio::task::JoinSet;
 
 use crate::clients::Client;
-use crate::harness::{Database, Server};
+use crate::harness::{Database, Server, eventually};
 use crate::watchers::{Told, Watcher, fill_log, revisions};
 
 /// Two servers on one database, and who may do everything on each.
@@ -101,8 +101,9 @@ async fn progress_comes_about_twice_a_second_whether_or_not_there_are_events() {
 async fn progress_stops_while_the_database_is_away_and_the_stream_goes_on_after() {
     let (server, mut operator) = server().await;
     let mut watcher = Watcher::at_head(&operator).await;
-    let name = &server.database.name;
-    let postgres = Database { name: "postgres".to_owned() }.connect().await;
+    let leaver = Watcher::at_head(&operator).await;
+    let name = server.database.url.rsplit('/').next().unwrap();
+    let postgres = crate::harness::Run::get().database("postgres").connect().await;
     let cut = format!(
         "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
@@ -112,6 +113,11 @@ async fn progress_stops_while_the_database_is_away_and_the_stream_goes_on_after(
     tokio::time::timeout(Duration::from_millis(300), watcher.frame()).await.ok();
     let told = tokio::time::timeout(Duration::from_secs(2), watcher.frame()).await;
     assert!(told.is_err(), "a frame while the database is away: {told:?}");
+    drop(leaver);
+    eventually("who leaves is noticed all the same", || async {
+        server.metric("tokenkeep_watchers").await == 1.0
+    })
+    .await;
     postgres.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.unwrap();
     assert_eq!(watcher.frame().await.unwrap(), None, "progress again");
     let revision = revoke_one(&mut operator).await.revision;
@@ -211,7 +217,10 @@ async fn what_is_too_much_for_one_reading_is_told_whole_live_and_from_an_old_cur
     let expected: Vec<i64> = (1..=2_600).collect();
     assert_eq!(revisions(&live.until(2_600).await), expected);
     let mut late = Watcher::open(&operator, &old).await;
-    assert_eq!(revisions(&late.until(2_600).await), expected);
+    for revision in expected {
+        let told = late.frame().await.unwrap().map(|(revision, _)| revision);
+        assert_eq!(told, Some(revision), "no progress before all that was missed is told");
+    }
     assert_eq!(late.frame().await.unwrap(), None, "and then progress");
 }
 
@@ -259,10 +268,7 @@ async fn five_hundred_watchers_hear_one_revocation_and_leave_nothing_behind() {
         assert_eq!(event.token_id, revoked.id);
     }
     drop(heard);
-    crate::harness::eventually("no watcher is left", || async {
-        server.metric("tokenkeep_watchers").await == 0.0
-    })
-    .await;
+    eventually("no watcher is left", || async { server.metric("tokenkeep_watchers").await == 0.0 }).await;
     let left = "tokenkeep_watchers_ended_total{reason=\"client_left\"}";
     assert_eq!(server.metric(left).await, 500.0);
 }
