@@ -20,9 +20,9 @@ use self::measure::page::{self, Outcome};
 use self::measure::rounds::{Rounds, readable, readable_range};
 
 mod measure {
-    pub mod database;
-    pub mod page;
-    pub mod rounds;
+    pub(crate) mod database;
+    pub(crate) mod page;
+    pub(crate) mod rounds;
 }
 
 const ROUNDS: usize = 21;
@@ -102,7 +102,7 @@ struct Bench {
     issued: Vec<Issued>,
     secret: Secret,
     /// Of the secret, one for each of [`COSTS`].
-    hashes: Vec<SecretHash>,
+    by_cost: Vec<SecretHash>,
 }
 
 impl Bench {
@@ -113,15 +113,15 @@ impl Bench {
         let hasher = Hasher::new(Cost::DEFAULT, 1, Duration::from_secs(10));
         let key = keyring.key(Kid::FIRST).ok_or("the keyring lacks its first key")?;
         let secret = Secret::generate()?;
-        let mut hashes = Vec::new();
+        let mut by_cost = Vec::new();
         for (_, cost) in COSTS {
-            hashes.push(Hasher::new(cost, 1, Duration::from_secs(10)).hash(&secret, &key.pepper()).await?);
+            by_cost.push(Hasher::new(cost, 1, Duration::from_secs(10)).hash(&secret, &key.pepper()).await?);
         }
         let mut issued = Vec::new();
         for _ in 0..TOKENS {
             issued.push(issue(&store, &hasher, key).await?);
         }
-        Ok(Self { keyring, store, hasher, issued, secret, hashes })
+        Ok(Self { keyring, store, hasher, issued, secret, by_cost })
     }
 
     async fn run(self) -> Outcome<Vec<(Step, Rounds)>> {
@@ -143,11 +143,11 @@ impl Bench {
                     self.issued.iter().map(|issued| Presented::parse(&issued.text)).collect();
                 each(&presented?, |presented| self.keyring.origin(presented) == Origin::Issued)
             }
-            Step::ReadRow => repeat(async |time| self.read_row(time).await).await,
-            Step::Cross => repeat(async |_| self.cross().await).await,
+            Step::ReadRow => repeat(|time| self.read_row(time)).await,
+            Step::Cross => repeat(|_| self.cross()).await,
             Step::Verify(which) => {
-                let hash = self.hashes.get(which).ok_or("no such cost")?;
-                repeat(async |_| Ok(self.verify(hash).await?)).await
+                let hash = self.by_cost.get(which).ok_or("no such cost")?;
+                repeat(|_| async { Ok(self.verify(hash).await?) }).await
             }
         }
     }
@@ -208,7 +208,7 @@ fn each<Item>(items: &[Item], work: impl Fn(&Item) -> bool) -> Outcome<f64> {
 }
 
 /// Seconds for one time; `work` is told which time it is and says whether it went well.
-async fn repeat(mut work: impl AsyncFnMut(usize) -> Outcome<bool>) -> Outcome<f64> {
+async fn repeat<Work: Future<Output = Outcome<bool>>>(work: impl Fn(usize) -> Work) -> Outcome<f64> {
     let begun = Instant::now();
     let mut times = 0_u32;
     while begun.elapsed() < TURN {

@@ -10,18 +10,18 @@ use self::comparison::operation::{Cost, Operation, Timed};
 use self::comparison::side::{CALLERS, Side};
 use self::measure::database::PrivateDatabase;
 use self::measure::page::{self, Outcome};
-use self::measure::rounds::{Rounds, readable};
+use self::measure::rounds::{Rounds, readable, readable_range};
 
 mod comparison {
-    pub mod operation;
-    pub mod side;
+    pub(crate) mod operation;
+    pub(crate) mod side;
 }
 
 mod measure {
-    pub mod database;
-    pub mod page;
-    pub mod process;
-    pub mod rounds;
+    pub(crate) mod database;
+    pub(crate) mod page;
+    pub(crate) mod process;
+    pub(crate) mod rounds;
 }
 
 const FEW: usize = 1_000;
@@ -38,10 +38,9 @@ fn main() -> Outcome<()> {
     runtime.block_on(async {
         let mut few = Timed::new(Side::fill(&database, FEW).await?).await?;
         let mut many = Timed::new(Side::fill(&database, MANY).await?).await?;
-        let mut text = page::provenance(&database.version().await?)?;
-        text.push_str(&rates(&few.side, &many.side));
-        text.push_str(&table(&compare(&mut few, &mut many).await?)?);
-        page::publish("growth.md", &text)
+        let table = table(&compare(&mut few, &mut many).await?)?;
+        let provenance = page::provenance(&database.version().await?)?;
+        page::publish("growth.md", &format!("{provenance}\n{table}\n{}", around(&few.side, &many.side)?))
     })
 }
 
@@ -96,32 +95,36 @@ const fn calls(operation: Operation) -> u32 {
     }
 }
 
-/// How fast the tokens were made and used for the first time, by many callers at once.
-fn rates(few: &Side, many: &Side) -> String {
-    format!(
-        "\nFilling them by {CALLERS} callers at once made {:.0} tokens a second in the small one and {:.0} in the large \
-         one, and introspected {:.0} and {:.0} a second for the first time.\n",
+/// How fast the tokens were made and used for the first time, and what memory that took.
+fn around(few: &Side, many: &Side) -> Outcome<String> {
+    Ok(format!(
+        "Before that, {CALLERS} callers at once made {:.0} tokens a second in the small database and {:.0} in the large \
+         one, and had {:.0} and {:.0} a second introspected for the first time. At the end the server over the small one \
+         took {:.0} MiB of resident memory, the other {:.0} MiB.\n",
         few.creates_a_second,
         many.creates_a_second,
         few.introspections_a_second,
         many.introspections_a_second,
-    )
+        few.server.resident_memory()?,
+        many.server.resident_memory()?,
+    ))
 }
 
 fn table(all: &[Compared]) -> Outcome<String> {
     let mut text = format!(
-        "\n{ROUNDS} rounds; medians.\n\n| operation | with {FEW} | with {MANY} | ratio | half of the rounds | at most \
-         {GOAL} |\n|---|---|---|---|---|---|\n"
+        "{ROUNDS} rounds; medians.\n\n| operation | with {FEW} | with {MANY} | half of the rounds | ratio | half of the \
+         rounds | at most {GOAL} |\n|---|---|---|---|---|---|---|\n"
     );
     for Compared { operation, few, many, ratios } in all {
         let (median, (low, high)) = (ratios.median(), ratios.middle_half());
-        let reached = if median <= GOAL { "yes" } else { "**no**" };
         writeln!(
             text,
-            "| {} | {} | {} | {median:.2} | {low:.2} – {high:.2} | {reached} |",
+            "| {} | {} | {} | {} | {median:.2} | {low:.2} – {high:.2} | {} |",
             operation.name(),
             readable(few.median()),
             readable(many.median()),
+            readable_range(many.middle_half()),
+            if median <= GOAL { "yes" } else { "**no**" },
         )?;
     }
     Ok(text)

@@ -19,9 +19,9 @@ use self::measure::process::{ServerProcess, tokenkeep};
 use self::measure::rounds::{Rounds, readable, readable_range};
 
 mod measure {
-    pub mod page;
-    pub mod process;
-    pub mod rounds;
+    pub(crate) mod page;
+    pub(crate) mod process;
+    pub(crate) mod rounds;
 }
 
 const STARTS: usize = 9;
@@ -63,7 +63,7 @@ fn start(directory: &Path) -> Outcome<Start> {
     runtime.block_on(check_health(&server))?;
     let serving = begun.elapsed().as_secs_f64();
     thread::sleep(IDLE);
-    Ok(Start { serving, resident: resident(server.id())? })
+    Ok(Start { serving, resident: server.resident_memory()? })
 }
 
 async fn check_health(server: &ServerProcess) -> Outcome<()> {
@@ -75,17 +75,12 @@ async fn check_health(server: &ServerProcess) -> Outcome<()> {
     Err("the server says that it does not serve".into())
 }
 
-/// Resident memory of a process, in MiB.
-fn resident(process: u32) -> Outcome<f64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes: u32 = line.ok_or("no VmRSS")?.trim().trim_end_matches(" kB").parse()?;
-    Ok(f64::from(kibibytes) / 1024.0)
-}
-
 fn table(first: &Start, starts: &[Start]) -> Outcome<String> {
-    let serving: Rounds = starts.iter().map(|start| start.serving).collect();
-    let resident: Rounds = starts.iter().map(|start| start.resident).collect();
+    let (mut serving, mut resident) = (Rounds::default(), Rounds::default());
+    for start in starts {
+        serving.add(start.serving);
+        resident.add(start.resident);
+    }
     let (low, high) = resident.middle_half();
     let mut text = format!(
         "{STARTS} starts on a directory that is there, after one that made it.\n\n\

@@ -8,7 +8,7 @@ use super::side::{self, Issued, Side, WORKSPACE};
 use crate::measure::page::Outcome;
 
 /// What doing it once takes.
-pub enum Cost {
+pub(crate) enum Cost {
     /// A call that changes nothing.
     ACall,
     /// A call that makes a token, or for which a token was made.
@@ -18,7 +18,7 @@ pub enum Cost {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub enum Operation {
+pub(crate) enum Operation {
     Create,
     /// Of a token just made: argon2 runs.
     IntrospectFirst,
@@ -41,7 +41,7 @@ pub enum Operation {
 
 impl Operation {
     /// In the order in which they take turns.
-    pub const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Create,
         Self::IntrospectFirst,
         Self::IntrospectAgain,
@@ -59,7 +59,7 @@ impl Operation {
         Self::Walk,
     ];
 
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::IntrospectFirst => "introspect, the first time",
@@ -81,7 +81,7 @@ impl Operation {
 }
 
 impl Operation {
-    pub const fn cost(self) -> Cost {
+    pub(crate) const fn cost(self) -> Cost {
         match self {
             Self::Create | Self::IntrospectFirst => Cost::AToken,
             Self::Walk => Cost::AllPages,
@@ -127,8 +127,8 @@ impl Operation {
 }
 
 /// A side, and what the operations on it have to remember.
-pub struct Timed {
-    pub side: Side,
+pub(crate) struct Timed {
+    pub(crate) side: Side,
     /// Those made meanwhile and not introspected yet.
     newest: Vec<Issued>,
     /// How many tokens there are.
@@ -138,7 +138,7 @@ pub struct Timed {
 }
 
 impl Timed {
-    pub async fn new(side: Side) -> Outcome<Self> {
+    pub(crate) async fn new(side: Side) -> Outcome<Self> {
         let count = side.issued.len();
         let mut timed = Self { side, newest: Vec::new(), count, middle: String::new() };
         let mut passed = 0;
@@ -151,7 +151,7 @@ impl Timed {
     }
 
     /// Does it once and gives the seconds that took; for [`Operation::Walk`], for each token.
-    pub async fn time(&mut self, operation: Operation) -> Outcome<f64> {
+    pub(crate) async fn time(&mut self, operation: Operation) -> Outcome<f64> {
         let any = rand::random_range(0..self.side.issued.len());
         let issued = self.side.issued.get(any).cloned().ok_or("no such token")?;
         let begun = Instant::now();

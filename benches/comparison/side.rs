@@ -17,7 +17,7 @@ use crate::measure::database::PrivateDatabase;
 use crate::measure::page::Outcome;
 use crate::measure::process::{ServerProcess, tokenkeep};
 
-pub const WORKSPACE: &str = "acme";
+pub(crate) const WORKSPACE: &str = "acme";
 
 /// Tokens with the same principal, scope and beginning of a name, however many there are in all.
 const FAMILY: usize = 10;
@@ -26,13 +26,13 @@ const FAMILY: usize = 10;
 const REVOKED: usize = 10;
 
 /// Callers at once while the tokens are made.
-pub const CALLERS: usize = 32;
+pub(crate) const CALLERS: usize = 32;
 
 type Tokens = TokenServiceClient<InterceptedService<Channel, Credential>>;
 
 /// Puts the operator's token into every request.
 #[derive(Clone)]
-pub struct Credential(MetadataValue<Ascii>);
+pub(crate) struct Credential(MetadataValue<Ascii>);
 
 impl Interceptor for Credential {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -43,26 +43,25 @@ impl Interceptor for Credential {
 
 /// A token as its client holds it.
 #[derive(Debug, Clone, Default)]
-pub struct Issued {
-    pub id: String,
-    pub secret: String,
+pub(crate) struct Issued {
+    pub(crate) id: String,
+    pub(crate) secret: String,
 }
 
-pub struct Side {
-    pub tokens: Tokens,
+pub(crate) struct Side {
+    pub(crate) tokens: Tokens,
     /// By number.
-    pub issued: Arc<Vec<Issued>>,
+    pub(crate) issued: Arc<Vec<Issued>>,
     /// How many a second were made, with [`CALLERS`] callers.
-    pub creates_a_second: f64,
+    pub(crate) creates_a_second: f64,
     /// How many a second were introspected for the first time, with [`CALLERS`] callers.
-    pub introspections_a_second: f64,
-    /// Ends with this.
-    _server: ServerProcess,
+    pub(crate) introspections_a_second: f64,
+    pub(crate) server: ServerProcess,
 }
 
 impl Side {
     /// A database with so many tokens, nine in ten of them used, and a server over it.
-    pub async fn fill(database: &PrivateDatabase, count: usize) -> Outcome<Self> {
+    pub(crate) async fn fill(database: &PrivateDatabase, count: usize) -> Outcome<Self> {
         let name = format!("tokens_{count}");
         let client = database.connect(crate::measure::database::FIRST).await?;
         client.batch_execute(&format!("CREATE DATABASE {name}")).await?;
@@ -74,7 +73,7 @@ impl Side {
         let (issued, creates_a_second) = create_all(&tokens, count).await?;
         let issued = Arc::new(issued);
         let introspections_a_second = introspect_most(&tokens, &issued).await?;
-        let mut side = Self { tokens, issued, creates_a_second, introspections_a_second, _server: server };
+        let mut side = Self { tokens, issued, creates_a_second, introspections_a_second, server };
         side.revoke_some().await?;
         side.wait_for_last_uses().await?;
         // As PostgreSQL does by itself within a minute or so; here no round shall meet it.
@@ -135,7 +134,7 @@ async fn create_workspace(
 
 /// The request that makes the token of that number: every tenth expires today, and ten have the same principal, a
 /// scope of their own and the same beginning of their names.
-pub fn token_request(number: usize) -> v1::CreateTokenRequest {
+pub(crate) fn token_request(number: usize) -> v1::CreateTokenRequest {
     use v1::create_token_request::Expiration;
     let hours = if number.is_multiple_of(10) { 12 } else { 365 * 24 };
     let lifetime = prost_types::Duration { seconds: hours * 3_600, nanos: 0 };
@@ -150,15 +149,15 @@ pub fn token_request(number: usize) -> v1::CreateTokenRequest {
     }
 }
 
-pub fn principal(number: usize) -> String {
+pub(crate) fn principal(number: usize) -> String {
     format!("user-{}", number / FAMILY)
 }
 
-pub fn scope(number: usize) -> String {
+pub(crate) fn scope(number: usize) -> String {
     format!("projects:{}:read", number / FAMILY)
 }
 
-pub fn name_of_family(number: usize) -> String {
+pub(crate) fn name_of_family(number: usize) -> String {
     format!("token {}/", number / FAMILY)
 }
 
@@ -189,7 +188,7 @@ async fn create_all(tokens: &Tokens, count: usize) -> Outcome<(Vec<Issued>, f64)
     Ok((issued.into_iter().map(|(_, issued)| issued).collect(), rate))
 }
 
-pub async fn create(tokens: &mut Tokens, number: usize) -> Result<Issued, Status> {
+pub(crate) async fn create(tokens: &mut Tokens, number: usize) -> Result<Issued, Status> {
     let created = tokens.create_token(token_request(number)).await?.into_inner();
     Ok(Issued { id: created.token.unwrap_or_default().id, secret: created.secret })
 }
@@ -214,7 +213,7 @@ async fn introspect_most(tokens: &Tokens, issued: &Arc<Vec<Issued>>) -> Outcome<
     a_second((0..issued.len()).filter(|number| is_used(*number)).count(), begun)
 }
 
-pub async fn introspect(tokens: &mut Tokens, issued: &Issued) -> Result<bool, Status> {
+pub(crate) async fn introspect(tokens: &mut Tokens, issued: &Issued) -> Result<bool, Status> {
     let request = v1::IntrospectTokenRequest { token: issued.secret.clone(), ..Default::default() };
     Ok(tokens.introspect_token(request).await?.into_inner().active)
 }

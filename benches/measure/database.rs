@@ -11,16 +11,16 @@ use tokio_postgres::{Client, NoTls};
 use super::page::Outcome;
 
 /// The database that the cluster is made with.
-pub const FIRST: &str = "tokenkeep";
+pub(crate) const FIRST: &str = "tokenkeep";
 
-pub struct PrivateDatabase {
+pub(crate) struct PrivateDatabase {
     // The order is that of the drops: the cluster goes before its directory.
     cluster: Cluster,
     directory: TempDir,
 }
 
 impl PrivateDatabase {
-    pub fn start() -> Outcome<Self> {
+    pub(crate) fn start() -> Outcome<Self> {
         let directory = tempfile::Builder::new().prefix("tk").tempdir()?;
         // Started by root, PostgreSQL runs as another user, who must get through.
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
@@ -36,24 +36,24 @@ impl PrivateDatabase {
         Ok(Self { cluster, directory })
     }
 
-    pub fn url(&self, name: &str) -> String {
+    pub(crate) fn url(&self, name: &str) -> String {
         self.cluster.url(name)
     }
 
     /// A directory for the run's own files, with a keyring in `keyring`.
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
     /// A connection beside the product's.
-    pub async fn connect(&self, name: &str) -> Outcome<Client> {
+    pub(crate) async fn connect(&self, name: &str) -> Outcome<Client> {
         let (client, connection) = tokio_postgres::connect(&self.url(name), NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
     }
 
     /// Like `PostgreSQL 15.4`.
-    pub async fn version(&self) -> Outcome<String> {
+    pub(crate) async fn version(&self) -> Outcome<String> {
         let row = self.connect(FIRST).await?.query_one("SHOW server_version", &[]).await?;
         let version: String = row.try_get(0)?;
         Ok(format!("PostgreSQL {}", version.split(' ').next().unwrap_or_default()))

@@ -5,13 +5,13 @@ use std::fs;
 use std::process::Command;
 
 /// Failures of a benchmark go to whoever started it.
-pub type Outcome<Value> = Result<Value, Box<dyn Error + Send + Sync>>;
+pub(crate) type Outcome<Value> = Result<Value, Box<dyn Error + Send + Sync>>;
 
 const BEGIN: &str = "<!-- measured: begin -->\n";
 const END: &str = "<!-- measured: end -->";
 
 /// Prints what was measured and, given `--write`, puts it between the markers of its page under `docs/performance`.
-pub fn publish(page: &str, measured: &str) -> Outcome<()> {
+pub(crate) fn publish(page: &str, measured: &str) -> Outcome<()> {
     println!("{measured}");
     if !std::env::args().any(|argument| argument == "--write") {
         return Ok(());
@@ -25,7 +25,7 @@ pub fn publish(page: &str, measured: &str) -> Outcome<()> {
 }
 
 /// One sentence: when, what, and on what machine. `others` names what else took part, with its version.
-pub fn provenance(others: &str) -> Outcome<String> {
+pub(crate) fn provenance(others: &str) -> Outcome<String> {
     let cores = std::thread::available_parallelism()?;
     let date = said_by("date", &["-u", "+%F"])?;
     let compiler = said_by("rustc", &["--version"])?;

@@ -1,5 +1,6 @@
 //! A real server process of this build.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Lines};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -8,13 +9,13 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::page::Outcome;
 
-pub struct ServerProcess {
+pub(crate) struct ServerProcess {
     process: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 /// The program in one of its roles, with nothing of our environment but what it needs to run.
-pub fn tokenkeep(role: &str) -> Command {
+pub(crate) fn tokenkeep(role: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeep"));
     command.arg(role).env_clear().envs(std::env::vars().filter(|(name, _)| name == "PATH" || name == "HOME"));
     command
@@ -22,7 +23,7 @@ pub fn tokenkeep(role: &str) -> Command {
 
 impl ServerProcess {
     /// Starts a role that serves, on ports of its own, and comes back when it says that it serves.
-    pub fn start(command: &mut Command) -> Outcome<Self> {
+    pub(crate) fn start(command: &mut Command) -> Outcome<Self> {
         command.args([
             "--listen",
             "127.0.0.1:0",
@@ -41,8 +42,12 @@ impl ServerProcess {
         Ok(Self { process, address })
     }
 
-    pub fn id(&self) -> u32 {
-        self.process.id()
+    /// Resident memory of this process alone, in MiB.
+    pub(crate) fn resident_memory(&self) -> Outcome<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes: u32 = line.ok_or("no VmRSS")?.trim().trim_end_matches(" kB").parse()?;
+        Ok(f64::from(kibibytes) / 1024.0)
     }
 }
 

@@ -2,19 +2,19 @@
 
 /// One value for each round, in seconds or as a ratio.
 #[derive(Debug, Default, Clone)]
-pub struct Rounds(Vec<f64>);
+pub(crate) struct Rounds(Vec<f64>);
 
 impl Rounds {
-    pub fn add(&mut self, value: f64) {
+    pub(crate) fn add(&mut self, value: f64) {
         self.0.push(value);
     }
 
-    pub fn median(&self) -> f64 {
+    pub(crate) fn median(&self) -> f64 {
         self.quartile(2)
     }
 
     /// Half of the rounds lie between these.
-    pub fn middle_half(&self) -> (f64, f64) {
+    pub(crate) fn middle_half(&self) -> (f64, f64) {
         (self.quartile(1), self.quartile(3))
     }
 
@@ -26,14 +26,8 @@ impl Rounds {
     }
 }
 
-impl FromIterator<f64> for Rounds {
-    fn from_iter<Values: IntoIterator<Item = f64>>(values: Values) -> Self {
-        Self(values.into_iter().collect())
-    }
-}
-
 /// A time as people read it, with three digits that count.
-pub fn readable(seconds: f64) -> String {
+pub(crate) fn readable(seconds: f64) -> String {
     let (scaled, unit) = match seconds {
         seconds if seconds < 1e-6 => (seconds * 1e9, "ns"),
         seconds if seconds < 1e-3 => (seconds * 1e6, "µs"),
@@ -49,6 +43,6 @@ pub fn readable(seconds: f64) -> String {
 }
 
 /// From when to when, as people read it.
-pub fn readable_range((from, to): (f64, f64)) -> String {
+pub(crate) fn readable_range((from, to): (f64, f64)) -> String {
     format!("{} – {}", readable(from), readable(to))
 }
