@@ -1,0 +1,223 @@
+//! One of the two sides that are compared: a database with so many tokens, a server over it, and a caller.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokenkeep::proto::v1;
+use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
+use tokenkeep::proto::v1::workspace_service_client::WorkspaceServiceClient;
+use tokio::task::JoinSet;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use crate::measure::database::PrivateDatabase;
+use crate::measure::page::Outcome;
+use crate::measure::process::{ServerProcess, tokenkeep};
+
+pub(crate) const WORKSPACE: &str = "acme";
+
+/// Tokens with the same principal, scope and beginning of a name, however many there are in all.
+const FAMILY: usize = 10;
+
+/// So many tokens of all are revoked.
+const REVOKED: usize = 10;
+
+/// Callers at once while the tokens are made.
+pub(crate) const CALLERS: usize = 32;
+
+type Tokens = TokenServiceClient<InterceptedService<Channel, Credential>>;
+
+/// Puts the operator's token into every request.
+#[derive(Clone)]
+pub(crate) struct Credential(MetadataValue<Ascii>);
+
+impl Interceptor for Credential {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// A token as its client holds it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Issued {
+    pub(crate) id: String,
+    pub(crate) secret: String,
+}
+
+pub(crate) struct Side {
+    pub(crate) tokens: Tokens,
+    /// By number.
+    pub(crate) issued: Arc<Vec<Issued>>,
+    /// How many a second were made, with [`CALLERS`] callers.
+    pub(crate) creates_a_second: f64,
+    /// How many a second were introspected for the first time, with [`CALLERS`] callers.
+    pub(crate) introspections_a_second: f64,
+    pub(crate) server: ServerProcess,
+}
+
+impl Side {
+    /// A database with so many tokens, nine in ten of them used, and a server over it.
+    pub(crate) async fn fill(database: &PrivateDatabase, count: usize) -> Outcome<Self> {
+        let name = format!("tokens_{count}");
+        let client = database.connect(crate::measure::database::FIRST).await?;
+        client.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+        let (server, credential) = serve(database, &name)?;
+        let channel = Endpoint::from_shared(format!("http://{}", server.address))?.connect().await?;
+        let service = InterceptedService::new(channel, credential);
+        create_workspace(WorkspaceServiceClient::new(service.clone())).await?;
+        let tokens = TokenServiceClient::new(service);
+        let (issued, creates_a_second) = create_all(&tokens, count).await?;
+        let issued = Arc::new(issued);
+        let introspections_a_second = introspect_most(&tokens, &issued).await?;
+        let mut side = Self { tokens, issued, creates_a_second, introspections_a_second, server };
+        side.revoke_some().await?;
+        side.wait_for_last_uses().await?;
+        // As PostgreSQL does by itself within a minute or so; here no round shall meet it.
+        database.connect(&name).await?.batch_execute("VACUUM ANALYZE").await?;
+        Ok(side)
+    }
+
+    async fn revoke_some(&mut self) -> Outcome<()> {
+        for issued in self.issued.iter().step_by(self.issued.len() / REVOKED) {
+            let request = v1::RevokeTokenRequest { id: issued.id.clone(), ..Default::default() };
+            self.tokens.revoke_token(request).await?;
+        }
+        Ok(())
+    }
+
+    /// The uses are written now and then; a list of the unused is the same once they are.
+    async fn wait_for_last_uses(&mut self) -> Outcome<()> {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let used = self.issued.iter().enumerate().rev().find(|(number, _)| is_used(*number));
+        let (_, used) = used.ok_or("no token was used")?;
+        while Instant::now() < deadline {
+            let request = v1::GetTokenRequest { id: used.id.clone() };
+            let token = self.tokens.get_token(request).await?.into_inner().token;
+            if token.is_some_and(|token| token.last_use_time.is_some()) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err("the last uses were not written".into())
+    }
+}
+
+fn serve(database: &PrivateDatabase, name: &str) -> Outcome<(ServerProcess, Credential)> {
+    let keyring = database.directory().join("keyring");
+    let file = database.directory().join(format!("operator-token-of-{name}"));
+    let role = |role: &str| {
+        let mut command = tokenkeep(role);
+        command.env("TOKENKEEP_DATABASE_URL", database.url(name)).arg("--keyring").arg(&keyring);
+        command
+    };
+    if !role("operator-token").arg("--out").arg(&file).status()?.success() {
+        return Err("there is no operator's token".into());
+    }
+    let secret = std::fs::read_to_string(file)?;
+    let credential = Credential(format!("Bearer {}", secret.trim()).parse()?);
+    // Seldom enough to stay out of most calls' way, soon enough to be waited for.
+    let server = ServerProcess::start(role("serve").args(["--last-use-interval", "5s"]))?;
+    Ok((server, credential))
+}
+
+async fn create_workspace(
+    mut workspaces: WorkspaceServiceClient<InterceptedService<Channel, Credential>>,
+) -> Outcome<()> {
+    let workspace = v1::Workspace { id: WORKSPACE.to_owned(), name: "Acme".to_owned(), ..Default::default() };
+    workspaces.create_workspace(v1::CreateWorkspaceRequest { workspace: Some(workspace) }).await?;
+    Ok(())
+}
+
+/// The request that makes the token of that number: every tenth expires today, and ten have the same principal, a
+/// scope of their own and the same beginning of their names.
+pub(crate) fn token_request(number: usize) -> v1::CreateTokenRequest {
+    use v1::create_token_request::Expiration;
+    let hours = if number.is_multiple_of(10) { 12 } else { 365 * 24 };
+    let lifetime = prost_types::Duration { seconds: hours * 3_600, nanos: 0 };
+    v1::CreateTokenRequest {
+        workspace: WORKSPACE.to_owned(),
+        name: format!("{}{}", name_of_family(number), number % FAMILY),
+        description: "A token among many".to_owned(),
+        principal: principal(number),
+        scopes: vec!["articles:read".to_owned(), scope(number)],
+        expiration: Some(Expiration::Lifetime(lifetime)),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn principal(number: usize) -> String {
+    format!("user-{}", number / FAMILY)
+}
+
+pub(crate) fn scope(number: usize) -> String {
+    format!("projects:{}:read", number / FAMILY)
+}
+
+pub(crate) fn name_of_family(number: usize) -> String {
+    format!("token {}/", number / FAMILY)
+}
+
+const fn is_used(number: usize) -> bool {
+    number % 10 != 1
+}
+
+/// The tokens by number, and how many were made in a second.
+async fn create_all(tokens: &Tokens, count: usize) -> Outcome<(Vec<Issued>, f64)> {
+    let begun = Instant::now();
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let mut tokens = tokens.clone();
+        callers.spawn(async move {
+            let mut made = Vec::new();
+            for number in (caller..count).step_by(CALLERS) {
+                made.push((number, create(&mut tokens, number).await?));
+            }
+            Ok::<_, Status>(made)
+        });
+    }
+    let mut issued = Vec::with_capacity(count);
+    while let Some(made) = callers.join_next().await {
+        issued.extend(made??);
+    }
+    issued.sort_unstable_by_key(|(number, _)| *number);
+    let rate = a_second(count, begun)?;
+    Ok((issued.into_iter().map(|(_, issued)| issued).collect(), rate))
+}
+
+pub(crate) async fn create(tokens: &mut Tokens, number: usize) -> Result<Issued, Status> {
+    let created = tokens.create_token(token_request(number)).await?.into_inner();
+    Ok(Issued { id: created.token.unwrap_or_default().id, secret: created.secret })
+}
+
+/// How many were introspected in a second.
+async fn introspect_most(tokens: &Tokens, issued: &Arc<Vec<Issued>>) -> Outcome<f64> {
+    let begun = Instant::now();
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let (mut tokens, issued) = (tokens.clone(), Arc::clone(issued));
+        callers.spawn(async move {
+            let own = issued.iter().enumerate().skip(caller).step_by(CALLERS);
+            for (_, issued) in own.filter(|(number, _)| is_used(*number)) {
+                introspect(&mut tokens, issued).await?;
+            }
+            Ok::<_, Status>(())
+        });
+    }
+    while let Some(ended) = callers.join_next().await {
+        ended??;
+    }
+    a_second((0..issued.len()).filter(|number| is_used(*number)).count(), begun)
+}
+
+pub(crate) async fn introspect(tokens: &mut Tokens, issued: &Issued) -> Result<bool, Status> {
+    let request = v1::IntrospectTokenRequest { token: issued.secret.clone(), ..Default::default() };
+    Ok(tokens.introspect_token(request).await?.into_inner().active)
+}
+
+fn a_second(count: usize, begun: Instant) -> Outcome<f64> {
+    Ok(f64::from(u32::try_from(count)?) / begun.elapsed().as_secs_f64())
+}
