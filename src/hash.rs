@@ -1,7 +1,7 @@
 //! argon2id, which holds secrets at rest; the only file that knows it, and the bound on how much of it runs at once.
 //!
 //! A secret has 256 random bits, so nobody guesses it, however cheap the hash: memory-hardness adds little. The default
-//! cost is therefore chosen by measurement to stay a small part of a cold introspection (`benches/argon2_cost.rs`,
+//! cost is therefore chosen by measurement, so that a cold introspection is not all argon2 (`benches/argon2_cost.rs`,
 //! `docs/performance/argon2.md`); [`Cost::OWASP`] is there for whoever must follow that advice to the letter.
 
 use std::fmt;

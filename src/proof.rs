@@ -1,4 +1,4 @@
-//! Remembers which secrets have been proved, so that argon2 runs once for each secret and process.
+//! Remembers which secrets have been proved, so that argon2 runs once for each secret and process, as long as it is remembered.
 
 use std::fmt;
 

@@ -121,6 +121,12 @@ pub struct Healthcheck {
     /// The name that the server's certificate must bear, if it is not the host of the address.
     #[arg(long, value_name = "NAME", requires = "tls_ca")]
     pub tls_server_name: Option<String>,
+    /// The certificate to present, as a PEM file, to a server that wants one of its clients.
+    #[arg(long, value_name = "FILE", requires_all = ["tls_ca", "tls_client_key"])]
+    pub tls_client_certificate: Option<PathBuf>,
+    /// The private key of that certificate, as a PEM file.
+    #[arg(long, value_name = "FILE", requires = "tls_client_certificate")]
+    pub tls_client_key: Option<PathBuf>,
     /// How long to wait for the answer.
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = value::duration)]
     pub timeout: std::time::Duration,

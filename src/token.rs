@@ -24,7 +24,7 @@ use crate::workspace::WorkspaceId;
 pub struct TokenId(Uuid);
 
 impl TokenId {
-    /// A new id, made from the clock and 74 random bits.
+    /// A new id, made from the clock, a counter and random bits.
     #[must_use]
     pub fn generate() -> Self {
         Self(Uuid::now_v7())

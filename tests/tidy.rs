@@ -53,7 +53,7 @@ const WORDS: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["store"]),
     ("tonic", &["rpc", "proto", "server", "compose", "metrics/requests", "roles/healthcheck"]),
     ("prost", &["rpc", "proto", "compose", "metrics/requests"]),
-    ("hyper", &["server", "operations"]),
+    ("hyper", &["server", "operations", "compose/routes"]),
     ("argon2::", &["hash"]),
     ("clap", &["settings", "telemetry", "main", "roles"]),
     ("prometheus", &["metrics"]),

@@ -27,6 +27,7 @@ pub(super) fn add(metrics: &Metrics, store: Store, counters: Arc<ConnectionCount
             ("tls_failed", total(&counters.tls_failed)),
             ("preface_timeout", total(&counters.preface_timeout)),
             ("preface_invalid", total(&counters.preface_invalid)),
+            ("tls_reload_failed", total(&counters.tls_reload_failed)),
             ("accept_failed", total(&counters.accept_failed)),
             ("request_refused", total(&counters.requests_refused)),
         ]

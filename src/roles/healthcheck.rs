@@ -4,12 +4,13 @@ use std::error::Error;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::runtime;
 use tokio::time::timeout;
 use tonic::Code;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -59,12 +60,18 @@ fn verdict(settings: &Healthcheck) -> Result<Verdict, RoleError> {
 
 fn tls(settings: &Healthcheck) -> Result<Option<ClientTlsConfig>, SettingsError> {
     let Some(path) = &settings.tls_ca else { return Ok(None) };
-    let pem = fs::read(path).map_err(|source| SettingsError::Unreadable { path: path.clone(), source })?;
-    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
-    Ok(Some(match &settings.tls_server_name {
-        Some(name) => tls.domain_name(name),
-        None => tls,
-    }))
+    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?));
+    if let Some(name) = &settings.tls_server_name {
+        tls = tls.domain_name(name);
+    }
+    if let (Some(certificate), Some(key)) = (&settings.tls_client_certificate, &settings.tls_client_key) {
+        tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+    }
+    Ok(Some(tls))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SettingsError> {
+    fs::read(path).map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })
 }
 
 async fn ask(address: &str, tls: Option<ClientTlsConfig>, service: &str) -> Result<Verdict, Unreachable> {

@@ -7,9 +7,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
-/// The time a drain is given unless told otherwise.
-pub const DEFAULT_DRAIN_DEADLINE: Duration = Duration::from_secs(10);
-
 /// The time a thread has to drop its connections once cut. One that blocks longer is left behind, to
 /// end with the process.
 const CUT_GRACE: Duration = Duration::from_secs(1);

@@ -112,4 +112,16 @@ async fn with_mutual_tls_only_a_client_is_served_that_the_authority_signed() {
     assert!(!is_answered(&server, ours.client(None)).await, "a client without a certificate was served");
     assert!(!is_answered(&server, ours.client(Some(&theirs))).await, "a stranger's client was served");
     assert!(!is_answered_in_plaintext(&server).await);
+
+    let mut command = tokenkeep("healthcheck");
+    command.args(["--address", &server.address.to_string(), "--tls-server-name", "localhost", "--tls-ca"]);
+    command.arg(ours.path("authority.pem"));
+    assert_eq!(
+        command.output().unwrap().status.code(),
+        Some(2),
+        "a probe without a certificate was answered"
+    );
+    command.arg("--tls-client-certificate").arg(ours.path("certificate.pem"));
+    command.arg("--tls-client-key").arg(ours.path("key.pem"));
+    assert_eq!(command.output().unwrap().status.code(), Some(0));
 }

@@ -15,7 +15,7 @@ BLOCKS = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
 
 def shell(command: str) -> str:
     """What a person's shell prints, with the block that defines `call` read first."""
-    setup = "\n".join(line for line in BLOCKS[1].splitlines() if line.startswith(("export", "call()")))
+    setup = "\n".join(line for line in BLOCKS[1].splitlines() if line.startswith(("state=", "export", "call()")))
     script = f"set -euo pipefail\n{setup}\n{command}"
     script = script.replace("127.0.0.1:50051", os.environ["TOKENKEEP_ADDRESS"])
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30)
@@ -59,7 +59,7 @@ def walk() -> None:
 
 
 def watch_script(watch: str) -> str:
-    setup = "\n".join(line for line in BLOCKS[1].splitlines() if line.startswith(("export", "call()")))
+    setup = "\n".join(line for line in BLOCKS[1].splitlines() if line.startswith(("state=", "export", "call()")))
     return f"{setup}\n{watch}".replace("127.0.0.1:50051", os.environ["TOKENKEEP_ADDRESS"])
 
 
