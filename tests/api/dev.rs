@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::harness::{Database, Server, eventually, tokenkeep};
+use crate::refusals::end_of;
 
 /// The longest start on an existing data directory; a release build is held to less than a second elsewhere.
 const START: Duration = Duration::from_secs(5);
@@ -124,9 +125,10 @@ async fn a_killed_dev_takes_postgresql_with_it_and_the_next_start_recovers() {
 async fn a_data_directory_is_used_by_one_dev_at_a_time() {
     let directory = data_directory();
     let server = start(directory.path()).await;
-    let output = command(directory.path()).args(["--log", "error"]).output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    let mut second = command(directory.path());
+    second.args(["--log", "error"]);
+    let (code, told) = end_of(second);
+    assert_eq!(code, Some(1), "{told}");
     assert!(told.contains(&server.process.id().to_string()), "{told}");
     assert_eq!(server.health().await, (200, true));
     stop(server).await;
