@@ -190,9 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn metadata_names_the_key_that_is_wrong() {
-        let entries = BTreeMap::from([("Team".to_owned(), "red".to_owned())]);
-        let (key, _) = Metadata::parse(entries).unwrap_err();
-        assert_eq!(key.as_deref(), Some("Team"));
+    fn metadata_names_the_key_of_a_wrong_value_and_repeats_no_wrong_key() {
+        let told = |key: &str, value: String| {
+            Metadata::parse(BTreeMap::from([(key.to_owned(), value)])).unwrap_err().0
+        };
+        assert_eq!(told("team", "x".repeat(257)).as_deref(), Some("team"));
+        assert_eq!(told("Team", "red".to_owned()), None);
     }
 }
