@@ -254,6 +254,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let errors = log.lines().filter(|line| line.contains("\"ERROR\""));
+            eprintln!("what the server logged as errors: {}", errors.take(20).collect::<Vec<_>>().join("\n"));
+        }
         self.process.kill().ok();
         self.process.wait().ok();
     }
