@@ -227,7 +227,7 @@ fn table(steps: &[(Step, Rounds)]) -> Outcome<String> {
     let before = median(|step| matches!(step, Step::Parse | Step::CheckTag | Step::ReadRow));
     let mut text = format!(
         "{ROUNDS} rounds, in each of which every step has its turn.\n\n\
-         | step | median | half of the rounds | share of a cold introspection |\n|---|---|---|---|\n"
+         | step | median | half of the rounds | share of the four steps |\n|---|---|---|---|\n"
     );
     for (step, rounds) in steps {
         let (median, half) = (rounds.median(), readable_range(rounds.middle_half()));

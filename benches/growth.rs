@@ -112,7 +112,7 @@ fn around(few: &Side, many: &Side) -> Outcome<String> {
 
 fn table(all: &[Compared]) -> Outcome<String> {
     let mut text = format!(
-        "{ROUNDS} rounds; medians.\n\n| operation | with {FEW} | with {MANY} | half of the rounds | ratio | half of the \
+        "{ROUNDS} rounds; medians.\n\n| operation | with 1,000 | with 100,000 | half of the rounds | ratio | half of the \
          rounds | at most {GOAL} |\n|---|---|---|---|---|---|---|\n"
     );
     for Compared { operation, few, many, ratios } in all {
