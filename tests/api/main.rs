@@ -5,7 +5,9 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that fails should say where"
+    clippy::float_cmp,
+    unreachable_pub,
+    reason = "a test that fails should say where, and what it counts is whole"
 )]
 
 mod bad_requests;
