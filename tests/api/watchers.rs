@@ -85,8 +85,9 @@ impl Watcher {
 
     /// Every event up to the end of the stream, and why it ended.
     pub async fn end(&mut self) -> (Vec<Told>, Refusal) {
-        let mut events = Vec::new();
+        let (begun, mut events) = (Instant::now(), Vec::new());
         loop {
+            assert!(begun.elapsed() < PATIENCE, "the stream does not end");
             match self.frame().await {
                 Ok(told) => events.extend(told),
                 Err(status) => return (events, refusal(&status)),
