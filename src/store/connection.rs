@@ -37,7 +37,7 @@ impl Connection {
         async move {
             let patience = self.ask();
             let answer = bounded(patience, query.load(&mut self.0.connection)).await;
-            self.settle(answer)
+            self.settle(answer).await
         }
     }
 
@@ -70,7 +70,7 @@ impl Connection {
     {
         let patience = self.ask();
         let answer = bounded(patience, query.execute(&mut self.0.connection)).await;
-        self.settle(answer).map(|_| ())
+        self.settle(answer).await.map(|_| ())
     }
 
     /// Begins a transaction. The isolation level is the session's.
@@ -103,7 +103,7 @@ impl Connection {
     async fn command_within(&mut self, command: &str, patience: Duration) -> Result<(), StoreError> {
         self.ask();
         let answer = bounded(patience, self.0.connection.batch_execute(command)).await;
-        self.settle(answer)
+        self.settle(answer).await
     }
 
     /// From here until [`Connection::settle`] the session is unsound: whoever is dropped in between leaves it so.
@@ -112,9 +112,15 @@ impl Connection {
         self.0.patience
     }
 
-    fn settle<Answer>(&mut self, answer: Result<Answer, StoreError>) -> Result<Answer, StoreError> {
+    async fn settle<Answer>(&mut self, answer: Result<Answer, StoreError>) -> Result<Answer, StoreError> {
         self.0.sound = answer.is_ok();
-        answer
+        let Err(StoreError::Mismatch { source }) = answer else { return answer };
+        // A session that is ended while PostgreSQL works out what a statement means is told so as if the statement were
+        // at fault; so whoever is told of a fault asks whether the session is still there.
+        match bounded(self.0.patience, self.0.connection.batch_execute("")).await {
+            Ok(()) => Err(StoreError::Mismatch { source }),
+            Err(_) => Err(StoreError::unavailable(source)),
+        }
     }
 }
 
