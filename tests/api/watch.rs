@@ -302,6 +302,6 @@ async fn a_revocation_is_heard_at_once_where_it_was_made_and_soon_elsewhere() {
     let across = latency(writer, &there).await;
     println!("acknowledged → heard: p50 {:?} on the same server, {:?} on another", same.0, across.0);
     println!("                      max {:?} on the same server, {:?} on another", same.1, across.1);
-    assert!(same.0 < across.0, "the bell is not heard");
+    assert!(same.0 * 3 < across.0, "the bell is not heard");
     assert!(across.1 < Duration::from_secs(2), "the poll is late");
 }
