@@ -84,13 +84,9 @@ async fn a_fresh_cluster_accepts_connections_to_its_database() {
     let cluster = start(&root.path().join("new"));
     let client = connect(&cluster).await;
     assert_eq!(ask(&client, "SELECT current_user || '@' || current_database()").await, "tokenkeep@tokenkeep");
-    for (setting, value) in [
-        ("server_encoding", "UTF8"),
-        ("data_checksums", "on"),
-        ("fsync", "off"),
-        ("listen_addresses", ""),
-        ("shared_buffers", "32MB"),
-    ] {
+    for (setting, value) in
+        [("server_encoding", "UTF8"), ("data_checksums", "on"), ("fsync", "off"), ("listen_addresses", "")]
+    {
         assert_eq!(ask(&client, &format!("SHOW {setting}")).await, value, "{setting}");
     }
     assert_eq!(

@@ -30,8 +30,7 @@ impl PrivateDatabase {
             binaries_directory: None,
             fetch: Fetch::Allowed,
             database: FIRST.to_owned(),
-            // `dev` keeps to 32 MB, which pages of 100,000 tokens outgrow; a deployment gives no less than this.
-            settings: vec![("shared_buffers".to_owned(), "128MB".to_owned())],
+            settings: Vec::new(),
         })?;
         tokenkeep::keyring::create_first_key(&directory.path().join("keyring"))?;
         Ok(Self { cluster, directory })

@@ -33,11 +33,10 @@ const IMMEDIATE_WITHIN: Duration = Duration::from_secs(10);
 /// The line of `postmaster.pid` that tells the state, counted from 0.
 const STATE_LINE: usize = 7;
 
-/// Settings of every server here: no TCP, modest memory, times as the log of this process tells them.
-const SETTINGS: [(&str, &str); 8] = [
+/// Settings of every server here: no TCP, and times as the log of this process tells them.
+const SETTINGS: [(&str, &str); 7] = [
     ("listen_addresses", ""),
     ("unix_socket_permissions", "0700"),
-    ("shared_buffers", "32MB"),
     ("max_connections", "100"),
     ("logging_collector", "off"),
     ("log_destination", "stderr"),

@@ -37,7 +37,9 @@ impl Run {
 
     /// A run of its own, for a test that hurts its cluster.
     pub fn begin() -> Self {
-        let directory = tempfile::Builder::new().prefix("tk").tempdir().unwrap();
+        sweep();
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let directory = tempfile::Builder::new().prefix(&prefix).tempdir().unwrap();
         // The cluster may run as another user, who must get through.
         open_to_all(directory.path());
         let options = Options {
@@ -90,6 +92,19 @@ fn operator_token(database: &Database, file: &Path) -> String {
     let mut command = database.command("operator-token");
     assert!(command.arg("--out").arg(file).status().unwrap().success());
     fs::read_to_string(file).unwrap().trim().to_owned()
+}
+
+const PREFIX: &str = "tokenkeep-test-";
+
+/// Removes what runs before left behind: a run lasts as long as its process, which does not say goodbye.
+fn sweep() {
+    for entry in fs::read_dir(std::env::temp_dir()).unwrap().map_while(Result::ok) {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            fs::remove_dir_all(entry.path()).ok();
+        }
+    }
 }
 
 fn open_to_all(path: &Path) {
