@@ -20,104 +20,104 @@ impl TokenService for TokenRpc {
         &self,
         request: Request<v1::CreateTokenRequest>,
     ) -> Answer<v1::CreateTokenResponse> {
-        let work = self.0.answer(
-            request,
-            Permission::CreateToken,
-            requests::create_token,
-            |service, caller, words| async move {
-                Ok(answers::created(service.create_token(&caller, words).await?))
-            },
-        );
-        work.await
+        self.0
+            .answer(
+                request,
+                Permission::CreateToken,
+                requests::create_token,
+                |service, caller, words| async move {
+                    Ok(answers::created(service.create_token(&caller, words).await?))
+                },
+            )
+            .await
     }
 
     async fn get_token(&self, request: Request<v1::GetTokenRequest>) -> Answer<v1::GetTokenResponse> {
-        let work = self.0.answer(
-            request,
-            Permission::ReadTokens,
-            requests::get_token,
-            |service, caller, id| async move {
+        self.0
+            .answer(request, Permission::ReadTokens, requests::get_token, |service, caller, id| async move {
                 let token = service.get_token(&caller, id).await?;
                 Ok(v1::GetTokenResponse { token: Some(answers::token(token)) })
-            },
-        );
-        work.await
+            })
+            .await
     }
 
     async fn list_tokens(&self, request: Request<v1::ListTokensRequest>) -> Answer<v1::ListTokensResponse> {
-        let work = self.0.answer(
-            request,
-            Permission::ReadTokens,
-            requests::list_tokens,
-            |service, caller, words| async move { Ok(page(service.list_tokens(&caller, words).await?)) },
-        );
-        work.await
+        self.0
+            .answer(
+                request,
+                Permission::ReadTokens,
+                requests::list_tokens,
+                |service, caller, words| async move { Ok(page(service.list_tokens(&caller, words).await?)) },
+            )
+            .await
     }
 
     async fn update_token(
         &self,
         request: Request<v1::UpdateTokenRequest>,
     ) -> Answer<v1::UpdateTokenResponse> {
-        let work = self.0.answer(
-            request,
-            Permission::UpdateToken,
-            requests::update_token,
-            |service, caller, change| async move {
-                let token = service.update_token(&caller, change).await?;
-                Ok(v1::UpdateTokenResponse { token: Some(answers::token(token)) })
-            },
-        );
-        work.await
+        self.0
+            .answer(
+                request,
+                Permission::UpdateToken,
+                requests::update_token,
+                |service, caller, change| async move {
+                    let token = service.update_token(&caller, change).await?;
+                    Ok(v1::UpdateTokenResponse { token: Some(answers::token(token)) })
+                },
+            )
+            .await
     }
 
     async fn regenerate_token(
         &self,
         request: Request<v1::RegenerateTokenRequest>,
     ) -> Answer<v1::RegenerateTokenResponse> {
-        let permission = Permission::RegenerateToken;
-        let work = self.0.answer(
-            request,
-            permission,
-            requests::regenerate_token,
-            |service, caller, words| async move {
-                Ok(answers::regenerated(service.regenerate_token(&caller, words).await?))
-            },
-        );
-        work.await
+        self.0
+            .answer(
+                request,
+                Permission::RegenerateToken,
+                requests::regenerate_token,
+                |service, caller, words| async move {
+                    Ok(answers::regenerated(service.regenerate_token(&caller, words).await?))
+                },
+            )
+            .await
     }
 
     async fn revoke_token(
         &self,
         request: Request<v1::RevokeTokenRequest>,
     ) -> Answer<v1::RevokeTokenResponse> {
-        let work = self.0.answer(
-            request,
-            Permission::RevokeToken,
-            requests::revoke_token,
-            |service, caller, words| async move {
-                let requests::Revocation { id, precondition, reason, initiator } = words;
-                let token = service.revoke_token(&caller, id, &precondition, reason, initiator).await?;
-                Ok(v1::RevokeTokenResponse { token: Some(answers::token(token)) })
-            },
-        );
-        work.await
+        self.0
+            .answer(
+                request,
+                Permission::RevokeToken,
+                requests::revoke_token,
+                |service, caller, words| async move {
+                    let requests::Revocation { id, precondition, reason, initiator } = words;
+                    let token = service.revoke_token(&caller, id, &precondition, reason, initiator).await?;
+                    Ok(v1::RevokeTokenResponse { token: Some(answers::token(token)) })
+                },
+            )
+            .await
     }
 
     async fn introspect_token(
         &self,
         request: Request<v1::IntrospectTokenRequest>,
     ) -> Answer<v1::IntrospectTokenResponse> {
-        let permission = Permission::Introspect;
-        let work = self.0.answer(
-            request,
-            permission,
-            requests::introspect_token,
-            |service, caller, words| async move {
-                let (ask, include_metadata) = words;
-                Ok(answers::verdict(service.introspect(&caller, ask).await?, include_metadata))
-            },
-        );
-        work.await
+        self.0
+            .answer(
+                request,
+                Permission::Introspect,
+                requests::introspect_token,
+                |service, caller, words| async move {
+                    let (ask, include_metadata) = words;
+                    Ok(answers::verdict(service.introspect(&caller, ask).await?, include_metadata))
+                },
+            )
+            .await
     }
 
     type WatchRevocationsStream = watch::Frames;
@@ -126,11 +126,12 @@ impl TokenService for TokenRpc {
         &self,
         request: Request<v1::WatchRevocationsRequest>,
     ) -> Answer<Self::WatchRevocationsStream> {
-        let permission = Permission::WatchRevocations;
-        let parse = requests::watch_revocations;
-        let begun = self.0.answer(request, permission, parse, |service, caller, words| async move {
-            service.watch(caller, words).await
-        });
+        let begun = self.0.answer(
+            request,
+            Permission::WatchRevocations,
+            requests::watch_revocations,
+            |service, caller, words| async move { service.watch(caller, words).await },
+        );
         let subscription = begun.await?.into_inner();
         Ok(Response::new(watch::frames(&self.0, subscription)))
     }

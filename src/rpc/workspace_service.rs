@@ -19,65 +19,72 @@ impl WorkspaceService for WorkspaceRpc {
         &self,
         request: Request<v1::CreateWorkspaceRequest>,
     ) -> Answer<v1::CreateWorkspaceResponse> {
-        let permission = Permission::CreateWorkspace;
-        let work = self.0.answer(
-            request,
-            permission,
-            requests::create_workspace,
-            |service, caller, words| async move {
-                let requests::NewWorkspace { id, name, token_prefix } = words;
-                let workspace = service.create_workspace(&caller, id, name, token_prefix).await?;
-                Ok(v1::CreateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
-            },
-        );
-        work.await
+        self.0
+            .answer(
+                request,
+                Permission::CreateWorkspace,
+                requests::create_workspace,
+                |service, caller, words| async move {
+                    let requests::NewWorkspace { id, name, token_prefix } = words;
+                    let workspace = service.create_workspace(&caller, id, name, token_prefix).await?;
+                    Ok(v1::CreateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
+                },
+            )
+            .await
     }
 
     async fn get_workspace(
         &self,
         request: Request<v1::GetWorkspaceRequest>,
     ) -> Answer<v1::GetWorkspaceResponse> {
-        let permission = Permission::ReadWorkspaces;
-        let work =
-            self.0.answer(request, permission, requests::get_workspace, |service, caller, id| async move {
-                let workspace = service.get_workspace(&caller, id).await?;
-                Ok(v1::GetWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
-            });
-        work.await
+        self.0
+            .answer(
+                request,
+                Permission::ReadWorkspaces,
+                requests::get_workspace,
+                |service, caller, id| async move {
+                    let workspace = service.get_workspace(&caller, id).await?;
+                    Ok(v1::GetWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
+                },
+            )
+            .await
     }
 
     async fn list_workspaces(
         &self,
         request: Request<v1::ListWorkspacesRequest>,
     ) -> Answer<v1::ListWorkspacesResponse> {
-        let permission = Permission::ReadWorkspaces;
-        let work = self.0.answer(
-            request,
-            permission,
-            requests::list_workspaces,
-            |service, caller, words| async move {
-                let page = service.list_workspaces(&caller, words).await?;
-                let workspaces = page.items.into_iter().map(answers::workspace).collect();
-                Ok(v1::ListWorkspacesResponse { workspaces, next_page_token: page.next.unwrap_or_default() })
-            },
-        );
-        work.await
+        self.0
+            .answer(
+                request,
+                Permission::ReadWorkspaces,
+                requests::list_workspaces,
+                |service, caller, words| async move {
+                    let page = service.list_workspaces(&caller, words).await?;
+                    let workspaces = page.items.into_iter().map(answers::workspace).collect();
+                    Ok(v1::ListWorkspacesResponse {
+                        workspaces,
+                        next_page_token: page.next.unwrap_or_default(),
+                    })
+                },
+            )
+            .await
     }
 
     async fn update_workspace(
         &self,
         request: Request<v1::UpdateWorkspaceRequest>,
     ) -> Answer<v1::UpdateWorkspaceResponse> {
-        let permission = Permission::UpdateWorkspace;
-        let work = self.0.answer(
-            request,
-            permission,
-            requests::update_workspace,
-            |service, caller, edit| async move {
-                let workspace = service.update_workspace(&caller, edit).await?;
-                Ok(v1::UpdateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
-            },
-        );
-        work.await
+        self.0
+            .answer(
+                request,
+                Permission::UpdateWorkspace,
+                requests::update_workspace,
+                |service, caller, edit| async move {
+                    let workspace = service.update_workspace(&caller, edit).await?;
+                    Ok(v1::UpdateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
+                },
+            )
+            .await
     }
 }
