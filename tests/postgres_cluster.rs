@@ -33,7 +33,8 @@ fn directory(mode: u32) -> TempDir {
 
 fn options(directory: PathBuf) -> Options {
     Options {
-        builds_directory: directory.join("builds"),
+        // Shared by all tests, and of a plain path: initdb itself does not bear quotes in its own.
+        builds_directory: std::env::temp_dir().join("tokenkeep-postgres-builds"),
         directory,
         binaries_directory: None,
         fetch: Fetch::Allowed,
