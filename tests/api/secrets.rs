@@ -1,6 +1,7 @@
 //! No secret leaves the one answer that shows it: everything that a token's life leaves behind is scanned for it.
 
 use std::fs;
+use std::process::Command;
 
 use tokenkeep::proto::v1;
 use tonic::Code;
@@ -138,11 +139,24 @@ async fn places(server: &Server) -> Vec<(&'static str, Vec<u8>)> {
         ("/metrics", http_get(server.operations, "/metrics").await.1.into_bytes()),
         ("PostgreSQL's log", fs::read(run.cluster().log_file()).unwrap()),
         ("the database", dump(&server.database).await),
+        ("what pg_dump writes", pg_dump(run, &server.database)),
         ("the arguments", fs::read(format!("{process}/cmdline")).unwrap()),
         // Only root may read the environment of a process that allows no core dumps.
         ("the environment", fs::read(format!("{process}/environ")).unwrap_or_else(|_| b"closed".to_vec())),
         ("what PostgreSQL says it does", activity.get::<_, String>(0).into_bytes()),
     ]
+}
+
+/// A whole dump, where the PostgreSQL at hand has the program for it; builds that are fetched may not.
+fn pg_dump(run: &Run, database: &Database) -> Vec<u8> {
+    let program = run.cluster().binaries().directory().join("pg_dump");
+    if !program.is_file() {
+        return Vec::new();
+    }
+    let dumped = Command::new(program).arg("--dbname").arg(&database.url).output().unwrap();
+    assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+    assert!(String::from_utf8_lossy(&dumped.stdout).contains("argon2id"), "the dump is whole");
+    dumped.stdout
 }
 
 /// Every row of every table of ours, as text.
