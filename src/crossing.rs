@@ -81,3 +81,23 @@ impl Crossing {
         self.tasks.wait().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that hangs up frees nothing before its work is done.
+    #[tokio::test]
+    async fn abandoned_work_still_counts_against_the_limit() {
+        let crossing = Crossing::new(Handle::current(), 1);
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        let abandoned = tokio::time::timeout(Duration::from_millis(10), crossing.run(receiver)).await;
+        assert!(abandoned.is_err());
+        assert_eq!(crossing.run(async {}).await, Err(CrossingError::Full));
+        sender.send(()).unwrap();
+        while crossing.run(async {}).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        crossing.finish().await;
+    }
+}

@@ -10,6 +10,7 @@ pub mod keyring;
 pub mod metrics;
 pub mod operations;
 pub mod postgres;
+pub mod private_file;
 pub mod proof;
 pub mod proto;
 pub mod revocation;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::{Keyring, ServerKey, hexadecimal};
+use crate::private_file::PrivateFile;
 use crate::token::{Kid, Secret};
 
 /// Why the keyring cannot be used. Each says what to do.
@@ -96,16 +96,10 @@ pub fn create_first_key(directory: &Path) -> Result<(), KeyringError> {
     if path.exists() {
         return Ok(());
     }
+    let file = PrivateFile::begin(&path).map_err(unwritable)?;
     let secret = Secret::generate().map_err(|source| unwritable(io::Error::other(source)))?;
-    let text = Zeroizing::new(format!("{}\n", hexadecimal(secret.expose().iter())));
-    // Under another name first: a key file is whole or not there.
-    let draft = directory.join(format!("{}.key.new", Kid::FIRST));
-    // A draft that was left behind may be anybody's, so it is not written into.
-    let _ = fs::remove_file(&draft);
-    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
-    let mut file = file.map_err(unwritable)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(unwritable)?;
-    fs::rename(&draft, &path).map_err(unwritable)
+    let text = Zeroizing::new(hexadecimal(secret.expose().iter()));
+    file.finish(&text).map_err(unwritable)
 }
 
 #[cfg(test)]

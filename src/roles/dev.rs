@@ -56,9 +56,10 @@ async fn leave_operator_token(server: &Server, directory: &Path) -> Result<PathB
     if path.exists() {
         return Ok(path);
     }
+    let file = operator_token::begin(&path)?;
     // A token whose secret is lost is of no use to anybody, so its secret is replaced.
     if let Some(issued) = server.service().issue_operator_token(true).await? {
-        operator_token::write(&path, &issued.secret)?;
+        operator_token::finish(file, &path, &issued.secret)?;
     }
     Ok(path)
 }

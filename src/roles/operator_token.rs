@@ -1,8 +1,6 @@
 //! `tokenkeep operator-token`: issues the first caller's token, for whoever holds the database and the keyring.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +9,7 @@ use super::serve::hasher;
 use crate::feed::Feed;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
+use crate::private_file::PrivateFile;
 use crate::proof::ProofCache;
 use crate::service::{Parts, Service};
 use crate::settings;
@@ -19,6 +18,7 @@ use crate::token::IssuedSecret;
 
 pub(super) fn run(settings: &settings::OperatorToken) -> Result<(), RoleError> {
     let keyring = Keyring::read(&settings.keys.keyring)?;
+    let file = settings.out.as_deref().map(|path| begin(path).map(|file| (path, file))).transpose()?;
     let mut database = DatabaseOptions::new(settings.database.url()?.secret().clone());
     database.connections = 2;
     let issued = super::runtime()?.block_on(async {
@@ -32,19 +32,18 @@ pub(super) fn run(settings: &settings::OperatorToken) -> Result<(), RoleError> {
         Ok::<_, RoleError>(service.issue_operator_token(settings.reset).await?)
     })?;
     let issued = issued.ok_or(RoleError::OperatorTokenExists)?;
-    match &settings.out {
-        Some(path) => write(path, &issued.secret),
+    match file {
+        Some((path, file)) => finish(file, path, &issued.secret),
         None => writeln!(io::stdout(), "{}", issued.secret.expose()).map_err(RoleError::Output),
     }
 }
 
-/// Writes the secret to a file that only its owner may read: whole, or not at all.
-pub(super) fn write(path: &Path, secret: &IssuedSecret) -> Result<(), RoleError> {
+/// Begins the file that the secret will go to, before anything is issued: `--reset` ends the old secret.
+pub(super) fn begin(path: &Path) -> Result<PrivateFile, RoleError> {
+    PrivateFile::begin(path).map_err(|source| RoleError::Unwritable { path: path.to_owned(), source })
+}
+
+pub(super) fn finish(file: PrivateFile, path: &Path, secret: &IssuedSecret) -> Result<(), RoleError> {
     let unwritable = |source| RoleError::Unwritable { path: path.to_owned(), source };
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft);
-    let mut file = file.map_err(unwritable)?;
-    writeln!(file, "{}", secret.expose()).and_then(|()| file.sync_all()).map_err(unwritable)?;
-    std::fs::rename(&draft, path).map_err(unwritable)
+    file.finish(secret.expose()).map_err(unwritable)
 }

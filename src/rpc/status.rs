@@ -105,3 +105,34 @@ fn metadata(error: &Error) -> HashMap<String, String> {
     };
     value.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreError;
+
+    fn told(error: &Error) -> (Code, String, bool) {
+        let status = from_error(error);
+        let details = status.get_error_details();
+        let reason = details.error_info().unwrap().reason.clone();
+        (status.code(), reason, details.retry_info().is_some())
+    }
+
+    #[test]
+    fn trying_again_is_advised_only_where_nothing_was_changed() {
+        let lost = || "connection reset".into();
+        let away = Error::from(StoreError::Unavailable { source: lost() });
+        assert_eq!(told(&away), (Code::Unavailable, "DATABASE_UNAVAILABLE".to_owned(), true));
+        let unknown = Error::from(StoreError::CommitUnknown { source: lost() });
+        assert_eq!(told(&unknown), (Code::Unavailable, "OUTCOME_UNKNOWN".to_owned(), false));
+        let full = Error::from(StoreError::Overloaded);
+        assert_eq!(told(&full), (Code::ResourceExhausted, "SERVER_OVERLOADED".to_owned(), true));
+    }
+
+    #[test]
+    fn a_defect_of_ours_tells_nothing_of_its_cause() {
+        let status = from_error(&Error::from(StoreError::Corrupt { what: "tokens.name" }));
+        assert_eq!((status.code(), status.message()), (Code::Internal, "internal error"));
+        assert!(!String::from_utf8_lossy(status.details()).contains("tokens"));
+    }
+}

@@ -323,3 +323,18 @@ async fn a_workspace_has_its_own_prefix_and_old_secrets_keep_theirs() {
     assert!(operator.introspect(&before).await.unwrap().active);
     assert!(operator.introspect(&after).await.unwrap().active);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_ends_in_order_has_written_the_latest_uses() {
+    let (mut server, mut operator) = server().await;
+    let (_, secret) = operator.create_token("acme", "used", &[]).await;
+    operator.introspect(&secret).await.unwrap();
+    let database = server.database.connect().await;
+    let query = "SELECT count(*) FROM token_last_uses JOIN tokens ON id = token WHERE name = 'used'";
+    let written: i64 = database.query_one(query, &[]).await.unwrap().get(0);
+    assert_eq!(written, 0, "not before its time");
+    server.signal("TERM");
+    server.wait(Duration::from_secs(20)).await;
+    let written: i64 = database.query_one(query, &[]).await.unwrap().get(0);
+    assert_eq!(written, 1);
+}

@@ -33,3 +33,5 @@ mod tls;
 mod watch;
 mod watch_ends;
 mod watchers;
+mod wrong_changes;
+mod wrong_tokens;
