@@ -26,8 +26,8 @@ pub fn from_error(error: &Error) -> Status {
             details.add_bad_request_violation(&field.path, format!("{} {}", field.path, field.invalid));
         }
     }
-    let decided = matches!(error, Error::OutcomeUnknown(_));
-    if matches!(code, Code::Unavailable | Code::ResourceExhausted) && !decided {
+    let perhaps_done = matches!(error, Error::OutcomeUnknown(_));
+    if matches!(code, Code::Unavailable | Code::ResourceExhausted) && !perhaps_done {
         details.set_retry_info(Some(RETRY_DELAY));
     }
     Status::with_error_details(code, error.to_string(), details)
