@@ -19,7 +19,7 @@ use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::operations::{Operations, OperationsError};
-use crate::proof::ProofCache;
+use crate::proof::{ProofCache, Prover};
 use crate::rpc::Desk;
 use crate::server::limits::raise_descriptor_limit;
 use crate::server::listen::ListenAddress;
@@ -121,7 +121,8 @@ impl Server {
             store: store.clone(),
             keyring: Arc::new(options.keyring),
             hasher: options.hasher,
-            proofs: ProofCache::new(PROOFS)?,
+            proofs: ProofCache::new(PROOFS),
+            prover: Prover::new()?,
             feed,
             metrics: metrics.clone(),
         });

@@ -2,11 +2,16 @@
 //!
 //! Data flows one way, wire → service → store, and nothing runs back; ARCHITECTURE.md is the map.
 
+pub mod cache;
+pub mod clock;
 pub mod compose;
 pub mod crossing;
 pub mod feed;
+pub mod fleet;
 pub mod hash;
+pub mod introspection;
 pub mod keyring;
+pub mod lease;
 pub mod metrics;
 pub mod operations;
 pub mod postgres;

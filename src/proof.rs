@@ -1,4 +1,5 @@
-//! Remembers which secrets have been proved, so that argon2 runs once for each secret and process, as long as it is remembered.
+//! Remembers which secrets have been proved, so that argon2 runs once for each secret and process, as long as it is
+//! remembered.
 
 use std::fmt;
 
@@ -12,44 +13,78 @@ use zeroize::Zeroizing;
 
 use crate::token::{Generation, Secret, TokenId};
 
-/// The proofs of the most useful (id, generation) pairs, bounded in number. It holds no secret: each proof is an HMAC
-/// under a key that only this process ever had.
-pub struct ProofCache {
-    key: Hmac<Sha256>,
-    proofs: Cache<(TokenId, Generation), [u8; 32]>,
+/// What a secret is recognised by: an HMAC under a key that only this process ever had. It is compared in constant time,
+/// and tells nothing of the secret.
+#[derive(Clone, Copy)]
+pub struct Proof([u8; 32]);
+
+impl PartialEq for Proof {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
 }
 
-impl ProofCache {
-    /// An empty cache of at most `capacity` proofs, about 100 bytes each.
+impl Eq for Proof {}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Proof(redacted)")
+    }
+}
+
+/// Makes proofs of secrets.
+#[derive(Clone)]
+pub struct Prover(Hmac<Sha256>);
+
+impl Prover {
+    /// One with a key of its own.
     ///
     /// # Errors
     /// The operating system's, if it has no randomness to give.
-    pub fn new(capacity: usize) -> Result<Self, SysError> {
+    pub fn new() -> Result<Self, SysError> {
         let mut key = Zeroizing::new([0; 64]);
         SysRng.try_fill_bytes(key.as_mut_slice())?;
-        Ok(Self { key: Hmac::new((&*key).into()), proofs: Cache::new(capacity) })
+        Ok(Self(Hmac::new((&*key).into())))
     }
 
-    /// Whether this very secret was proved for this generation of this token.
+    /// What a secret is recognised by.
     #[must_use]
-    pub fn holds(&self, id: TokenId, generation: Generation, secret: &Secret) -> bool {
-        let proof = self.proofs.get(&(id, generation));
-        proof.is_some_and(|proof| proof.ct_eq(&self.digest(secret)).into())
+    pub fn proof(&self, secret: &Secret) -> Proof {
+        Proof(self.0.clone().chain_update(secret.expose()).finalize().into_bytes().into())
+    }
+}
+
+impl fmt::Debug for Prover {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Prover(redacted)")
+    }
+}
+
+/// The proofs of the most useful (id, generation) pairs, bounded in number.
+pub struct ProofCache(Cache<(TokenId, Generation), Proof>);
+
+impl ProofCache {
+    /// An empty cache of at most `capacity` proofs, about 100 bytes each.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self(Cache::new(capacity))
     }
 
-    /// Remembers that argon2 has proved this secret.
-    pub fn remember(&self, id: TokenId, generation: Generation, secret: &Secret) {
-        self.proofs.insert((id, generation), self.digest(secret));
+    /// Whether the secret of this proof was proved for this generation of this token.
+    #[must_use]
+    pub fn holds(&self, id: TokenId, generation: Generation, proof: Proof) -> bool {
+        self.0.get(&(id, generation)).is_some_and(|known| known == proof)
     }
 
-    fn digest(&self, secret: &Secret) -> [u8; 32] {
-        self.key.clone().chain_update(secret.expose()).finalize().into_bytes().into()
+    /// Remembers that argon2 has proved the secret of this proof.
+    pub fn remember(&self, id: TokenId, generation: Generation, proof: Proof) {
+        self.0.insert((id, generation), proof);
     }
 }
 
 impl fmt::Debug for ProofCache {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("ProofCache").field("proofs", &self.proofs.len()).finish_non_exhaustive()
+        formatter.debug_struct("ProofCache").field("proofs", &self.0.len()).finish_non_exhaustive()
     }
 }
 
@@ -59,14 +94,21 @@ mod tests {
 
     #[test]
     fn only_the_secret_that_was_proved_is_known() {
-        let cache = ProofCache::new(10).unwrap();
+        let (prover, cache) = (Prover::new().unwrap(), ProofCache::new(10));
         let (id, ours, other) =
             (TokenId::generate(), Secret::generate().unwrap(), Secret::generate().unwrap());
-        assert!(!cache.holds(id, Generation::FIRST, &ours));
-        cache.remember(id, Generation::FIRST, &ours);
-        assert!(cache.holds(id, Generation::FIRST, &ours));
-        assert!(!cache.holds(id, Generation::FIRST, &other));
-        assert!(!cache.holds(id, Generation(2), &ours));
-        assert!(!cache.holds(TokenId::generate(), Generation::FIRST, &ours));
+        let proof = prover.proof(&ours);
+        assert!(!cache.holds(id, Generation::FIRST, proof));
+        cache.remember(id, Generation::FIRST, proof);
+        assert!(cache.holds(id, Generation::FIRST, prover.proof(&ours)));
+        assert!(!cache.holds(id, Generation::FIRST, prover.proof(&other)));
+        assert!(!cache.holds(id, Generation(2), proof));
+        assert!(!cache.holds(TokenId::generate(), Generation::FIRST, proof));
+    }
+
+    #[test]
+    fn provers_know_nothing_of_each_other() {
+        let secret = Secret::generate().unwrap();
+        assert!(Prover::new().unwrap().proof(&secret) != Prover::new().unwrap().proof(&secret));
     }
 }

@@ -63,6 +63,19 @@ impl fmt::Debug for v1::IntrospectTokenRequest {
     }
 }
 
+impl fmt::Debug for v1::ResolveTokensRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tokens = self.tokens.len();
+        formatter.debug_struct("ResolveTokensRequest").field("tokens", &tokens).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for v1::TagKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("TagKey").field("kid", &self.kid).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 pub use callers::{Caller, Permission, Reach};
 pub use error::{Error, InvalidField};
-pub use introspection::{InactiveReason, Introspection, Verdict};
 pub use issuing::{Issued, NewTokenWords, Regeneration};
 pub use keys::KeysError;
 pub use last_uses::LastUses;
@@ -29,7 +28,7 @@ use crate::feed::Feed;
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
-use crate::proof::ProofCache;
+use crate::proof::{ProofCache, Prover};
 use crate::store::Store;
 use keys::KeyDirectory;
 
@@ -43,6 +42,8 @@ pub struct Parts {
     pub hasher: Hasher,
     /// Remembers what argon2 has proved.
     pub proofs: ProofCache,
+    /// Makes the proofs.
+    pub prover: Prover,
     /// Follows the revision log.
     pub feed: Feed,
     /// Counts.
@@ -56,6 +57,7 @@ pub struct Service {
     keys: KeyDirectory,
     hasher: Hasher,
     proofs: ProofCache,
+    prover: Prover,
     last_uses: LastUses,
     feed: Feed,
     metrics: Metrics,
@@ -75,6 +77,7 @@ impl Service {
             keys,
             hasher: parts.hasher,
             proofs: parts.proofs,
+            prover: parts.prover,
             feed: parts.feed,
             metrics: parts.metrics,
         })

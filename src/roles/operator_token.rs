@@ -10,7 +10,7 @@ use crate::feed::Feed;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::private_file::PrivateFile;
-use crate::proof::ProofCache;
+use crate::proof::{ProofCache, Prover};
 use crate::service::{Parts, Service};
 use crate::settings;
 use crate::store::{DatabaseOptions, Store};
@@ -26,8 +26,9 @@ pub(super) fn run(settings: &settings::OperatorToken) -> Result<(), RoleError> {
         store.migrate().await?;
         let metrics = Metrics::new([]);
         let (feed, _tail) = Feed::start(store.clone(), metrics.clone());
-        let (hasher, proofs) = (hasher(&settings.hashing), ProofCache::new(1)?);
-        let parts = Parts { store, keyring: Arc::new(keyring), hasher, proofs, feed, metrics };
+        let (hasher, proofs) = (hasher(&settings.hashing), ProofCache::new(1));
+        let prover = Prover::new()?;
+        let parts = Parts { prover, store, keyring: Arc::new(keyring), hasher, proofs, feed, metrics };
         let service = Service::new(parts).await?;
         Ok::<_, RoleError>(service.issue_operator_token(settings.reset).await?)
     })?;

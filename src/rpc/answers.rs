@@ -5,9 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost_types::{Duration, Timestamp};
 
+use crate::introspection::{InactiveReason, Verdict};
 use crate::proto::v1;
 use crate::revocation::{Change, Event};
-use crate::service::{Frame, InactiveReason, Issued, Verdict};
+use crate::service::{Frame, Issued};
 use crate::text::Principal;
 use crate::token::{Scope, Token, TokenState};
 use crate::workspace::Workspace;
@@ -63,8 +64,8 @@ pub(super) fn regenerated(issued: Issued) -> v1::RegenerateTokenResponse {
 
 pub(super) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::IntrospectTokenResponse {
     let cache_lifetime = Some(Duration::default());
-    let (token, missing) = match verdict {
-        Verdict::Active { token, missing } => (*token, missing),
+    let (record, missing) = match verdict {
+        Verdict::Active { record, missing } => (record, missing),
         Verdict::Inactive(reason) => {
             return v1::IntrospectTokenResponse {
                 decision: v1::Decision::DenyInactive.into(),
@@ -80,18 +81,18 @@ pub(super) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::Introspec
         decision: decision.into(),
         missing_scopes: scopes(missing.iter()),
         inactive_reason: v1::InactiveReason::Unspecified.into(),
-        scope: token.scopes.to_string(),
+        scope: record.scopes.to_string(),
         token_type: "Bearer".to_owned(),
-        exp: token.expire_time.map(unix_seconds),
-        iat: Some(unix_seconds(token.create_time)),
-        sub: token.principal.map(Principal::into_string).unwrap_or_default(),
-        jti: token.id.to_string(),
-        workspace: token.workspace.to_string(),
-        name: token.name.into_string(),
-        generation: token.generation.0,
-        revision: token.revision.0,
+        exp: record.expire_time.map(unix_seconds),
+        iat: Some(unix_seconds(record.create_time)),
+        sub: record.principal.as_ref().map_or_else(String::new, |principal| principal.as_str().to_owned()),
+        jti: record.id.to_string(),
+        workspace: record.workspace.to_string(),
+        name: record.name.as_str().to_owned(),
+        generation: record.generation.0,
+        revision: record.revision.0,
         cache_lifetime,
-        metadata: if include_metadata { token.metadata.into_entries() } else { BTreeMap::new() },
+        metadata: if include_metadata { record.metadata.entries().clone() } else { BTreeMap::new() },
     }
 }
 
@@ -116,7 +117,9 @@ fn unix_seconds(time: SystemTime) -> i64 {
 
 pub(super) fn frame(frame: Frame) -> v1::WatchRevocationsResponse {
     use v1::watch_revocations_response::Frame as Wire;
-    let told = frame.event.map_or(Wire::Progress(v1::Progress {}), |event| Wire::Event(revocation(event)));
+    let told = frame
+        .event
+        .map_or(Wire::Progress(v1::Progress { confirmed: true }), |event| Wire::Event(revocation(event)));
     v1::WatchRevocationsResponse { frame: Some(told), cursor: frame.cursor, revision: frame.revision.0 }
 }
 

@@ -4,13 +4,13 @@ use prost_types::FieldMask;
 use secrecy::SecretString;
 
 use super::fields::Fields;
+use crate::introspection::{Freshness, Introspection};
 use crate::proto::v1;
 use crate::service::{
-    Error, Introspection, NewTokenWords, Regeneration, TokenChange, TokenPageRequest, WatchRequest,
-    WorkspacePageRequest,
+    Error, NewTokenWords, Regeneration, TokenChange, TokenPageRequest, WatchRequest, WorkspacePageRequest,
 };
 use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, Principal, RevokeReason};
-use crate::token::{Expiry, Precondition, Scope, TokenEdit, TokenFilter, TokenId};
+use crate::token::{Expiry, Precondition, Revision, Scope, TokenEdit, TokenFilter, TokenId};
 use crate::workspace::{TokenPrefix, WorkspaceEdit, WorkspaceId};
 
 pub(super) fn create_token(request: v1::CreateTokenRequest) -> Result<NewTokenWords, Error> {
@@ -201,8 +201,18 @@ pub(super) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<(I
     let presented = SecretString::from(request.token);
     let workspace = fields.optional("workspace", request.workspace, WorkspaceId::parse);
     let required_scopes = fields.scope_list("required_scopes", request.required_scopes);
-    let words =
-        || Some(Introspection { presented, workspace: workspace?, required_scopes: required_scopes? });
+    let freshness = match (request.strong, request.min_revision) {
+        (true, _) => Freshness::Strong,
+        (false, 0) => Freshness::Leased,
+        (false, revision) => Freshness::AtLeast(Revision(revision)),
+    };
+    if request.min_revision < 0 {
+        fields.note("min_revision", Invalid::Malformed("0 or more"));
+    }
+    let words = || {
+        let (workspace, required_scopes) = (workspace?, required_scopes?);
+        Some(Introspection { presented, workspace, required_scopes, freshness })
+    };
     Ok((fields.finish(words())?, request.include_metadata))
 }
 

@@ -1,5 +1,6 @@
 //! `TokenService`: for each RPC its permission, its parser, its work and its answer.
 
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::{Desk, answers, requests, watch};
@@ -97,7 +98,8 @@ impl TokenService for TokenRpc {
                 |service, caller, words| async move {
                     let requests::Revocation { id, precondition, reason, initiator } = words;
                     let token = service.revoke_token(&caller, id, &precondition, reason, initiator).await?;
-                    Ok(v1::RevokeTokenResponse { token: Some(answers::token(token)) })
+                    let token = Some(answers::token(token));
+                    Ok(v1::RevokeTokenResponse { token, fleet_confirmed: false })
                 },
             )
             .await
@@ -120,12 +122,10 @@ impl TokenService for TokenRpc {
             .await
     }
 
-    type WatchRevocationsStream = watch::Frames;
-
     async fn watch_revocations(
         &self,
         request: Request<v1::WatchRevocationsRequest>,
-    ) -> Answer<Self::WatchRevocationsStream> {
+    ) -> Answer<BoxStream<v1::WatchRevocationsResponse>> {
         let begun = self.0.answer(
             request,
             Permission::WatchRevocations,
@@ -133,7 +133,7 @@ impl TokenService for TokenRpc {
             |service, caller, words| async move { service.watch(caller, words).await },
         );
         let subscription = begun.await?.into_inner();
-        Ok(Response::new(watch::frames(&self.0, subscription)))
+        Ok(Response::new(Box::pin(watch::frames(&self.0, subscription))))
     }
 }
 

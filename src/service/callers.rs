@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
-use super::{Error, InactiveReason, Service};
+use super::{Error, Service};
+use crate::introspection::InactiveReason;
 use crate::metrics::CallerRejection;
 use crate::store::tokens::Credential;
 use crate::text::Initiator;

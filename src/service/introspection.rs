@@ -1,72 +1,17 @@
 //! Judging a presented token: what it meets, cheapest first, until it is found dead or proved live.
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 
 use super::{Caller, Error, Permission, Service};
+use crate::introspection::{InactiveReason, Introspection, Record, Verdict};
 use crate::keyring::Origin;
 use crate::metrics::{Argon2Purpose, IntrospectionResult};
 use crate::store::tokens::{self, Credential};
-use crate::token::{Generation, Presented, Scope, Token, TokenId, TokenState};
+use crate::token::{Generation, Presented, Token, TokenId, TokenState};
 use crate::workspace::WorkspaceId;
-
-/// Why a presented token is not active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum InactiveReason {
-    /// Not the shape of a token.
-    Malformed,
-    /// Not issued under any key of ours.
-    Forged,
-    /// Not on record, or nothing the caller may know of.
-    Unknown,
-    /// Of another workspace than the one asked for.
-    OtherWorkspace,
-    /// Its expiry has passed.
-    Expired,
-    /// It was revoked.
-    Revoked,
-    /// Its secret was replaced.
-    Superseded,
-}
-
-impl InactiveReason {
-    const fn result(self) -> IntrospectionResult {
-        match self {
-            Self::Malformed => IntrospectionResult::Malformed,
-            Self::Forged => IntrospectionResult::Forged,
-            Self::Unknown => IntrospectionResult::Unknown,
-            Self::OtherWorkspace => IntrospectionResult::OtherWorkspace,
-            Self::Expired => IntrospectionResult::Expired,
-            Self::Revoked => IntrospectionResult::Revoked,
-            Self::Superseded => IntrospectionResult::Superseded,
-        }
-    }
-}
-
-/// What is asked about a presented token.
-#[derive(Debug)]
-pub struct Introspection {
-    /// What the client presented.
-    pub presented: SecretString,
-    /// The workspace it was presented in, if that matters.
-    pub workspace: Option<WorkspaceId>,
-    /// What the client's request needs.
-    pub required_scopes: Vec<Scope>,
-}
-
-/// The answer. It is never given when it cannot be known.
-#[derive(Debug)]
-pub enum Verdict {
-    /// Not a live token here; the reason only for callers granted it.
-    Inactive(Option<InactiveReason>),
-    /// A live token, and which of the required scopes it lacks.
-    Active {
-        /// The token.
-        token: Box<Token>,
-        /// The required scopes that it does not grant.
-        missing: Vec<Scope>,
-    },
-}
 
 /// A live token, or why it is none.
 pub(super) type Proved = Result<Token, InactiveReason>;
@@ -83,17 +28,13 @@ impl Service {
         let proved = self.prove(&ask.presented, admits).await.inspect_err(undecided)?;
         Ok(match proved {
             Err(reason) => {
-                self.metrics.introspected(reason.result());
+                self.metrics.introspected(result_of(reason));
                 Verdict::Inactive(caller.may(Permission::LearnInactiveReason).then_some(reason))
             }
             Ok(token) => {
-                let missing: Vec<Scope> =
-                    token.scopes.missing(&ask.required_scopes).into_iter().cloned().collect();
-                let allowed = missing.is_empty();
-                let result =
-                    if allowed { IntrospectionResult::Active } else { IntrospectionResult::DeniedScope };
-                self.metrics.introspected(result);
-                Verdict::Active { token: Box::new(token), missing }
+                let verdict = Verdict::on(Arc::new(Record::from(token)), &ask.required_scopes);
+                self.metrics.introspected(result_of_live(&verdict));
+                verdict
             }
         })
     }
@@ -155,7 +96,8 @@ impl Service {
     /// argon2, unless it has proved this very secret before.
     async fn prove_secret(&self, presented: &Presented<'_>, credential: &Credential) -> Result<bool, Error> {
         let (id, generation) = (credential.token.id, credential.token.generation);
-        if self.proofs.holds(id, generation, &presented.secret) {
+        let proof = self.prover.proof(&presented.secret);
+        if self.proofs.holds(id, generation, proof) {
             self.metrics.proof_was_cached();
             return Ok(true);
         }
@@ -164,9 +106,28 @@ impl Service {
         let proved = self.hasher.verify(&presented.secret, &key.pepper(), &credential.hash).await?;
         self.metrics.argon2_ran(Argon2Purpose::Verify, begun.elapsed());
         if proved {
-            self.proofs.remember(id, generation, &presented.secret);
+            self.proofs.remember(id, generation, proof);
         }
         Ok(proved)
+    }
+}
+
+const fn result_of(reason: InactiveReason) -> IntrospectionResult {
+    match reason {
+        InactiveReason::Malformed => IntrospectionResult::Malformed,
+        InactiveReason::Forged => IntrospectionResult::Forged,
+        InactiveReason::Unknown => IntrospectionResult::Unknown,
+        InactiveReason::OtherWorkspace => IntrospectionResult::OtherWorkspace,
+        InactiveReason::Expired => IntrospectionResult::Expired,
+        InactiveReason::Revoked => IntrospectionResult::Revoked,
+        InactiveReason::Superseded => IntrospectionResult::Superseded,
+    }
+}
+
+fn result_of_live(verdict: &Verdict) -> IntrospectionResult {
+    match verdict {
+        Verdict::Active { missing, .. } if missing.is_empty() => IntrospectionResult::Active,
+        Verdict::Active { .. } | Verdict::Inactive(_) => IntrospectionResult::DeniedScope,
     }
 }
 

@@ -74,6 +74,7 @@ async fn an_introspection_tells_what_rfc_7662_names() {
         workspace: "acme".to_owned(),
         required_scopes: vec!["articles:find".to_owned()],
         include_metadata: true,
+        ..Default::default()
     };
     let told = operator.tokens.introspect_token(ask.clone()).await.unwrap().into_inner();
     assert!(told.active);
@@ -103,6 +104,7 @@ async fn a_revoked_token_is_dead_at_once_and_for_good() {
         reason: "leaked".to_owned(),
         initiator: "mia".to_owned(),
         etag: token.etag,
+        ..Default::default()
     };
     let revoked = operator.tokens.revoke_token(request).await.unwrap().into_inner().token.unwrap();
     assert_eq!((revoked.state(), revoked.revoke_reason.as_str()), (v1::TokenState::Revoked, "leaked"));
