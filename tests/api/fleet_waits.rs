@@ -49,7 +49,7 @@ async fn a_server_that_hangs_delays_the_fleet_by_a_lease_and_no_longer() {
     let begun = Instant::now();
     assert!(operator.revoke_everywhere(&ids[0]).await.1);
     let took = begun.elapsed();
-    assert!(took > Duration::from_millis(2_000), "its lease may have lasted until now: {took:?}");
+    assert!(took > Duration::from_secs(2), "its lease may have lasted until now: {took:?}");
     assert!(took < Duration::from_millis(2_500), "a lease and a hundredth: {took:?}");
     assert_eq!(servers[0].metric("tokenkeep_fleet_wait_seconds_count{result=\"ran_out\"}").await, 1.0);
     servers[1].signal("CONT");
@@ -70,7 +70,7 @@ async fn the_longest_lease_of_all_is_waited_for() {
     let begun = Instant::now();
     assert!(operator.revoke_everywhere(&ids[0]).await.1);
     let took = begun.elapsed();
-    assert!((Duration::from_millis(3_000)..Duration::from_millis(3_600)).contains(&took), "{took:?}");
+    assert!((Duration::from_secs(3)..Duration::from_millis(3_600)).contains(&took), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +84,7 @@ async fn a_wait_whose_time_is_up_says_so_and_can_be_taken_up_again() {
     assert!(!confirmed && begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert!(!operator.introspect(&ids[0]).await.unwrap().active);
     let short = Duration::from_millis(500);
-    assert_eq!(operator.wait_for_revision(revision, short).await.unwrap(), false);
+    assert!(!operator.wait_for_revision(revision, short).await.unwrap());
     while !operator.wait_for_revision(revision, LONG).await.unwrap() {}
     let took = begun.elapsed();
     // From when the revision was committed, however often it was asked.
@@ -128,5 +128,5 @@ async fn a_fleet_that_cannot_be_seen_is_waited_for_by_the_clock() {
     let begun = Instant::now();
     assert!(operator.revoke_everywhere(&ids[0]).await.1);
     let took = begun.elapsed();
-    assert!((Duration::from_millis(1_000)..Duration::from_millis(1_500)).contains(&took), "{took:?}");
+    assert!((Duration::from_secs(1)..Duration::from_millis(1_500)).contains(&took), "{took:?}");
 }
