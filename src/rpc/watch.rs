@@ -75,7 +75,10 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::WorkspaceDenied(_)
         | Error::EveryWorkspaceRequired
         | Error::ScopeEscalation(_) => WatcherEnd::Forbidden,
-        Error::InvalidCursor | Error::CursorForeign | Error::CursorAhead => WatcherEnd::CursorLost,
+        Error::InvalidCursor
+        | Error::CursorForeign
+        | Error::CursorAhead
+        | Error::RevisionCompacted { .. } => WatcherEnd::CursorLost,
         Error::LifetimeEscalation
         | Error::InvalidFields(_)
         | Error::TokenNotFound(_)
@@ -85,6 +88,13 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::TokenExpired(_)
         | Error::EtagMismatch
         | Error::InvalidPageToken
+        | Error::RevisionAhead
+        | Error::HistoryForeign
+        | Error::LeaseUnknown
+        | Error::TooManyLeases
+        | Error::RevisionNotReached
+        | Error::LeaseLost
+        | Error::UpstreamUnavailable
         | Error::Overloaded
         | Error::VerifierOverloaded
         | Error::KeyUnavailable(_)
