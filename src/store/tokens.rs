@@ -195,7 +195,7 @@ pub async fn revoke(
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn credentials(connection: &mut Connection, ids: &[TokenId]) -> Result<Credentials, StoreError> {
-    let wanted: Vec<Uuid> = ids.iter().copied().map(TokenId::as_uuid).collect();
+    let wanted: Vec<Uuid> = ids.iter().map(TokenId::as_uuid).collect();
     let columns = (TokenRow::as_select(), tokens::kid, tokens::tag, tokens::secret_hash, history());
     let query = tokens::table.filter(tokens::id.eq_any(wanted)).select(columns);
     let rows: Vec<CredentialRow> = connection.rows(query).await?;
