@@ -158,11 +158,11 @@ pub async fn append_all(
         .bind::<Bool, _>(awaited);
     let mut places: Vec<PlaceRow> = connection.rows(query).await?;
     places.sort_unstable_by_key(|place| place.revision);
-    let placed = places.into_iter().zip(events).map(|(place, event)| {
+    let appended = places.into_iter().zip(events).map(|(place, event)| {
         let PlaceRow { revision, event_time } = place;
         Event { revision: Revision(revision), time: event_time.0, event, awaited }
     });
-    Ok(placed.collect())
+    Ok(appended.collect())
 }
 
 /// Appends one change, as [`append_all`] does.
