@@ -7,7 +7,7 @@ use tonic::Code;
 use crate::clients::{Client, refusal, refused};
 use crate::harness::{Database, Run, Server, eventually};
 use crate::outage::Hung;
-use crate::watchers::Watcher;
+use crate::watchers::{Watcher, fill_log};
 
 /// Whether a server holds its lease.
 pub async fn leads(server: &Server) -> bool {
@@ -59,15 +59,17 @@ async fn a_lease_is_lost_while_the_database_hangs_and_held_again_after() {
 async fn a_lease_is_lost_when_the_database_can_be_read_but_not_written() {
     let database = Database::fresh().await;
     let server = server(&database, &["--lease", "1s"]).await;
-    let (mut operator, ids) = tokens(&server, 1).await;
+    let mut operator = server.operator().await;
     let mut watcher = Watcher::at_head(&operator).await;
     let mut locker = database.connect().await;
     let transaction = locker.transaction().await.unwrap();
     transaction.batch_execute("LOCK TABLE servers IN EXCLUSIVE MODE").await.unwrap();
     eventually("the lease is lost", || async { !leads(&server).await }).await;
-    operator.revoke(&ids[0]).await.unwrap();
-    assert_eq!(watcher.event().await.1.token_id, ids[0], "the log is read all the same");
+    fill_log(&database, "acme", 1, 1).await;
+    assert_eq!(watcher.event().await.0, 1, "the log is read all the same");
     assert!(!leads(&server).await);
+    let status = operator.introspect(&database.operator_secret).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     transaction.rollback().await.unwrap();
     eventually("the lease is held again", || leads(&server)).await;
 }
