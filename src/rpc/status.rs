@@ -109,7 +109,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreError;
+    use crate::store::{Source, StoreError};
 
     fn told(error: &Error) -> (Code, String, bool) {
         let status = from_error(error);
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn trying_again_is_advised_only_where_nothing_was_changed() {
-        let lost = || "connection reset".into();
+        let lost = || Source::from(Box::from("connection reset"));
         let away = Error::from(StoreError::Unavailable { source: lost() });
         assert_eq!(told(&away), (Code::Unavailable, "DATABASE_UNAVAILABLE".to_owned(), true));
         let unknown = Error::from(StoreError::CommitUnknown { source: lost() });
