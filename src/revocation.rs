@@ -21,6 +21,14 @@ pub struct Position {
     pub revision: Revision,
 }
 
+impl Position {
+    /// Whether everything up to another place was delivered here: never if that is of another history.
+    #[must_use]
+    pub fn reaches(self, other: Self) -> bool {
+        self.history == other.history && self.revision >= other.revision
+    }
+}
+
 /// What a change did to a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {

@@ -54,6 +54,14 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::InvalidCursor => (Code::InvalidArgument, ErrorReason::InvalidCursor),
         Error::CursorForeign => (Code::FailedPrecondition, ErrorReason::CursorForeign),
         Error::CursorAhead => (Code::FailedPrecondition, ErrorReason::CursorAhead),
+        Error::RevisionCompacted { .. } => (Code::OutOfRange, ErrorReason::RevisionCompacted),
+        Error::RevisionAhead => (Code::FailedPrecondition, ErrorReason::RevisionAhead),
+        Error::HistoryForeign => (Code::FailedPrecondition, ErrorReason::HistoryForeign),
+        Error::LeaseUnknown => (Code::FailedPrecondition, ErrorReason::LeaseUnknown),
+        Error::TooManyLeases => (Code::ResourceExhausted, ErrorReason::TooManyLeases),
+        Error::RevisionNotReached => (Code::Unavailable, ErrorReason::RevisionNotReached),
+        Error::LeaseLost => (Code::Unavailable, ErrorReason::LeaseLost),
+        Error::UpstreamUnavailable => (Code::Unavailable, ErrorReason::UpstreamUnavailable),
         Error::SlowConsumer => (Code::ResourceExhausted, ErrorReason::SlowConsumer),
         Error::Draining => (Code::Unavailable, ErrorReason::Draining),
         Error::Overloaded => (Code::ResourceExhausted, ErrorReason::ServerOverloaded),
@@ -75,6 +83,10 @@ fn name(reason: ErrorReason) -> &'static str {
 /// The values that the message speaks of, for programs.
 fn metadata(error: &Error) -> HashMap<String, String> {
     let value = match error {
+        Error::RevisionCompacted { compacted, head } => {
+            let (compacted, head) = (compacted.to_string(), head.to_string());
+            return named([("compacted_revision", compacted), ("head_revision", head)]);
+        }
         Error::ScopeRequired(permission) => Some(("scope", Permission::scope(*permission).to_string())),
         Error::ScopeEscalation(scope) => Some(("scope", scope.to_string())),
         Error::WorkspaceDenied(id) | Error::WorkspaceNotFound(id) | Error::WorkspaceExists(id) => {
@@ -94,6 +106,13 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::InvalidCursor
         | Error::CursorForeign
         | Error::CursorAhead
+        | Error::RevisionAhead
+        | Error::HistoryForeign
+        | Error::LeaseUnknown
+        | Error::TooManyLeases
+        | Error::RevisionNotReached
+        | Error::LeaseLost
+        | Error::UpstreamUnavailable
         | Error::SlowConsumer
         | Error::Draining
         | Error::Overloaded
@@ -103,13 +122,18 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::DeadlineExceeded
         | Error::Internal(_) => None,
     };
-    value.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
+    named(value)
+}
+
+fn named(values: impl IntoIterator<Item = (&'static str, String)>) -> HashMap<String, String> {
+    values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::{Source, StoreError};
+    use crate::token::Revision;
 
     fn told(error: &Error) -> (Code, String, bool) {
         let status = from_error(error);
@@ -127,6 +151,33 @@ mod tests {
         assert_eq!(told(&unknown), (Code::Unavailable, "OUTCOME_UNKNOWN".to_owned(), false));
         let full = Error::from(StoreError::Overloaded);
         assert_eq!(told(&full), (Code::ResourceExhausted, "SERVER_OVERLOADED".to_owned(), true));
+    }
+
+    #[test]
+    fn what_was_compacted_is_told_to_programs() {
+        let (compacted, head) = (Revision(41), Revision(99));
+        let status = from_error(&Error::RevisionCompacted { compacted, head });
+        assert_eq!(status.code(), Code::OutOfRange);
+        let info = status.get_error_details().error_info().unwrap().clone();
+        let value = |key: &str| info.metadata.get(key).map(String::as_str);
+        assert_eq!((value("compacted_revision"), value("head_revision")), (Some("41"), Some("99")));
+    }
+
+    /// Whoever has lost its lease, or has not heard of a change, asks again or elsewhere; whoever speaks of another
+    /// history must first learn of this one.
+    #[test]
+    fn what_is_only_not_known_yet_may_be_asked_again() {
+        for (error, code, reason, again) in [
+            (Error::LeaseLost, Code::Unavailable, "LEASE_LOST", true),
+            (Error::RevisionNotReached, Code::Unavailable, "REVISION_NOT_REACHED", true),
+            (Error::UpstreamUnavailable, Code::Unavailable, "UPSTREAM_UNAVAILABLE", true),
+            (Error::TooManyLeases, Code::ResourceExhausted, "TOO_MANY_LEASES", true),
+            (Error::LeaseUnknown, Code::FailedPrecondition, "LEASE_UNKNOWN", false),
+            (Error::HistoryForeign, Code::FailedPrecondition, "HISTORY_FOREIGN", false),
+            (Error::RevisionAhead, Code::FailedPrecondition, "REVISION_AHEAD", false),
+        ] {
+            assert_eq!(told(&error), (code, reason.to_owned(), again));
+        }
     }
 
     #[test]

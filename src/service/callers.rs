@@ -148,17 +148,17 @@ impl Caller {
     }
 
     /// Refuses to leave power over tokenkeep behind that outlives the caller's own: a stolen caller token could otherwise
-    /// be made to last.
+    /// be made to last. Asked of a token that has these scopes and expires then.
     ///
     /// # Errors
     /// [`Error::LifetimeEscalation`].
-    pub fn require_outliving(&self, token: &Token) -> Result<(), Error> {
-        let outlives = match (token.expire_time, self.expire_time) {
+    pub fn require_outliving(&self, scopes: &ScopeSet, expire_time: Option<SystemTime>) -> Result<(), Error> {
+        let outlives = match (expire_time, self.expire_time) {
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(theirs), Some(own)) => theirs > own,
         };
-        let powerful = token.scopes.iter().any(Scope::is_reserved);
+        let powerful = scopes.iter().any(Scope::is_reserved);
         if powerful && outlives { Err(Error::LifetimeEscalation) } else { Ok(()) }
     }
 

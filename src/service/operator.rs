@@ -1,6 +1,6 @@
 //! The operator's token: the first caller, minted by whoever holds the database and the keyring.
 
-use super::{Caller, Error, Issued, NewTokenWords, Regeneration, Service};
+use super::{Caller, Error, Issued, Issuer, NewTokenWords, Regeneration, Service};
 use crate::store::tokens::{self, TokenQuery};
 use crate::text::{Description, Initiator, Metadata, Name, NamePrefix};
 use crate::token::{Expiry, Precondition, Scope, ScopeSet, Token, TokenFilter, TokenId, TokenState};
@@ -13,6 +13,16 @@ const NAME: &str = "operator";
 const MOST_NAMED_ALIKE: usize = 100;
 
 impl Service {
+    /// Issues the operator's token, as [`Issuer::issue_operator_token`] does.
+    ///
+    /// # Errors
+    /// That it cannot be done now.
+    pub async fn issue_operator_token(&self, reset: bool) -> Result<Option<Issued>, Error> {
+        self.issuer.issue_operator_token(reset).await
+    }
+}
+
+impl Issuer {
     /// Issues the operator's token, which may do everything, everywhere. There is one: if it is there already, `reset`
     /// replaces its secret, which ends the old one; without it, nothing is issued.
     ///

@@ -64,7 +64,9 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn unavailable(source: impl Error + Send + Sync + 'static) -> Self {
+    /// That the database is unavailable, for a reason that is none of its own errors.
+    #[must_use]
+    pub fn unavailable(source: impl Error + Send + Sync + 'static) -> Self {
         Self::Unavailable { source: Arc::new(source) }
     }
 

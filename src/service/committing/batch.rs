@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::mutation::{Action, Judged, Mutation};
+use crate::revocation::Event;
 use crate::service::Error;
 use crate::store::tokens::Revocation;
 use crate::store::{StoreError, Transaction, log, tokens};
-use crate::revocation::Event;
 use crate::token::{Revision, Token, TokenId};
 
 /// What was made, once it has committed.

@@ -7,9 +7,7 @@ use super::super::{Caller, Error};
 use crate::revocation::{Change, NewEvent};
 use crate::store::tokens::{Locked, NewSecret};
 use crate::text::{Initiator, Invalid, RevokeReason};
-use crate::token::{
-    Expiry, Generation, Precondition, ScopeSet, Token, TokenEdit, TokenId, TokenState,
-};
+use crate::token::{Expiry, Generation, Precondition, ScopeSet, Token, TokenEdit, TokenId, TokenState};
 
 /// A change to a token that takes a revision.
 #[derive(Debug, Clone)]
