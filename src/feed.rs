@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::cache::Cache;
 use crate::clock::BootTime;
 use crate::metrics::Metrics;
-use crate::revocation::{Event, Head, HistoryId, Position, Segment};
+use crate::revocation::{Event, Head, Position, Segment};
 use crate::store::doorbell::Doorbell;
 use crate::store::{Store, StoreError, log};
 use crate::token::Revision;
@@ -200,7 +200,7 @@ impl Feed {
     /// # Errors
     /// [`NotReached`] if it takes longer than `patience`, for instance since another history is followed.
     pub async fn reach(&self, position: Position, patience: Duration) -> Result<(), NotReached> {
-        self.reach_where(Some(position.history), position.revision, patience).await
+        self.reach_where(|applied| applied.reaches(position), patience).await
     }
 
     /// Waits until everything up to a revision of the history that is followed is applied to the cache.
@@ -208,20 +208,15 @@ impl Feed {
     /// # Errors
     /// [`NotReached`] if it takes longer than `patience`.
     pub async fn reach_revision(&self, revision: Revision, patience: Duration) -> Result<(), NotReached> {
-        self.reach_where(None, revision, patience).await
+        self.reach_where(|applied| applied.revision >= revision, patience).await
     }
 
     async fn reach_where(
         &self,
-        history: Option<HistoryId>,
-        revision: Revision,
+        is_there: impl Fn(Position) -> bool,
         patience: Duration,
     ) -> Result<(), NotReached> {
-        let reached = |applied: &Option<Position>| {
-            applied.is_some_and(|applied| {
-                applied.revision >= revision && history.is_none_or(|history| history == applied.history)
-            })
-        };
+        let reached = |applied: &Option<Position>| applied.is_some_and(&is_there);
         let mut applied = self.0.applied.subscribe();
         if reached(&applied.borrow_and_update()) {
             return Ok(());

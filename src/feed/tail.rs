@@ -73,13 +73,13 @@ impl Tail {
     }
 
     fn apply(&self, reading: &Reading) -> Position {
+        let head = reading.head.position;
         for event in &reading.events {
-            self.cache.apply(event);
+            self.cache.apply(head.history, event);
         }
         if let Some(awaited) = reading.events.iter().rev().find(|event| event.awaited) {
             self.feed.0.awaited.send_replace(awaited.revision);
         }
-        let head = reading.head.position;
         reading.events.last().map_or(head, |last| Position { revision: last.revision, ..head })
     }
 
@@ -105,12 +105,13 @@ impl Tail {
             self.next = latest.filter(|latest| latest.sent > self.told);
         }
         let next = self.next?;
-        if next.head.history == position.history && next.head.revision > position.revision {
+        let reached = position.reaches(next.head);
+        if !reached && next.head.history == position.history {
             return None;
         }
         self.next = None;
         self.told = BootTime::now();
-        (next.head.history == position.history).then_some(next)
+        reached.then_some(next)
     }
 
     fn note_outage(&mut self, error: &StoreError) {

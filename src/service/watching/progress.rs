@@ -46,10 +46,7 @@ impl Progress {
     /// Whether to tell the watcher now how far it is, and if so whether that is confirmed. The first progress, which
     /// needs no reason, waits until all is told that is known.
     pub(super) fn take(&mut self, position: Position, behind: bool, now: BootTime) -> Option<bool> {
-        let reached = |confirmed: &mut Confirmed| {
-            confirmed.head.history == position.history && confirmed.head.revision <= position.revision
-        };
-        let confirmed = self.confirmed.take_if(reached).is_some();
+        let confirmed = self.confirmed.take_if(|confirmed| position.reaches(confirmed.head)).is_some();
         let first = self.last.is_none() && !behind;
         if !confirmed && !first && self.wake().is_none_or(|wake| wake > now) {
             return None;
