@@ -19,7 +19,7 @@ BLOCKS = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
 def database_url(data: pathlib.Path) -> str:
     (pid_file,) = glob.glob(str(data / "**/postmaster.pid"), recursive=True)
     socket = pathlib.Path(pid_file).read_text().splitlines()[4].split(",")[0].strip()
-    return f"postgresql://postgres@{urllib.parse.quote(socket, safe='')}:5432/tokenkeep"
+    return f"postgresql://tokenkeep@{urllib.parse.quote(socket, safe='')}:5432/tokenkeep"
 
 
 def walk(binary: pathlib.Path, data: pathlib.Path) -> str:
