@@ -1,16 +1,37 @@
 //! The cache of records: what may be answered without asking, by whoever follows the log and holds a lease.
 //!
 //! Servers and sidecars have the same one. It knows no clock: whoever asks says what time it is.
+//!
+//! Locks are taken in one order, the course and then shards. What a change does to its token and that it is applied are
+//! one step under the shard's lock, so whoever holds that lock sees both or neither.
 
-use std::sync::Arc;
+mod flight;
+mod floors;
+mod shard;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+pub use self::flight::Flight;
+use self::floors::Floors;
+pub use self::floors::Subject;
+use self::shard::{Entry, Epoch, Shard};
 use crate::clock::BootTime;
 use crate::introspection::Record;
-use crate::lease::Offer;
+use crate::lease::{Lease, Offer};
 use crate::proof::{Proof, Prover};
-use crate::revocation::{Event, Position};
-use crate::token::{Generation, Presented, TokenId};
+use crate::revocation::{Event, HistoryId, Position};
+use crate::token::{Generation, Kid, Presented, Revision, TokenId};
+
+/// The most shards. More than threads that ask at once, so that they seldom meet.
+const SHARDS: usize = 256;
+
+/// The fewest tokens for which another shard is worth while.
+const SHARD: usize = 64;
 
 /// What is learned about a live token, to be remembered.
 #[derive(Debug, Clone)]
@@ -35,25 +56,47 @@ pub struct Known {
 }
 
 /// The cache. Shared by every thread.
-#[derive(Debug)]
 pub struct Cache {
     prover: Prover,
+    shards: Box<[Mutex<Shard>]>,
+    floors: Floors,
+    course: Mutex<Course>,
+    /// The revision of the course.
+    applied: AtomicI64,
+    /// Until when a lease is held, in nanoseconds of the boot clock.
+    until: AtomicU64,
 }
 
-/// A look at the source that is under way. What is applied meanwhile counts against what it finds.
-#[derive(Debug)]
-#[must_use = "dropping it forgets what was found"]
-pub struct Flight {
-    cache: Arc<Cache>,
-    #[expect(dead_code, reason = "the body")]
-    id: TokenId,
+/// What is followed.
+#[derive(Debug, Default)]
+struct Course {
+    epoch: Epoch,
+    applied: Option<Position>,
+    lease: Lease,
+}
+
+impl Course {
+    /// How far the log is applied, if it is this history that is followed.
+    fn follows(&self, history: HistoryId) -> Option<Position> {
+        self.applied.filter(|applied| applied.history == history)
+    }
 }
 
 impl Cache {
-    /// An empty cache of at most `capacity` tokens, which knows secrets by the proofs that `prover` makes.
+    /// An empty cache of at most about `capacity` tokens, of 200 bytes each and the record, which knows secrets by the
+    /// proofs that `prover` makes.
     #[must_use]
-    pub fn new(_capacity: usize, prover: Prover) -> Self {
-        Self { prover }
+    pub fn new(capacity: usize, prover: Prover) -> Self {
+        let shards = (capacity / SHARD).clamp(1, SHARDS).next_power_of_two();
+        let shard = || Mutex::new(Shard::new(capacity.div_ceil(shards)));
+        Self {
+            prover,
+            shards: std::iter::repeat_with(shard).take(shards).collect(),
+            floors: Floors::new(capacity),
+            course: Mutex::default(),
+            applied: AtomicI64::new(0),
+            until: AtomicU64::new(0),
+        }
     }
 
     /// Makes the proofs that it knows secrets by.
@@ -65,65 +108,153 @@ impl Cache {
     /// What is known of a presented token whose tag was found to be ours: nothing if this very secret is not known to be
     /// live, if it has expired, or if no lease is held at `now`, which must be after the request has arrived.
     #[must_use]
-    pub fn look_up(&self, _presented: &Presented<'_>, _now: BootTime) -> Option<Known> {
-        None
+    pub fn look_up(&self, presented: &Presented<'_>, now: BootTime) -> Option<Known> {
+        let proof = self.prover.proof(&presented.secret);
+        self.find(presented.id, Some(presented.kid), now, |entry| entry.proof == proof)
     }
 
     /// The same by id and generation, of which a secret was proved before.
     #[must_use]
-    pub fn look_up_by_id(&self, _id: TokenId, _generation: Generation, _now: BootTime) -> Option<Known> {
-        None
+    pub fn look_up_by_id(&self, id: TokenId, generation: Generation, now: BootTime) -> Option<Known> {
+        self.find(id, None, now, |entry| entry.record.generation == generation)
+    }
+
+    /// The lease is read before the floors: a lease that needs a floor counts only after it was raised.
+    fn find(
+        &self,
+        id: TokenId,
+        key: Option<Kid>,
+        now: BootTime,
+        is_meant: impl FnOnce(&Entry) -> bool,
+    ) -> Option<Known> {
+        let mut shard = self.shard(id);
+        if self.until.load(Ordering::Acquire) <= nanoseconds(now) {
+            return None;
+        }
+        let applied = self.applied_in(&shard)?;
+        let entry = shard.find(id)?;
+        let lives = entry.deadline.is_none_or(|deadline| deadline > now);
+        if !lives || self.floors.hide(entry.above, key, entry.as_of) || !is_meant(entry) {
+            return None;
+        }
+        entry.used = true;
+        Some(Known { record: Arc::clone(&entry.record), deadline: entry.deadline, applied })
     }
 
     /// Begins to look a token up at the source. To be called before the source is asked.
     pub fn begin(self: &Arc<Self>, id: TokenId) -> Flight {
-        Flight { cache: Arc::clone(self), id }
+        Flight::begin(Arc::clone(self), id)
     }
 
     /// Up to where everything is applied, if a lease is held at `now`: the right to give an answer of one's own.
     #[must_use]
-    pub fn standing(&self, _now: BootTime) -> Option<Position> {
-        None
+    pub fn standing(&self, now: BootTime) -> Option<Position> {
+        let course = self.course();
+        course.applied.filter(|_| course.lease.until() > now)
     }
 
     /// Up to where everything is applied; `None` before [`Cache::follow`].
     #[must_use]
     pub fn applied(&self) -> Option<Position> {
-        None
+        self.course().applied
     }
 
     /// Begins to follow the log from here, be it for the first time, in a new history, or after a part was missed: what
     /// was known is unverified, the lease is lost.
-    pub fn follow(&self, _from: Position) {}
+    pub fn follow(&self, from: Position) {
+        self.restart(Some(from), |_| {});
+    }
 
-    /// Takes the next change into account. Changes come in order, from one follower.
-    pub fn apply(&self, _event: &Event) {}
+    /// Takes the next change of a history into account. Changes come in order, from one follower; one of another history
+    /// than is followed is passed over.
+    pub fn apply(&self, history: HistoryId, event: &Event) {
+        let mut course = self.course();
+        let Some(applied) = course.follows(history) else { return };
+        let revision = event.revision.max(applied.revision);
+        let mut shard = self.shard(event.event.token);
+        shard.change(event.event.token, event.revision);
+        self.applied.store(revision.0, Ordering::Release);
+        drop(shard);
+        self.reach(&mut course, Position { revision, ..applied });
+    }
 
     /// Nothing that concerns this cache happened up to a revision of the history that is followed.
-    pub fn advance(&self, _to: Position) {}
+    pub fn advance(&self, to: Position) {
+        let mut course = self.course();
+        if course.follows(to.history).is_some_and(|applied| applied.revision < to.revision) {
+            self.applied.store(to.revision.0, Ordering::Release);
+            self.reach(&mut course, to);
+        }
+    }
 
     /// Takes a change into account that was committed here and is not applied in order yet.
-    pub fn overtake(&self, _event: &Event) {}
+    pub fn overtake(&self, event: &Event) {
+        self.shard(event.event.token).change(event.event.token, event.revision);
+    }
+
+    /// Takes into account that a change at `to` concerns every token of a subject: what was learned from before is not
+    /// answered from any more. If it is the next change, [`Cache::advance`] follows.
+    pub fn raise_floor(&self, subject: Subject<'_>, to: Position) {
+        let course = self.course();
+        if course.follows(to.history).is_some() {
+            self.floors.raise(subject, to.revision);
+        }
+    }
 
     /// Takes a lease.
-    pub fn offer(&self, _offer: Offer) {}
+    pub fn offer(&self, offer: Offer) {
+        let mut course = self.course();
+        if let Some(applied) = course.applied {
+            course.lease.offer(offer, applied);
+            self.publish(&course.lease);
+        }
+    }
 
     /// Gives the lease up.
-    pub fn lose_lease(&self) {}
+    pub fn lose_lease(&self) {
+        let mut course = self.course();
+        course.lease.lose();
+        self.publish(&course.lease);
+    }
 
-    /// Forgets everything, the lease included.
-    pub fn empty(&self) {}
+    /// Forgets everything, the lease included, and what it followed.
+    pub fn empty(&self) {
+        self.restart(None, Shard::clear);
+    }
+
+    /// Forgets a token that was found not to live.
+    pub fn forget(&self, id: TokenId) {
+        self.shard(id).remove(id);
+    }
 
     /// Tokens whose records are unverified, after the one with this id, at most `limit`; and the proofs of their secrets.
+    /// Their order is the cache's own; each is given once until the end is reached.
     #[must_use]
-    pub fn unverified(&self, _after: Option<TokenId>, _limit: usize) -> Vec<(TokenId, Generation, Proof)> {
-        Vec::new()
+    pub fn unverified(&self, after: Option<TokenId>, limit: usize) -> Vec<(TokenId, Generation, Proof)> {
+        let first = after.map_or(0, |after| self.place(after));
+        let mut found = Vec::new();
+        for (place, shard) in self.shards.iter().enumerate().skip(first) {
+            let after = after.filter(|_| place == first);
+            let shard = lock(shard);
+            let entries =
+                shard.unverified().filter(|entry| after.is_none_or(|after| entry.record.id > after));
+            let mut entries: Vec<_> =
+                entries.map(|entry| (entry.record.id, entry.record.generation, entry.proof)).collect();
+            drop(shard);
+            entries.sort_unstable_by_key(|(id, _, _)| *id);
+            found.extend(entries);
+            if found.len() >= limit {
+                break;
+            }
+        }
+        found.truncate(limit);
+        found
     }
 
     /// How many tokens it knows.
     #[must_use]
     pub fn len(&self) -> usize {
-        0
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
     /// Whether it knows none.
@@ -131,20 +262,68 @@ impl Cache {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Begins another epoch, while nobody looks.
+    fn restart(&self, from: Option<Position>, each: impl Fn(&mut Shard)) {
+        let mut course = self.course();
+        let mut shards: Vec<_> = self.shards.iter().map(lock).collect();
+        *course = Course { epoch: course.epoch.next(), applied: from, lease: Lease::default() };
+        self.publish(&course.lease);
+        self.applied.store(from.map_or(0, |from| from.revision.0), Ordering::Release);
+        self.floors.reset();
+        for shard in &mut shards {
+            shard.restart(course.epoch, from.map(|from| from.history));
+            each(shard);
+        }
+    }
+
+    /// Everything up to a position is applied.
+    fn reach(&self, course: &mut Course, applied: Position) {
+        course.applied = Some(applied);
+        course.lease.applied(applied);
+        self.publish(&course.lease);
+    }
+
+    fn publish(&self, lease: &Lease) {
+        self.until.store(nanoseconds(lease.until()), Ordering::Release);
+    }
+
+    /// Up to where everything is applied that concerns a shard which is locked.
+    fn applied_in(&self, shard: &Shard) -> Option<Position> {
+        let revision = Revision(self.applied.load(Ordering::Acquire));
+        shard.history().map(|history| Position { history, revision })
+    }
+
+    fn course(&self) -> MutexGuard<'_, Course> {
+        lock(&self.course)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "places are below the number of shards, a power of two")]
+    fn shard(&self, id: TokenId) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[self.place(id)])
+    }
+
+    /// The shard of a token, by the random end of its id.
+    fn place(&self, id: TokenId) -> usize {
+        let [.., end] = id.as_uuid().into_bytes();
+        usize::from(end) & (self.shards.len() - 1)
+    }
 }
 
-impl Flight {
-    /// Up to where everything was applied when it began: the source must know as much.
-    #[must_use]
-    pub fn applied(&self) -> Option<Position> {
-        self.cache.applied()
+impl fmt::Debug for Cache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Cache").field("shards", &self.shards.len()).finish_non_exhaustive()
     }
+}
 
-    /// Remembers what was found, unless something was applied meanwhile that it may not know of. `source` is the history
-    /// that it was found in.
-    pub fn land(self, _learned: Learned, _source: crate::revocation::HistoryId) -> bool {
-        false
-    }
+/// The clock does not reach the end of 64 bits of nanoseconds for 584 years.
+fn nanoseconds(time: BootTime) -> u64 {
+    u64::try_from(time.since_start().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// No code of ours panics while it holds one of these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The moment of the boot clock at which something expires that expires at `time` by a clock that showed `read` at a

@@ -6,7 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// A moment of `CLOCK_BOOTTIME`. `std::time::Instant` stands still while the machine is suspended, and the wall clock is
 /// set; a lease must survive neither.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BootTime(Duration);
 
 impl BootTime {

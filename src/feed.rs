@@ -62,15 +62,14 @@ impl Reading {
     async fn new(store: &Store, after: Option<Position>) -> Result<Self, StoreError> {
         let begun = Instant::now();
         let mut connection = store.connection().await?;
-        let mut head = log::head(&mut connection).await?;
-        let events = match after {
-            Some(after) if after.history == head.history && after.revision < head.revision => {
-                log::read_after(&mut connection, after, BATCH).await?
+        let (head, events) = match after {
+            Some(after) => {
+                let segment = log::read_after(&mut connection, after, BATCH).await?;
+                (segment.head, segment.events)
             }
-            Some(_) | None => Vec::new(),
+            None => (log::head(&mut connection).await?, Vec::new()),
         };
-        // More may have been committed in between.
-        head.revision = events.last().map_or(head.revision, |last| last.revision.max(head.revision));
+        let head = head.position;
         Ok(Self { begun, ended: Instant::now(), head, events, beat: true })
     }
 

@@ -4,6 +4,7 @@ mod dev;
 mod healthcheck;
 mod migrate;
 mod operator_token;
+mod renew_history;
 mod serve;
 mod version;
 
@@ -115,6 +116,7 @@ pub fn run(command_line: CommandLine) -> Result<ExitCode, RoleError> {
         Role::Dev(settings) => dev::run(&settings).map(|()| ExitCode::SUCCESS),
         Role::Migrate(settings) => migrate::run(&settings).map(|()| ExitCode::SUCCESS),
         Role::OperatorToken(settings) => operator_token::run(&settings).map(|()| ExitCode::SUCCESS),
+        Role::RenewHistory(settings) => renew_history::run(&settings).map(|()| ExitCode::SUCCESS),
         Role::Healthcheck(settings) => healthcheck::run(&settings),
         Role::Version => version::run(),
     }

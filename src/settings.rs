@@ -47,6 +47,10 @@ pub enum Role {
     Migrate(Migrate),
     /// Issue the operator's token, which may do anything.
     OperatorToken(OperatorToken),
+    /// Begin a new history of the log, which ends every cursor and cache of the old one, and end. For whoever has restored
+    /// a backup, or promoted a standby that was not synchronous, by means that leave no trace in PostgreSQL; of a new
+    /// timeline and of another cluster the servers find out themselves.
+    RenewHistory(RenewHistory),
     /// Ask a server for its health: exit code 0 if it serves, 1 if it does not, 2 if it cannot be reached.
     Healthcheck(Healthcheck),
     /// Print the version, the commit and the target this program was built for.
@@ -81,6 +85,14 @@ pub struct Dev {
 /// Settings of `migrate`.
 #[derive(Debug, Args)]
 pub struct Migrate {
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseSource,
+}
+
+/// Settings of `renew-history`.
+#[derive(Debug, Args)]
+pub struct RenewHistory {
     /// Which database.
     #[command(flatten)]
     pub database: DatabaseSource,

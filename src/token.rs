@@ -74,7 +74,7 @@ impl Generation {
 }
 
 /// A position in the one order of all changes that can change an introspection's answer; 0 is before them all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub i64);
 
 impl Revision {

@@ -3,15 +3,17 @@
 use std::time::SystemTime;
 
 use diesel::prelude::*;
+use uuid::Uuid;
 
 pub use super::token_list::{TokenQuery, list};
 
 use super::connection::Connection;
 use super::error::{StoreError, understood};
 use super::moment::Moment;
-use super::schema::tokens;
+use super::schema::{histories, tokens};
 use super::token_row::{TokenRow, expire_time, last_use_time, statement_timestamp};
 use crate::hash::SecretHash;
+use crate::revocation::HistoryId;
 use crate::text::{Description, Initiator, Metadata, Name, Principal, RevokeReason};
 use crate::token::{Expiry, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenEdit, TokenId};
 use crate::workspace::WorkspaceId;
@@ -67,6 +69,8 @@ pub struct Credential {
     pub hash: SecretHash,
     /// When this was read, by the database's clock.
     pub read_time: SystemTime,
+    /// The history of the log in which this was read.
+    pub history: HistoryId,
 }
 
 /// Adds a token. A token that is born [`Expired`](crate::token::TokenState::Expired) was given a moment in the past:
@@ -182,11 +186,13 @@ pub async fn revoke(
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn credential(connection: &mut Connection, id: TokenId) -> Result<Option<Credential>, StoreError> {
-    let columns = (TokenRow::as_select(), tokens::kid, tokens::tag, tokens::secret_hash);
+    let history = histories::table.find(true).select(histories::id).single_value().assume_not_null();
+    let columns = (TokenRow::as_select(), tokens::kid, tokens::tag, tokens::secret_hash, history);
     let query = tokens::table.find(id.as_uuid()).select(columns);
-    let row: Option<(TokenRow, String, Vec<u8>, String)> = connection.row_if_any(query).await?;
-    row.map(|(row, kid, tag, hash)| {
+    let row: Option<(TokenRow, String, Vec<u8>, String, Uuid)> = connection.row_if_any(query).await?;
+    row.map(|(row, kid, tag, hash, history)| {
         Ok(Credential {
+            history: HistoryId(history),
             read_time: row.read_time.0,
             token: row.into_token(None)?,
             kid: understood("tokens.kid", Kid::parse(&kid).ok_or(()))?,

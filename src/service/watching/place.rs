@@ -108,7 +108,7 @@ mod tests {
             generation: Generation::FIRST,
             initiator: Initiator::parse("test".to_owned()).unwrap(),
         };
-        Event { revision: Revision(revision), time: SystemTime::UNIX_EPOCH, event }
+        Event { revision: Revision(revision), time: SystemTime::UNIX_EPOCH, event, awaited: false }
     }
 
     /// A reading of the history 1 that begins at a second and takes half of one.

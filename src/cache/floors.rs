@@ -1,0 +1,105 @@
+//! Floors: what was learned before a floor was raised is not answered from any more, however much that is.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::introspection::Record;
+use crate::text::Principal;
+use crate::token::{Kid, Revision};
+use crate::workspace::WorkspaceId;
+
+/// Whose tokens a floor is raised for.
+#[derive(Debug, Clone, Copy, Hash)]
+pub enum Subject<'a> {
+    /// All of them.
+    Everything,
+    /// Those of a workspace.
+    Workspace(&'a WorkspaceId),
+    /// Those of a principal in a workspace.
+    Principal(&'a WorkspaceId, &'a Principal),
+    /// Those issued under a server key.
+    Key(Kid),
+}
+
+/// The floors by subject, in a table of fixed size. Subjects that share a place share a floor: what that hides without
+/// need is learned again.
+pub(super) struct Floors {
+    hasher: RandomState,
+    everything: AtomicI64,
+    /// The highest of all keys, since most of the time there is none.
+    keys: AtomicI64,
+    places: Box<[AtomicI64]>,
+}
+
+/// The places of the floors above an entry.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Above {
+    workspace: usize,
+    principal: usize,
+}
+
+impl Floors {
+    /// With about as many places as tokens are known, from 64 to 65,536 of 8 bytes.
+    pub(super) fn new(capacity: usize) -> Self {
+        let places = capacity.clamp(1 << 6, 1 << 16).next_power_of_two();
+        Self {
+            hasher: RandomState::new(),
+            everything: AtomicI64::new(0),
+            keys: AtomicI64::new(0),
+            places: std::iter::repeat_with(|| AtomicI64::new(0)).take(places).collect(),
+        }
+    }
+
+    pub(super) fn raise(&self, subject: Subject<'_>, to: Revision) {
+        let floor = match subject {
+            Subject::Everything => Some(&self.everything),
+            Subject::Workspace(_) | Subject::Principal(..) => self.floor(self.place(subject)),
+            Subject::Key(_) => {
+                // The floor itself first: whoever sees the highest must find it.
+                if let Some(floor) = self.floor(self.place(subject)) {
+                    floor.fetch_max(to.0, Ordering::AcqRel);
+                }
+                Some(&self.keys)
+            }
+        };
+        if let Some(floor) = floor {
+            floor.fetch_max(to.0, Ordering::AcqRel);
+        }
+    }
+
+    /// Back to nothing, for another history. Nobody may look meanwhile.
+    pub(super) fn reset(&self) {
+        for floor in self.places.iter().chain([&self.everything, &self.keys]) {
+            floor.store(0, Ordering::Release);
+        }
+    }
+
+    /// The floors that will lie above what is learned of a record.
+    pub(super) fn above(&self, record: &Record) -> Above {
+        let workspace = self.place(Subject::Workspace(&record.workspace));
+        let principal = record.principal.as_ref();
+        let principal = principal
+            .map_or(workspace, |principal| self.place(Subject::Principal(&record.workspace, principal)));
+        Above { workspace, principal }
+    }
+
+    /// Whether what was learned `as_of` a revision lies under one of its floors. Where the key is not told, the highest
+    /// floor of all keys counts.
+    pub(super) fn hide(&self, above: Above, key: Option<Kid>, as_of: Revision) -> bool {
+        let under = |floor: &AtomicI64| floor.load(Ordering::Acquire) > as_of.0;
+        let under_place = |place| self.floor(place).is_none_or(under);
+        under(&self.everything)
+            || under_place(above.workspace)
+            || under_place(above.principal)
+            || (under(&self.keys) && key.is_none_or(|key| under_place(self.place(Subject::Key(key)))))
+    }
+
+    fn place(&self, subject: Subject<'_>) -> usize {
+        let places = u64::try_from(self.places.len()).unwrap_or(1);
+        usize::try_from(self.hasher.hash_one(subject) % places).unwrap_or_default()
+    }
+
+    fn floor(&self, place: usize) -> Option<&AtomicI64> {
+        self.places.get(place)
+    }
+}
