@@ -3,6 +3,7 @@
 mod health;
 mod routes;
 mod sampling;
+pub mod sidecar;
 
 use std::future::Future;
 use std::net::SocketAddr;

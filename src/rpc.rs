@@ -1,9 +1,9 @@
 //! The wire: parses requests into words of the domain, calls the service, renders its answers.
 
-mod answers;
+pub(crate) mod answers;
 mod desk;
 mod fields;
-mod requests;
+pub(crate) mod requests;
 pub mod status;
 mod token_service;
 mod watch;

@@ -63,6 +63,8 @@ pub struct Sidecar {
     place: watch::Sender<Option<Place>>,
     links: Links,
     usage: Usage,
+    /// Whether leases are asked for no more. Held to read by whoever asks for one.
+    released: tokio::sync::RwLock<bool>,
 }
 
 /// What servers let the sidecar judge by itself.
@@ -94,6 +96,7 @@ impl Sidecar {
             place: watch::Sender::new(None),
             links: Links::new(),
             usage: Usage::default(),
+            released: tokio::sync::RwLock::new(false),
         }
     }
 
@@ -103,22 +106,21 @@ impl Sidecar {
         &self.counts
     }
 
+    /// What it has now: whether it holds a lease and reaches a server, up to which revision it has applied the log (0 if
+    /// it follows none), and how many tokens it knows.
+    #[must_use]
+    pub fn state(&self) -> Vec<(&'static str, i64)> {
+        vec![
+            ("lease", self.holds_lease().into()),
+            ("server", self.links.is_up().into()),
+            ("revision", self.position().map_or(0, |position| position.revision.0)),
+            ("tokens", i64::try_from(self.cache.len()).unwrap_or(i64::MAX)),
+        ]
+    }
+
     /// Whether it may answer by itself now.
-    #[must_use]
-    pub fn holds_lease(&self) -> bool {
+    fn holds_lease(&self) -> bool {
         self.cache.standing(BootTime::now()).is_some()
-    }
-
-    /// How many tokens it knows.
-    #[must_use]
-    pub fn known(&self) -> usize {
-        self.cache.len()
-    }
-
-    /// Up to which revision it has applied the log; 0 if it follows none.
-    #[must_use]
-    pub fn applied(&self) -> i64 {
-        self.position().map_or(0, |position| position.revision.0)
     }
 
     fn position(&self) -> Option<Position> {

@@ -62,7 +62,7 @@ pub(super) fn regenerated(issued: Issued) -> v1::RegenerateTokenResponse {
     v1::RegenerateTokenResponse { token: Some(token(issued.token)), secret }
 }
 
-pub(super) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::IntrospectTokenResponse {
+pub(crate) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::IntrospectTokenResponse {
     let cache_lifetime = Some(Duration::default());
     let (record, missing) = match verdict {
         Verdict::Active { record, missing } => (record, missing),

@@ -193,7 +193,7 @@ pub(super) fn revoke_token(request: v1::RevokeTokenRequest) -> Result<Revocation
     fields.finish(words())
 }
 
-pub(super) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<(Introspection, bool), Error> {
+pub(crate) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<(Introspection, bool), Error> {
     let mut fields = Fields::default();
     if request.token.is_empty() {
         fields.note("token", Invalid::Missing);
@@ -214,6 +214,25 @@ pub(super) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<(I
         Some(Introspection { presented, workspace, required_scopes, freshness })
     };
     Ok((fields.finish(words())?, request.include_metadata))
+}
+
+/// The most introspections in one batch.
+const MOST_IN_BATCH: usize = 256;
+
+pub(crate) fn batch_introspect_tokens(
+    request: v1::BatchIntrospectTokensRequest,
+) -> Result<Vec<(Introspection, bool)>, Error> {
+    let requests = request.requests;
+    if requests.is_empty() {
+        return Err(Error::field("requests", Invalid::Missing));
+    }
+    if requests.len() > MOST_IN_BATCH {
+        return Err(Error::field("requests", Invalid::TooMany { limit: MOST_IN_BATCH }));
+    }
+    let parse = |(position, request)| {
+        introspect_token(request).map_err(|error| error.within(&format!("requests[{position}]")))
+    };
+    requests.into_iter().enumerate().map(parse).collect()
 }
 
 pub(super) fn watch_revocations(request: v1::WatchRevocationsRequest) -> Result<WatchRequest, Error> {

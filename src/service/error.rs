@@ -144,6 +144,16 @@ impl Error {
     pub fn field(path: impl Into<String>, invalid: Invalid) -> Self {
         Self::InvalidFields(vec![InvalidField { path: path.into(), invalid }])
     }
+
+    /// The same error of a part of a request; `path` leads to the part.
+    #[must_use]
+    pub fn within(self, path: &str) -> Self {
+        let Self::InvalidFields(mut fields) = self else { return self };
+        for field in &mut fields {
+            field.path = format!("{path}.{}", field.path);
+        }
+        Self::InvalidFields(fields)
+    }
 }
 
 fn describe(fields: &[InvalidField]) -> String {

@@ -19,7 +19,7 @@ const ACKNOWLEDGEMENT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Tells the server whenever something was applied.
-pub(super) async fn acknowledge(sidecar: Arc<Sidecar>, connections: Connections) -> Failure {
+pub(super) async fn acknowledge(sidecar: Arc<Sidecar>, connections: Arc<Connections>) -> Failure {
     let mut places = sidecar.place.subscribe();
     let mut told = None;
     loop {

@@ -15,20 +15,21 @@ pub(super) enum Source {
     Nobody,
 }
 
-/// A call to a server about tokens.
+/// A call to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     Resolve,
     Revalidate,
     ReportUsage,
+    /// The beginning of a session.
+    Follow,
 }
 
 /// The counts, since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
     answers: [AtomicU64; 4],
-    calls: [AtomicU64; 3],
-    sessions: AtomicU64,
+    calls: [AtomicU64; 4],
 }
 
 impl Counts {
@@ -38,44 +39,37 @@ impl Counts {
         read(["cache", "tag", "server", "nobody"], &self.answers)
     }
 
-    /// Calls to servers about tokens, by what was asked.
+    /// Calls to servers, by what was asked; each `follow` but the first is a reconnection.
     #[must_use]
     pub fn calls(&self) -> Vec<(&'static str, u64)> {
-        read(["resolve", "revalidate", "report_usage"], &self.calls)
-    }
-
-    /// Sessions with servers that were begun; all but the first are reconnections.
-    #[must_use]
-    pub fn sessions(&self) -> u64 {
-        self.sessions.load(Ordering::Relaxed)
+        read(["resolve", "revalidate", "report_usage", "follow"], &self.calls)
     }
 
     pub(super) fn answer_was_given(&self, source: Source) {
+        self.answers_were_given(source, 1);
+    }
+
+    pub(super) fn answers_were_given(&self, source: Source, number: usize) {
         let [cache, tag, server, nobody] = &self.answers;
-        count(match source {
+        let counter = match source {
             Source::Cache => cache,
             Source::Tag => tag,
             Source::Server => server,
             Source::Nobody => nobody,
-        });
+        };
+        counter.fetch_add(number.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub(super) fn call_was_made(&self, call: Call) {
-        let [resolve, revalidate, report_usage] = &self.calls;
-        count(match call {
+        let [resolve, revalidate, report_usage, follow] = &self.calls;
+        let counter = match call {
             Call::Resolve => resolve,
             Call::Revalidate => revalidate,
             Call::ReportUsage => report_usage,
-        });
+            Call::Follow => follow,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
-
-    pub(super) fn session_was_begun(&self) {
-        count(&self.sessions);
-    }
-}
-
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 fn read<const SIZE: usize>(

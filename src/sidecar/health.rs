@@ -61,13 +61,13 @@ impl Health {
     pub async fn watch(self) {
         let (mut served, mut held) = (None, false);
         while !self.leaving.load(Ordering::Relaxed) {
-            let (serves, holds) = (self.serves(), self.sidecar.holds_lease());
+            let (serves, leased) = (self.serves(), self.sidecar.holds_lease());
             if served.replace(serves) != Some(serves) {
                 let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
                 self.tell(status).await;
             }
-            if std::mem::replace(&mut held, holds) != holds {
-                if holds {
+            if std::mem::replace(&mut held, leased) != leased {
+                if leased {
                     tracing::info!("a lease is held; answering from what is known here");
                 } else {
                     tracing::warn!("no lease is held; every request is asked upstream");
@@ -75,7 +75,7 @@ impl Health {
             }
             sleep(INTERVAL).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Says for good that the sidecar is going away.

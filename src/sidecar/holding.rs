@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
+use tonic::Status;
 
 use super::failure::Failure;
 use super::upstream::{Connections, within};
@@ -28,7 +29,7 @@ pub(super) struct Grant {
 
 /// Renews the lease until the server is found to be of another history, or refuses. That a server cannot renew does not
 /// end the session: the stream tells whether it is there.
-pub(super) async fn hold(sidecar: Arc<Sidecar>, connections: Connections, mut grant: Grant) -> Failure {
+pub(super) async fn hold(sidecar: Arc<Sidecar>, connections: Arc<Connections>, mut grant: Grant) -> Failure {
     loop {
         sleep(grant.renew_at.since(BootTime::now())).await;
         match sidecar.renew(&connections).await {
@@ -52,6 +53,10 @@ pub(super) async fn hold(sidecar: Arc<Sidecar>, connections: Connections, mut gr
 impl Sidecar {
     /// Asks for a lease, and learns by what forged tokens are told.
     pub(super) async fn renew(&self, connections: &Connections) -> Result<Grant, Failure> {
+        let released = self.released.read().await;
+        if *released {
+            return Err(Failure::Away(Status::unavailable("the lease is given up")));
+        }
         let position = self.position();
         let request = v1::RenewLeaseRequest {
             sidecar_id: self.id.to_string(),
@@ -65,14 +70,13 @@ impl Sidecar {
         let (length, needs) = words::lease(&answer).ok_or_else(unreadable)?;
         let keys = words::tag_keys(answer.tag_keys).ok_or_else(unreadable)?;
         self.may_judge_by(Trust { keys, tells_reasons: answer.tells_inactive_reasons });
-        Ok(Grant {
-            offer: Offer { until: sent.after(length), needs },
-            renew_at: sent.after(length / 3),
-        })
+        Ok(Grant { offer: Offer { until: sent.after(length), needs }, renew_at: sent.after(length / 3) })
     }
 
-    /// Gives the lease up, for good: nothing is answered by it any more, and the server is told so.
+    /// Gives the lease up, for good: nothing is answered by it any more, and the server is told so, once it has answered
+    /// every renewal, so that none is granted after that.
     pub async fn release(&self) {
+        *self.released.write().await = true;
         self.cache.lose_lease();
         let (Some(link), Some(position)) = (self.links.get(), self.position()) else { return };
         let told = self.tell(&link.connections, position, true).await;

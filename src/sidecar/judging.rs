@@ -31,7 +31,9 @@ impl Sidecar {
     pub(super) async fn introspect_all(&self, asks: &[Introspection]) -> Vec<Judged> {
         let mut judged: Vec<Option<Judged>> = asks.iter().map(|ask| self.judge_here(ask)).collect();
         let first_open = |judged: &[Option<Judged>]| judged.iter().position(Option::is_none);
-        while let Some(freshness) = first_open(&judged).and_then(|open| asks.get(open)).map(|ask| ask.freshness) {
+        while let Some(freshness) =
+            first_open(&judged).and_then(|open| asks.get(open)).map(|ask| ask.freshness)
+        {
             let mut open = Vec::new();
             for (ask, place) in asks.iter().zip(&mut judged) {
                 if place.is_none() && ask.freshness == freshness {
@@ -82,11 +84,13 @@ impl Sidecar {
         let tokens: Vec<&SecretString> = asks.iter().map(|ask| &ask.presented).collect();
         let resolved = self.resolve(&tokens, freshness).await;
         let source = if resolved.is_ok() { Source::Server } else { Source::Nobody };
-        asks.iter().for_each(|_| self.counts.answer_was_given(source));
+        self.counts.answers_were_given(source, asks.len());
         match resolved {
-            Ok(resolutions) => {
-                asks.iter().zip(resolutions).map(|(ask, resolution)| self.judge_told(ask, resolution)).collect()
-            }
+            Ok(resolutions) => asks
+                .iter()
+                .zip(resolutions)
+                .map(|(ask, resolution)| self.judge_told(ask, resolution))
+                .collect(),
             Err(failure) => asks.iter().map(|_| Err(failure.clone())).collect(),
         }
     }

@@ -1,5 +1,6 @@
 //! Which server can be asked now, and how long it is worth waiting for one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Link {
     /// Tells links apart.
     pub(super) number: u64,
-    pub(super) connections: Connections,
+    pub(super) connections: Arc<Connections>,
     /// Ends the session, should a request meet what ends it.
     pub(super) session: mpsc::Sender<Failure>,
 }

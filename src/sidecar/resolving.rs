@@ -5,12 +5,12 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::Status;
 
+use super::Sidecar;
 use super::counts::Call;
 use super::failure::Failure;
 use super::links::Link;
 use super::upstream::within;
 use super::words::{self, Resolution};
-use super::Sidecar;
 use crate::cache::{Flight, Learned};
 use crate::clock::BootTime;
 use crate::introspection::Freshness;
@@ -114,8 +114,7 @@ impl Sidecar {
             && self.covers(&record.workspace)
         {
             let deadline = left.map(|left| sent.after(left));
-            let landed =
-                flight.land(Learned { record: record.clone(), proof, deadline }, source.history);
+            let landed = flight.land(Learned { record: record.clone(), proof, deadline }, source.history);
             tracing::trace!(token = %record.id, landed, "a token was learned of");
         }
         resolution

@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::links::Link;
 use super::resolving::Asked;
 use super::upstream::within;
+use super::words::Resolution;
 use crate::clock::BootTime;
 use crate::proof::Proof;
 use crate::proto::v1;
@@ -64,10 +65,11 @@ impl Sidecar {
         };
         self.counts.call_was_made(Call::Revalidate);
         let sent = BootTime::now();
-        let answer =
-            within(REVALIDATION, link.connections.tokens.clone().revalidate_tokens(request)).await?;
-        for (asked, told) in asked.into_iter().zip(answer.resolutions) {
-            self.learn(Some(asked), told, sent, floor);
+        let answer = within(REVALIDATION, link.connections.tokens.clone().revalidate_tokens(request)).await?;
+        for ((id, _, _), (asked, told)) in batch.iter().zip(asked.into_iter().zip(answer.resolutions)) {
+            if let Resolution::Inactive(_) = self.learn(Some(asked), told, sent, floor) {
+                self.cache.forget(*id);
+            }
         }
         Ok(())
     }

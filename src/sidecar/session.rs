@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
 
+use super::counts::Call;
 use super::credential::CredentialFile;
 use super::failure::Failure;
 use super::holding::Grant;
@@ -28,13 +29,8 @@ const PAUSE: std::ops::RangeInclusive<u64> = 50..=1_000;
 
 /// Follows one of the servers after the other, and never ends.
 pub async fn follow_upstreams(sidecar: Arc<Sidecar>, upstreams: Vec<Upstream>, credential: CredentialFile) {
-    let mut sessions = Sessions {
-        known_by: credential.credential().token,
-        sidecar,
-        credential,
-        number: 0,
-        away: false,
-    };
+    let mut sessions =
+        Sessions { known_by: credential.credential().token, sidecar, credential, number: 0, away: false };
     let begin = rand::random_range(0..upstreams.len().max(1));
     for upstream in upstreams.iter().cycle().skip(begin) {
         let ended = sessions.next(upstream).await;
@@ -69,7 +65,7 @@ impl Sessions {
             self.sidecar.forget();
         }
         self.number += 1;
-        self.sidecar.counts.session_was_begun();
+        self.sidecar.counts.call_was_made(Call::Follow);
         let opened = timeout(SETUP, self.open(upstream)).await;
         let (connections, opening) = match opened.unwrap_or_else(|_| Err(Failure::silent())) {
             Ok(opened) => opened,
@@ -82,20 +78,20 @@ impl Sessions {
         ended
     }
 
-    async fn open(&self, upstream: &Upstream) -> Result<(Connections, Opening), Failure> {
+    async fn open(&self, upstream: &Upstream) -> Result<(Arc<Connections>, Opening), Failure> {
         let connections = upstream.connect(self.credential.credential()).await?;
         let opening = self.sidecar.open(&connections).await?;
         Ok((connections, opening))
     }
 
     /// Runs every part of the session until the first of them ends.
-    async fn run(&self, connections: Connections, opening: Opening) -> Failure {
+    async fn run(&self, connections: Arc<Connections>, opening: Opening) -> Failure {
         let (session, mut failures) = mpsc::channel(1);
-        let link = Link { number: self.number, connections: connections.clone(), session };
+        let link = Link { number: self.number, connections: Arc::clone(&connections), session };
         let sidecar = || Arc::clone(&self.sidecar);
         let mut parts = JoinSet::new();
         parts.spawn(following::follow(sidecar(), opening.stream));
-        parts.spawn(holding::hold(sidecar(), connections.clone(), opening.grant));
+        parts.spawn(holding::hold(sidecar(), Arc::clone(&connections), opening.grant));
         parts.spawn(acknowledging::acknowledge(sidecar(), connections));
         parts.spawn(revalidating::revalidate(sidecar(), link.clone()));
         let credential = self.credential.clone();
@@ -149,8 +145,7 @@ impl Sidecar {
         self.place.send_replace(None);
         let mut stream = watch(connections, String::new()).await?;
         let frame = stream.message().await?.ok_or_else(Failure::silent)?;
-        let position =
-            Position { revision: Revision(frame.revision), history: before.offer.needs.history };
+        let position = Position { revision: Revision(frame.revision), history: before.offer.needs.history };
         self.cache.follow(position);
         self.place.send_replace(Some(Place { position, cursor: frame.cursor }));
         let after = self.renew(connections).await?;

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
@@ -44,7 +45,9 @@ pub enum UpstreamError {
     #[error("`{0}` is no address of a server: write https://host:port, http://127.0.0.1:port or unix:/path")]
     Malformed(String),
     /// The credential and every token would cross a network for all to read.
-    #[error("`{0}` is beyond loopback and without TLS: write https://, or ask for it with --insecure-plaintext")]
+    #[error(
+        "`{0}` is beyond loopback and without TLS: write https://, or ask for it with --insecure-plaintext"
+    )]
     PlaintextRefused(String),
     /// The TLS files cannot be used.
     #[error("cannot speak TLS to `{address}`")]
@@ -71,7 +74,6 @@ pub(super) struct Authorize(MetadataValue<Ascii>);
 type Authorized = InterceptedService<Channel, Authorize>;
 
 /// Connections to one server.
-#[derive(Clone)]
 pub(super) struct Connections {
     /// Follows the log.
     pub(super) log: TokenServiceClient<Authorized>,
@@ -115,7 +117,7 @@ impl Upstream {
     }
 
     /// Connects.
-    pub(super) async fn connect(&self, credential: &Credential) -> Result<Connections, Failure> {
+    pub(super) async fn connect(&self, credential: &Credential) -> Result<Arc<Connections>, Failure> {
         let authorize = Authorize::with(credential)?;
         let connect = || async { Ok::<_, Failure>(self.endpoint.connect().await?) };
         let both = async { tokio::try_join!(connect(), connect()) };
@@ -123,11 +125,8 @@ impl Upstream {
         let control = InterceptedService::new(control, authorize.clone());
         let data = InterceptedService::new(data, authorize);
         let tokens = SidecarServiceClient::new(data).max_decoding_message_size(LARGEST_ANSWER);
-        Ok(Connections {
-            log: TokenServiceClient::new(control.clone()),
-            lease: SidecarServiceClient::new(control),
-            tokens,
-        })
+        let log = TokenServiceClient::new(control.clone());
+        Ok(Arc::new(Connections { log, lease: SidecarServiceClient::new(control), tokens }))
     }
 }
 

@@ -49,7 +49,8 @@ impl Usage {
     }
 
     fn take(&self) -> Vec<(TokenId, BootTime)> {
-        let take = |part: &Mutex<Uses>| std::mem::take(&mut *part.lock().unwrap_or_else(PoisonError::into_inner));
+        let take =
+            |part: &Mutex<Uses>| std::mem::take(&mut *part.lock().unwrap_or_else(PoisonError::into_inner));
         self.0.iter().flat_map(take).collect()
     }
 }
@@ -70,7 +71,10 @@ impl Sidecar {
         while let Some(batch) = batches.next() {
             if let Err(failure) = self.report_batch(batch).await {
                 tracing::debug!(reason = failure.reason(), "uses were not reported; keeping them");
-                batch.iter().chain(batches.flatten()).for_each(|(token, time)| self.usage.note(*token, *time));
+                batch
+                    .iter()
+                    .chain(batches.flatten())
+                    .for_each(|(token, time)| self.usage.note(*token, *time));
                 return;
             }
         }

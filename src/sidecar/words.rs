@@ -72,7 +72,7 @@ fn event(revision: Revision, told: v1::RevocationEvent) -> Option<Event> {
         generation: Generation(told.generation),
         initiator: Initiator::parse(told.initiator).ok()?,
     };
-    Some(Event { revision, time: SystemTime::try_from(told.event_time?).ok()?, event })
+    Some(Event { revision, time: SystemTime::try_from(told.event_time?).ok()?, event, awaited: false })
 }
 
 /// What one resolution says; `None` if it cannot be read.
