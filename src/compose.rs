@@ -1,6 +1,8 @@
 //! Puts a server together, keeps watch over its parts, and takes it down: the one place that knows every layer.
 
+mod following;
 mod health;
+mod retention;
 mod routes;
 mod sampling;
 pub mod sidecar;
@@ -14,8 +16,10 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use following::Following;
+
 use crate::crossing::Crossing;
-use crate::feed::Feed;
+use crate::fleet::Fleet;
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
@@ -32,6 +36,12 @@ use crate::store::{DatabaseOptions, Store, StoreError, UrlError};
 pub struct ServerOptions {
     /// The database.
     pub database: DatabaseOptions,
+    /// The database by the way on which LISTEN and NOTIFY pass; `None` to do without these.
+    pub doorbell: Option<DatabaseOptions>,
+    /// How long a lease lasts, from 1 to 60 s; the same at every server over the database.
+    pub lease: Duration,
+    /// How long events are kept.
+    pub revision_retention: Duration,
     /// The server keys.
     pub keyring: Keyring,
     /// The argon2 pool.
@@ -80,18 +90,22 @@ pub enum ServerError {
     PartEnded(String),
 }
 
+/// The tokens remembered: about 300 bytes each.
+const CACHED: usize = 1_000_000;
+
 /// The proofs remembered: about 100 bytes each.
 const PROOFS: usize = 100_000;
 
 /// How long a drain waits for work that outlived its client: a statement and a COMMIT may take as long, and no longer.
 const LAST_WORK: Duration = Duration::from_secs(15);
 
-/// How long a drain takes for writing last uses.
+/// How long a drain takes for writing last uses, and for leaving the fleet.
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
 /// A server at work.
 pub struct Server {
     service: Arc<Service>,
+    fleet: Fleet,
     crossing: Crossing,
     serving: Serving,
     operations: Option<SocketAddr>,
@@ -114,26 +128,30 @@ impl Server {
         let metrics = Metrics::new(crate::proto::method_paths()?);
         let store = Store::new(&options.database)?;
         store.migrate().await?;
-        // Apart from the requests', so that a flood of those is not taken for an outage, nor keeps watchers waiting.
-        let watching = Store::new(&DatabaseOptions { connections: 2, ..options.database })?;
-        let (feed, tail) = Feed::start(watching.clone(), metrics.clone());
-        let mut parts = vec![("the tail of the log", AbortOnDropHandle::new(tail))];
+        let prover = Prover::new()?;
+        let following = Following::begin(&options, &store, prover.clone(), &metrics).await?;
+        let Following { cache, feed, fleet, watching, mut parts } = following;
         let service = Service::new(Parts {
             store: store.clone(),
             keyring: Arc::new(options.keyring),
             hasher: options.hasher,
             proofs: ProofCache::new(PROOFS),
-            prover: Prover::new()?,
+            prover,
+            cache: Arc::clone(&cache),
             feed,
+            fleet: fleet.clone(),
             metrics: metrics.clone(),
         });
         let service = Arc::new(service.await?);
         let crossing = Crossing::new(Handle::current(), options.serving.limits.requests_in_flight);
-        let (health, prober) = health::Health::start(Arc::clone(&service), watching, metrics.clone()).await;
-        parts.push(("the health probe", prober));
+        let (health, checking) = health::Health::start(Arc::clone(&service), watching, metrics.clone()).await;
+        parts.push(("the health probe", checking));
         let flusher = tokio::spawn(flush_last_uses(Arc::clone(&service), options.last_use_interval));
         parts.push(("the last-use writer", AbortOnDropHandle::new(flusher)));
+        let retention = retention::keep_for(options.revision_retention, store.clone());
+        parts.push(("the compaction of the log", AbortOnDropHandle::new(tokio::spawn(retention))));
         sampling::add(&metrics, store, Arc::clone(&options.serving.counters));
+        sampling::add_leases(&metrics, cache, fleet.clone());
         let mut operations = None;
         if let Some(address) = options.operations {
             let listener = Operations::bind(address).await?;
@@ -147,7 +165,7 @@ impl Server {
         let routes = routes::build(&desk, &metrics, &health, options.reflection, &options.serving)?;
         let serving = Serving::start(options.serving, routes)?;
         let drain_timeout = options.drain_timeout;
-        Ok(Self { service, crossing, serving, operations, health, parts, draining, drain_timeout })
+        Ok(Self { service, fleet, crossing, serving, operations, health, parts, draining, drain_timeout })
     }
 
     /// The addresses that are listened on.
@@ -195,6 +213,10 @@ impl Server {
                 tracing::warn!(error = crate::telemetry::chain(&error), "the latest uses were not written");
             }
             Err(_) => tracing::warn!("the latest uses were not written in time"),
+        }
+        // Whoever asked has an answer by now, and until now it needed the lease.
+        if tokio::time::timeout(LAST_WRITE, self.fleet.leave()).await.is_err() {
+            tracing::warn!("the fleet was not left in time");
         }
         let (graceful, cut) = (report.graceful, report.cut);
         tracing::info!(graceful, cut, unfinished = finished.is_err(), "ended");

@@ -20,7 +20,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-pub use labels::{Argon2Purpose, CallerRejection, FlushResult, IntrospectionResult, WatcherEnd};
+pub use labels::{
+    Argon2Purpose, CallerRejection, FleetWait, FlushResult, HeartbeatResult, IntrospectionResult, WatcherEnd,
+};
 pub use requests::{CountRequests, CountRequestsLayer};
 pub use sampled::Sampled;
 pub use watcher::Watcher;
@@ -31,6 +33,9 @@ use requests::Requests;
 
 /// A counter for each value of one label.
 type CounterBy = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// A histogram for each value of one label.
+type HistogramBy = Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>;
 
 /// The media type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -56,6 +61,9 @@ struct Counts {
     log_revision: Gauge,
     database_up: Gauge,
     last_use_flushes: CounterBy,
+    heartbeats: CounterBy,
+    fleet_waits: HistogramBy,
+    doorbell_up: Gauge,
 }
 
 impl Metrics {
@@ -143,6 +151,22 @@ impl Metrics {
     pub fn last_use_flushed(&self, result: FlushResult) {
         count(&self.counts.last_use_flushes, result);
     }
+
+    /// A heartbeat was tried.
+    pub fn heart_has_beaten(&self, result: HeartbeatResult) {
+        count(&self.counts.heartbeats, result);
+    }
+
+    /// Somebody waited for the whole fleet, for so long.
+    pub fn fleet_was_waited_for(&self, result: FleetWait, elapsed: Duration) {
+        let waits = self.counts.fleet_waits.get_or_create(&[(FleetWait::NAME, result.as_str())]);
+        waits.observe(elapsed.as_secs_f64());
+    }
+
+    /// The doorbell hangs, or has fallen.
+    pub fn doorbell_is_connected(&self, connected: bool) {
+        self.counts.doorbell_up.set(i64::from(connected));
+    }
 }
 
 impl fmt::Debug for Metrics {
@@ -168,6 +192,9 @@ impl Counts {
             log_revision: gauge(registry, "log_revision", "The last revision that this server has read"),
             database_up: gauge(registry, "database_up", "Whether the database answers"),
             last_use_flushes: counter_by::<FlushResult>(registry, "last_use_flushes", "Writes of the times of last use"),
+            heartbeats: counter_by::<HeartbeatResult>(registry, "heartbeats", "Heartbeats that renew the lease"),
+            fleet_waits: fleet_waits(registry),
+            doorbell_up: gauge(registry, "doorbell_up", "Whether servers can ring each other's bell"),
         }
     }
 }
@@ -202,6 +229,18 @@ fn argon2_duration(registry: &mut Registry) -> Histogram {
     histogram
 }
 
+/// From 1 ms doubling to 65 s, beyond the longest lease.
+fn fleet_waits(registry: &mut Registry) -> HistogramBy {
+    let buckets: fn() -> Histogram = || Histogram::new(exponential_buckets(1e-3, 2.0, 17));
+    let waits = HistogramBy::new_with_constructor(buckets);
+    for value in FleetWait::VALUES {
+        drop(waits.get_or_create(&[(FleetWait::NAME, value)]));
+    }
+    let help = "How long was waited until no cache answered from before a change";
+    registry.register_with_unit("fleet_wait", help, Unit::Seconds, waits.clone());
+    waits
+}
+
 fn count<L: Label>(counters: &CounterBy, value: L) {
     counters.get_or_create(&[(L::NAME, value.as_str())]).inc();
 }
@@ -227,6 +266,9 @@ mod tests {
         metrics.log_was_read_to(42);
         metrics.database_is_up(true);
         metrics.last_use_flushed(FlushResult::Failed);
+        metrics.heart_has_beaten(HeartbeatResult::Confirmed);
+        metrics.fleet_was_waited_for(FleetWait::RanOut, Duration::from_secs(3));
+        metrics.doorbell_is_connected(true);
         for (series, expected) in [
             ("tokenkeep_introspections_total{result=\"forged\"}", 1.0),
             ("tokenkeep_introspections_total{result=\"other_workspace\"}", 0.0),
@@ -238,6 +280,10 @@ mod tests {
             ("tokenkeep_log_revision", 42.0),
             ("tokenkeep_database_up", 1.0),
             ("tokenkeep_last_use_flushes_total{result=\"failed\"}", 1.0),
+            ("tokenkeep_heartbeats_total{result=\"confirmed\"}", 1.0),
+            ("tokenkeep_fleet_wait_seconds_count{result=\"ran_out\"}", 1.0),
+            ("tokenkeep_fleet_wait_seconds_count{result=\"acknowledged\"}", 0.0),
+            ("tokenkeep_doorbell_up", 1.0),
             (concat!("tokenkeep_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
         ] {
             assert_eq!(value(&metrics, series), Some(expected), "{series}");

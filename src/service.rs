@@ -10,6 +10,7 @@ mod keys;
 mod last_uses;
 mod operator;
 mod tokens;
+mod waiting;
 mod watching;
 mod workspaces;
 
@@ -17,14 +18,16 @@ use std::sync::Arc;
 
 pub use callers::{Caller, Permission, Reach};
 pub use error::{Error, InvalidField};
-pub use issuing::{Issued, NewTokenWords, Regeneration};
+pub use issuing::{Issued, Issuer, NewTokenWords, Regeneration};
 pub use keys::KeysError;
 pub use last_uses::LastUses;
-pub use tokens::{Page, TokenChange, TokenPageRequest};
-pub use watching::{Frame, Subscription, WatchRequest};
+pub use tokens::{Page, Revocation, TokenChange, TokenPageRequest};
+pub use watching::{Frame, Subscription, Told, WatchRequest};
 pub use workspaces::WorkspacePageRequest;
 
+use crate::cache::Cache;
 use crate::feed::Feed;
+use crate::fleet::Fleet;
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
@@ -44,8 +47,12 @@ pub struct Parts {
     pub proofs: ProofCache,
     /// Makes the proofs.
     pub prover: Prover,
+    /// What is answered from.
+    pub cache: Arc<Cache>,
     /// Follows the revision log.
     pub feed: Feed,
+    /// This server among the others.
+    pub fleet: Fleet,
     /// Counts.
     pub metrics: Metrics,
 }
@@ -54,12 +61,15 @@ pub struct Parts {
 pub struct Service {
     store: Store,
     keyring: Arc<Keyring>,
-    keys: KeyDirectory,
+    keys: Arc<KeyDirectory>,
+    issuer: Issuer,
     hasher: Hasher,
     proofs: ProofCache,
     prover: Prover,
     last_uses: LastUses,
+    cache: Arc<Cache>,
     feed: Feed,
+    fleet: Fleet,
     metrics: Metrics,
 }
 
@@ -69,17 +79,22 @@ impl Service {
     /// # Errors
     /// [`KeysError`] if a key that is in use is not in the keyring, or the database cannot be asked.
     pub async fn new(parts: Parts) -> Result<Self, KeysError> {
-        let keys = KeyDirectory::register(&parts.store, &parts.keyring).await?;
+        let Parts { store, keyring, hasher, proofs, prover, cache, feed, fleet, metrics } = parts;
+        let issuer =
+            Issuer::new(store.clone(), Arc::clone(&keyring), hasher.clone(), metrics.clone()).await?;
         Ok(Self {
-            last_uses: LastUses::new(parts.store.clone(), parts.metrics.clone()),
-            store: parts.store,
-            keyring: parts.keyring,
-            keys,
-            hasher: parts.hasher,
-            proofs: parts.proofs,
-            prover: parts.prover,
-            feed: parts.feed,
-            metrics: parts.metrics,
+            last_uses: LastUses::new(store.clone(), metrics.clone()),
+            keys: Arc::clone(&issuer.keys),
+            store,
+            keyring,
+            issuer,
+            hasher,
+            proofs,
+            prover,
+            cache,
+            feed,
+            fleet,
+            metrics,
         })
     }
 

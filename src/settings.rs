@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-pub use database::{DatabaseSource, DatabaseUrl};
+pub use database::{DatabaseSource, DatabaseUrl, DirectDatabaseSource};
 pub use error::{Origin, SettingsError};
 pub use sidecar::Sidecar;
 pub use value::{Argon2Cost, OperationsListen, Parallelism};
@@ -70,6 +70,9 @@ pub struct Serve {
     /// Which database.
     #[command(flatten)]
     pub database: DatabaseSource,
+    /// Another way to it.
+    #[command(flatten)]
+    pub direct_database: DirectDatabaseSource,
     /// Which server keys.
     #[command(flatten)]
     pub keys: Keys,
@@ -197,9 +200,14 @@ fn config_file(matches: &ArgMatches, layers: &Layers) -> Option<PathBuf> {
 /// Every process of the machine may read another's arguments.
 fn refuse_password_in_arguments(matches: &ArgMatches) -> Result<(), SettingsError> {
     let Some((_, role)) = matches.subcommand() else { return Ok(()) };
-    let Ok(Some(url)) = role.try_get_one::<DatabaseUrl>("database_url") else { return Ok(()) };
-    let from_flag = role.value_source("database_url") == Some(ValueSource::CommandLine);
-    if from_flag && url.has_password() { Err(SettingsError::PasswordInArguments) } else { Ok(()) }
+    for (id, name) in [("database_url", "database-url"), ("direct_database_url", "direct-database-url")] {
+        let url = role.try_get_one::<DatabaseUrl>(id).ok().flatten();
+        let from_flag = || role.value_source(id) == Some(ValueSource::CommandLine);
+        if url.is_some_and(DatabaseUrl::has_password) && from_flag() {
+            return Err(SettingsError::PasswordInArguments { name });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -37,6 +37,12 @@ impl Sampled {
         Self { name: "connections", help, label: "state", reading: Reading::Levels(Box::new(read)) }
     }
 
+    /// `tokenkeep_leases` by `holder`: the `server` itself, 1 or 0, and the `sidecars` that it granted one.
+    pub fn leases(read: impl Fn() -> Vec<(&'static str, i64)> + Send + Sync + 'static) -> Self {
+        let help = "Leases that are held.";
+        Self { name: "leases", help, label: "holder", reading: Reading::Levels(Box::new(read)) }
+    }
+
     /// `tokenkeep_connection_events_total` by `event`: since the start, for instance `accepted` and `tls_failed`.
     pub fn connection_events(read: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static) -> Self {
         let help = "What befell connections of clients.";

@@ -8,7 +8,7 @@ use prost_types::{Duration, Timestamp};
 use crate::introspection::{InactiveReason, Verdict};
 use crate::proto::v1;
 use crate::revocation::{Change, Event};
-use crate::service::{Frame, Issued};
+use crate::service::{Frame, Issued, Told};
 use crate::text::Principal;
 use crate::token::{Scope, Token, TokenState};
 use crate::workspace::Workspace;
@@ -117,9 +117,10 @@ fn unix_seconds(time: SystemTime) -> i64 {
 
 pub(super) fn frame(frame: Frame) -> v1::WatchRevocationsResponse {
     use v1::watch_revocations_response::Frame as Wire;
-    let told = frame
-        .event
-        .map_or(Wire::Progress(v1::Progress { confirmed: true }), |event| Wire::Event(revocation(event)));
+    let told = match frame.told {
+        Told::Event(event) => Wire::Event(revocation(event)),
+        Told::Progress { confirmed } => Wire::Progress(v1::Progress { confirmed }),
+    };
     v1::WatchRevocationsResponse { frame: Some(told), cursor: frame.cursor, revision: frame.revision.0 }
 }
 

@@ -7,7 +7,8 @@ use super::fields::Fields;
 use crate::introspection::{Freshness, Introspection};
 use crate::proto::v1;
 use crate::service::{
-    Error, NewTokenWords, Regeneration, TokenChange, TokenPageRequest, WatchRequest, WorkspacePageRequest,
+    Error, NewTokenWords, Regeneration, Revocation, TokenChange, TokenPageRequest, WatchRequest,
+    WorkspacePageRequest,
 };
 use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, Principal, RevokeReason};
 use crate::token::{Expiry, Precondition, Revision, Scope, TokenEdit, TokenFilter, TokenId};
@@ -176,21 +177,29 @@ pub(super) fn regenerate_token(request: v1::RegenerateTokenRequest) -> Result<Re
     fields.finish(words())
 }
 
-pub(super) struct Revocation {
-    pub(super) id: TokenId,
-    pub(super) precondition: Precondition,
-    pub(super) reason: RevokeReason,
-    pub(super) initiator: Option<Initiator>,
-}
-
 pub(super) fn revoke_token(request: v1::RevokeTokenRequest) -> Result<Revocation, Error> {
     let mut fields = Fields::default();
     let id = fields.take("id", TokenId::parse(&request.id));
     let reason = fields.take("reason", RevokeReason::parse(request.reason));
     let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
     let precondition = precondition(request.etag);
-    let words = || Some(Revocation { id: id?, precondition, reason: reason?, initiator: initiator? });
+    let awaited = match v1::RevocationWait::try_from(request.wait) {
+        Ok(v1::RevocationWait::Fleet) => Some(true),
+        Ok(v1::RevocationWait::Unspecified | v1::RevocationWait::Commit) => Some(false),
+        Err(_) => {
+            fields.note("wait", Invalid::Malformed("REVOCATION_WAIT_COMMIT or REVOCATION_WAIT_FLEET"));
+            None
+        }
+    };
+    let words = || {
+        Some(Revocation { id: id?, precondition, reason: reason?, initiator: initiator?, awaited: awaited? })
+    };
     fields.finish(words())
+}
+
+pub(super) fn wait_for_revision(request: v1::WaitForRevisionRequest) -> Result<Revision, Error> {
+    let wanted = Invalid::Malformed("a revision that a mutation answered: 1 or more");
+    if request.revision < 1 { Err(Error::field("revision", wanted)) } else { Ok(Revision(request.revision)) }
 }
 
 pub(crate) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<(Introspection, bool), Error> {

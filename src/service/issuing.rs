@@ -1,12 +1,18 @@
 //! Issuing secrets: for a new token, and anew for a token that is there.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
+use super::keys::{KeyDirectory, KeysError};
+use super::tokens::known_to;
 use super::{Caller, Error, Service};
-use crate::metrics::Argon2Purpose;
-use crate::revocation::{Change, NewEvent};
+use crate::hash::Hasher;
+use crate::keyring::Keyring;
+use crate::metrics::{Argon2Purpose, Metrics};
+use crate::revocation::{Change, Event, NewEvent};
 use crate::store::tokens::{NewSecret, NewToken};
-use crate::store::{Transaction, log, tokens, workspaces};
+use crate::store::{Store, Transaction, log, tokens, workspaces};
 use crate::text::{Description, Initiator, Invalid, Metadata, Name, Principal};
 use crate::token::{
     Expiry, Generation, IssuedSecret, Kid, Precondition, ScopeSet, Secret, Token, TokenId, TokenState,
@@ -63,16 +69,7 @@ impl Service {
     /// [`Error::WorkspaceDenied`], [`Error::ScopeEscalation`], [`Error::WorkspaceNotFound`], an expiry that has passed
     /// as [`Error::InvalidFields`], or that it cannot be done now.
     pub async fn create_token(&self, caller: &Caller, words: NewTokenWords) -> Result<Issued, Error> {
-        caller.require_workspace(&words.workspace)?;
-        caller.require_covering(&words.scopes)?;
-        let creator = caller.on_behalf_of(words.initiator.clone())?;
-        let prefix = self.token_prefix(&words.workspace).await?;
-        let id = TokenId::generate();
-        let (issued, secret) = self.issue(&prefix, id).await?;
-        let mut transaction = self.store.begin().await?;
-        let created = insert(&mut transaction, id, words, creator, secret).await;
-        let created = created.and_then(|token| caller.require_outliving(&token).map(|()| token));
-        Ok(Issued { token: transaction.finish(created).await?, secret: issued })
+        self.issuer.create_token(caller, words).await
     }
 
     /// Replaces the secret of a token; the old one is dead when this returns.
@@ -85,8 +82,58 @@ impl Service {
         caller: &Caller,
         regeneration: Regeneration,
     ) -> Result<Issued, Error> {
+        let (issued, event) = self.issuer.regenerate_token(caller, regeneration).await?;
+        self.take_effect(Some(&event));
+        Ok(issued)
+    }
+}
+
+/// Issues tokens, for which it takes no more than the store, the keys and argon2: no server need run.
+#[derive(Clone)]
+pub struct Issuer {
+    pub(super) store: Store,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) keys: Arc<KeyDirectory>,
+    pub(super) hasher: Hasher,
+    pub(super) metrics: Metrics,
+}
+
+impl Issuer {
+    /// Makes an issuer on a migrated database, having compared the keyring with the keys the database lists.
+    ///
+    /// # Errors
+    /// [`KeysError`] if a key that is in use is not in the keyring, or the database cannot be asked.
+    pub async fn new(
+        store: Store,
+        keyring: Arc<Keyring>,
+        hasher: Hasher,
+        metrics: Metrics,
+    ) -> Result<Self, KeysError> {
+        let keys = Arc::new(KeyDirectory::register(&store, &keyring).await?);
+        Ok(Self { store, keyring, keys, hasher, metrics })
+    }
+
+    pub(super) async fn create_token(&self, caller: &Caller, words: NewTokenWords) -> Result<Issued, Error> {
+        caller.require_workspace(&words.workspace)?;
+        caller.require_covering(&words.scopes)?;
+        let creator = caller.on_behalf_of(words.initiator.clone())?;
+        let prefix = self.token_prefix(&words.workspace).await?;
+        let id = TokenId::generate();
+        let (issued, secret) = self.issue(&prefix, id).await?;
+        let mut transaction = self.store.begin().await?;
+        let created = insert(&mut transaction, id, words, creator, secret).await;
+        let created = created.and_then(|token| caller.require_outliving(&token).map(|()| token));
+        Ok(Issued { token: transaction.finish(created).await?, secret: issued })
+    }
+
+    pub(super) async fn regenerate_token(
+        &self,
+        caller: &Caller,
+        regeneration: Regeneration,
+    ) -> Result<(Issued, Event), Error> {
         let initiator = caller.on_behalf_of(regeneration.initiator.clone())?;
-        let seen = self.get_token(caller, regeneration.id).await?;
+        let seen = tokens::find(&mut self.store.connection().await?, regeneration.id).await?;
+        let seen = known_to(caller, regeneration.id, seen)?;
         check_regenerable(caller, &seen, &regeneration)?;
         // Hashed before the transaction, which holds locks. If another regenerates meanwhile, the generation has moved
         // on, and of the two only the one that committed first has issued a secret.
@@ -96,9 +143,8 @@ impl Service {
         let work =
             replace_secret(&mut transaction, caller, &regeneration, seen.generation, secret, initiator);
         let replaced = work.await;
-        let token = transaction.finish(replaced).await?;
-        self.feed.ring();
-        Ok(Issued { token, secret: issued })
+        let (token, event) = transaction.finish(replaced).await?;
+        Ok((Issued { token, secret: issued }, event))
     }
 
     async fn token_prefix(&self, workspace: &WorkspaceId) -> Result<TokenPrefix, Error> {
@@ -108,11 +154,7 @@ impl Service {
     }
 
     /// A new secret under the minting key, and what is kept of it.
-    pub(super) async fn issue(
-        &self,
-        prefix: &TokenPrefix,
-        id: TokenId,
-    ) -> Result<(IssuedSecret, NewSecret), Error> {
+    async fn issue(&self, prefix: &TokenPrefix, id: TokenId) -> Result<(IssuedSecret, NewSecret), Error> {
         let kid: Kid = self.keys.minting();
         let key = self.keyring.key(kid).ok_or(Error::KeyUnavailable(kid))?;
         let secret = Secret::generate().map_err(|error| Error::Internal(Box::new(error)))?;
@@ -174,7 +216,7 @@ async fn replace_secret(
     seen: Generation,
     secret: NewSecret,
     initiator: Initiator,
-) -> Result<Token, Error> {
+) -> Result<(Token, Event), Error> {
     let locked = tokens::lock(transaction.connection(), regeneration.id).await?;
     let token = locked.ok_or(Error::TokenNotFound(regeneration.id))?;
     check_regenerable(caller, &token, regeneration)?;
@@ -188,10 +230,9 @@ async fn replace_secret(
         generation: Generation(seen.0 + 1),
         initiator,
     };
-    let revision = log::append(transaction, event).await?.revision;
-    let token =
-        tokens::replace_secret(transaction.connection(), token.id, secret, regeneration.expiry, revision)
-            .await?;
+    let event = log::append(transaction, event).await?;
+    let (id, expiry) = (token.id, regeneration.expiry);
+    let token = tokens::replace_secret(transaction.connection(), id, secret, expiry, event.revision).await?;
     caller.require_outliving(&token)?;
-    still_to_come(token, "expire_time")
+    Ok((still_to_come(token, "expire_time")?, event))
 }

@@ -1,6 +1,7 @@
 //! The operator's token: the first caller, minted by whoever holds the database and the keyring.
 
-use super::{Caller, Error, Issued, NewTokenWords, Regeneration, Service};
+use super::{Caller, Error, Issued, Issuer, NewTokenWords, Regeneration, Service};
+use crate::revocation::Event;
 use crate::store::tokens::{self, TokenQuery};
 use crate::text::{Description, Initiator, Metadata, Name, NamePrefix};
 use crate::token::{Expiry, Precondition, Scope, ScopeSet, Token, TokenFilter, TokenId, TokenState};
@@ -13,22 +14,42 @@ const NAME: &str = "operator";
 const MOST_NAMED_ALIKE: usize = 100;
 
 impl Service {
+    /// Issues the operator's token, as [`Issuer::issue_operator_token`] does.
+    ///
+    /// # Errors
+    /// That it cannot be done now.
+    pub async fn issue_operator_token(&self, reset: bool) -> Result<Option<Issued>, Error> {
+        let issued = self.issuer.operator_token(reset).await?;
+        Ok(issued.map(|(issued, event)| {
+            self.take_effect(event.as_ref());
+            issued
+        }))
+    }
+}
+
+impl Issuer {
     /// Issues the operator's token, which may do everything, everywhere. There is one: if it is there already, `reset`
     /// replaces its secret, which ends the old one; without it, nothing is issued.
     ///
     /// # Errors
     /// That it cannot be done now.
     pub async fn issue_operator_token(&self, reset: bool) -> Result<Option<Issued>, Error> {
+        Ok(self.operator_token(reset).await?.map(|(issued, _)| issued))
+    }
+
+    /// The token, and the event if it took one.
+    async fn operator_token(&self, reset: bool) -> Result<Option<(Issued, Option<Event>)>, Error> {
         let workspace = WorkspaceId::parse(WorkspaceId::SYSTEM.to_owned()).map_err(field("workspace"))?;
         let caller = Caller::operator(workspace.clone());
         match self.find_operator_token(&workspace).await? {
-            None => self.create_token(&caller, operator_words(workspace)?).await.map(Some),
+            None => Ok(Some((self.create_token(&caller, operator_words(workspace)?).await?, None))),
             Some(_) if !reset => Ok(None),
             Some(token) => {
                 let (precondition, initiator) = (Precondition::Any, Some(initiator()?));
                 let regeneration =
                     Regeneration { id: token.id, precondition, initiator, expiry: Some(Expiry::Never) };
-                self.regenerate_token(&caller, regeneration).await.map(Some)
+                let (issued, event) = self.regenerate_token(&caller, regeneration).await?;
+                Ok(Some((issued, Some(event))))
             }
         }
     }

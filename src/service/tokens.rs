@@ -3,9 +3,9 @@
 use super::issuing::still_to_come;
 use super::{Caller, Error, Service};
 use crate::keyring::{Purpose, Unreadable};
-use crate::revocation::{Change, NewEvent};
+use crate::revocation::{Change, Event, NewEvent};
 use crate::store::tokens::TokenQuery;
-use crate::store::{Connection, Transaction, log, tokens, workspaces};
+use crate::store::{Connection, StoreError, Transaction, log, tokens, workspaces};
 use crate::text::{Initiator, RevokeReason};
 use crate::token::{Precondition, Token, TokenEdit, TokenFilter, TokenId, TokenState};
 use crate::workspace::WorkspaceId;
@@ -32,6 +32,21 @@ pub struct TokenPageRequest {
     pub size: usize,
     /// The page token of the page before.
     pub after: Option<String>,
+}
+
+/// Which token to end.
+#[derive(Debug)]
+pub struct Revocation {
+    /// Which one.
+    pub id: TokenId,
+    /// Which version of it.
+    pub precondition: Precondition,
+    /// Why.
+    pub reason: RevokeReason,
+    /// On whose behalf.
+    pub initiator: Option<Initiator>,
+    /// Whether the caller will wait until no cache accepts the token, so that every server says at once when it does not.
+    pub awaited: bool,
 }
 
 /// What to edit of a token.
@@ -107,8 +122,8 @@ impl Service {
         let initiator = caller.on_behalf_of(change.initiator.clone())?;
         let mut transaction = self.store.begin().await?;
         let updated = update(&mut transaction, caller, change, initiator).await;
-        let token = transaction.finish(updated).await?;
-        self.feed.ring();
+        let (token, event) = transaction.finish(updated).await?;
+        self.take_effect(event.as_ref());
         Ok(token)
     }
 
@@ -116,20 +131,21 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::TokenNotFound`], [`Error::EtagMismatch`].
-    pub async fn revoke_token(
-        &self,
-        caller: &Caller,
-        id: TokenId,
-        precondition: &Precondition,
-        reason: RevokeReason,
-        initiator: Option<Initiator>,
-    ) -> Result<Token, Error> {
-        let initiator = caller.on_behalf_of(initiator)?;
+    pub async fn revoke_token(&self, caller: &Caller, revocation: Revocation) -> Result<Token, Error> {
+        let initiator = caller.on_behalf_of(revocation.initiator.clone())?;
         let mut transaction = self.store.begin().await?;
-        let revoked = revoke(&mut transaction, caller, id, precondition, reason, initiator).await;
-        let token = transaction.finish(revoked).await?;
-        self.feed.ring();
+        let revoked = revoke(&mut transaction, caller, revocation, initiator).await;
+        let (token, event) = transaction.finish(revoked).await?;
+        self.take_effect(event.as_ref());
         Ok(token)
+    }
+
+    /// What was committed here takes effect here before it is answered, and is told to everybody else.
+    pub(super) fn take_effect(&self, event: Option<&Event>) {
+        if let Some(event) = event {
+            self.cache.overtake(event);
+            self.feed.ring();
+        }
     }
 }
 
@@ -178,7 +194,7 @@ async fn require_workspace(connection: &mut Connection, id: &WorkspaceId) -> Res
 }
 
 /// What the caller does not act on does not exist for it.
-fn known_to(caller: &Caller, id: TokenId, found: Option<Token>) -> Result<Token, Error> {
+pub(super) fn known_to(caller: &Caller, id: TokenId, found: Option<Token>) -> Result<Token, Error> {
     found.filter(|token| caller.reach().covers(&token.workspace)).ok_or(Error::TokenNotFound(id))
 }
 
@@ -191,7 +207,7 @@ async fn update(
     caller: &Caller,
     change: TokenChange,
     initiator: Initiator,
-) -> Result<Token, Error> {
+) -> Result<(Token, Option<Event>), Error> {
     let token = lock(transaction.connection(), caller, change.id).await?;
     caller.require_covering(&token.scopes)?;
     change.edit.scopes.as_ref().map_or(Ok(()), |scopes| caller.require_covering(scopes))?;
@@ -202,36 +218,37 @@ async fn update(
         return Err(Error::TokenRevoked(token.id));
     }
     if change.edit.changes_nothing_of(&token) {
-        return Ok(token);
+        return Ok((token, None));
     }
     let renews = change.edit.expiry.is_some();
     let empowers = change.edit.scopes.is_some();
-    let revision = log::append(transaction, event(&token, Change::Updated, initiator)).await?.revision;
-    let token = tokens::update(transaction.connection(), change.id, change.edit, revision).await?;
+    let event = log::append(transaction, event(&token, Change::Updated, initiator)).await?;
+    let token = tokens::update(transaction.connection(), change.id, change.edit, event.revision).await?;
     if renews || empowers {
         caller.require_outliving(&token)?;
     }
-    if renews { still_to_come(token, "token.expire_time") } else { Ok(token) }
+    let token = if renews { still_to_come(token, "token.expire_time")? } else { token };
+    Ok((token, Some(event)))
 }
 
 async fn revoke(
     transaction: &mut Transaction,
     caller: &Caller,
-    id: TokenId,
-    precondition: &Precondition,
-    reason: RevokeReason,
+    revocation: Revocation,
     initiator: Initiator,
-) -> Result<Token, Error> {
+) -> Result<(Token, Option<Event>), Error> {
+    let Revocation { id, precondition, reason, awaited, .. } = revocation;
     let token = lock(transaction.connection(), caller, id).await?;
     if token.state == TokenState::Revoked {
-        return Ok(token);
+        return Ok((token, None));
     }
     if !precondition.holds_for(&token.etag()) {
         return Err(Error::EtagMismatch);
     }
     let change = Change::Revoked { reason: reason.clone() };
-    let revision = log::append(transaction, event(&token, change, initiator)).await?.revision;
-    Ok(tokens::revoke(transaction.connection(), id, reason, revision).await?)
+    let appended = log::append_all(transaction, vec![event(&token, change, initiator)], awaited).await?;
+    let event = appended.into_iter().next().ok_or(StoreError::Aborted)?;
+    Ok((tokens::revoke(transaction.connection(), id, reason, event.revision).await?, Some(event)))
 }
 
 fn event(token: &Token, change: Change, initiator: Initiator) -> NewEvent {
