@@ -129,14 +129,13 @@ impl Server {
         let store = Store::new(&options.database)?;
         store.migrate().await?;
         let prover = Prover::new()?;
-        let following = Following::begin(&options, &store, prover.clone(), &metrics).await?;
+        let following = Following::begin(&options, &store, prover, &metrics).await?;
         let Following { cache, feed, fleet, watching, mut parts } = following;
         let service = Service::new(Parts {
             store: store.clone(),
             keyring: Arc::new(options.keyring),
             hasher: options.hasher,
             proofs: ProofCache::new(PROOFS),
-            prover,
             cache: Arc::clone(&cache),
             feed,
             fleet: fleet.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::proto::v1::{ErrorReason, IntrospectionFailure};
+use crate::proto::v1::{self, ErrorReason};
 use crate::service::{Error, Permission};
 
 /// The domain of every reason.
@@ -34,6 +34,14 @@ pub fn from_error(error: &Error) -> Status {
         details.set_retry_info(Some(RETRY_DELAY));
     }
     Status::with_error_details(code, error.to_string(), details)
+}
+
+/// The same within an answer that holds outcomes of several.
+#[must_use]
+pub fn failure(error: &Error) -> v1::IntrospectionFailure {
+    let (code, reason) = classify(error);
+    let message = error.to_string();
+    v1::IntrospectionFailure { code: code.into(), reason: reason.into(), message }
 }
 
 fn classify(error: &Error) -> (Code, ErrorReason) {
@@ -67,6 +75,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::UpstreamUnavailable => (Code::Unavailable, ErrorReason::UpstreamUnavailable),
         Error::SlowConsumer => (Code::ResourceExhausted, ErrorReason::SlowConsumer),
         Error::Draining => (Code::Unavailable, ErrorReason::Draining),
+        Error::AnswerTooLarge => (Code::ResourceExhausted, ErrorReason::AnswerTooLarge),
         Error::Overloaded => (Code::ResourceExhausted, ErrorReason::ServerOverloaded),
         Error::VerifierOverloaded => (Code::ResourceExhausted, ErrorReason::VerifierOverloaded),
         Error::KeyUnavailable(_) => (Code::Unavailable, ErrorReason::KeyUnavailable),
@@ -91,19 +100,19 @@ pub fn reason(status: &Status) -> Option<ErrorReason> {
     ErrorReason::from_str_name(&format!("{PREFIX}{}", info.reason))
 }
 
-/// The status of one introspection among many.
+/// A server's status within an answer that holds outcomes of several.
 #[must_use]
-pub fn failure(status: &Status) -> IntrospectionFailure {
-    IntrospectionFailure {
+pub fn passed_on(status: &Status) -> v1::IntrospectionFailure {
+    v1::IntrospectionFailure {
         code: status.code().into(),
         reason: reason(status).unwrap_or_default().into(),
         message: status.message().to_owned(),
     }
 }
 
-/// The status of an introspection that failed among many, and was the only one.
+/// The failure of an introspection that is the only one of its answer.
 #[must_use]
-pub fn from_failure(failure: &IntrospectionFailure) -> Status {
+pub fn from_failure(failure: &v1::IntrospectionFailure) -> Status {
     let code = Code::from_i32(failure.code);
     let mut details = ErrorDetails::with_error_info(name(failure.reason()), DOMAIN, HashMap::new());
     if matches!(code, Code::Unavailable | Code::ResourceExhausted) {
@@ -147,6 +156,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::UpstreamUnavailable
         | Error::SlowConsumer
         | Error::Draining
+        | Error::AnswerTooLarge
         | Error::Overloaded
         | Error::VerifierOverloaded
         | Error::DatabaseUnavailable(_)
@@ -215,7 +225,7 @@ mod tests {
     #[test]
     fn a_failure_among_many_and_alone_are_told_alike() {
         let status = from_error(&Error::VerifierOverloaded);
-        let again = from_failure(&failure(&status));
+        let again = from_failure(&passed_on(&status));
         assert_eq!((again.code(), reason(&again)), (status.code(), reason(&status)));
         assert_eq!(reason(&again), Some(ErrorReason::VerifierOverloaded));
         assert!(again.get_error_details().retry_info().is_some());

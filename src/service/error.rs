@@ -103,6 +103,9 @@ pub enum Error {
     /// Frames were not read in time.
     #[error("frames were not read in time; resume from the last cursor")]
     SlowConsumer,
+    /// Not in this answer: it is full.
+    #[error("the answer is full; ask for this again, with fewer others")]
+    AnswerTooLarge,
     /// Cannot decide: the server is going away.
     #[error("the server is draining; try another")]
     Draining,
@@ -143,16 +146,6 @@ impl Error {
     #[must_use]
     pub fn field(path: impl Into<String>, invalid: Invalid) -> Self {
         Self::InvalidFields(vec![InvalidField { path: path.into(), invalid }])
-    }
-
-    /// The same error of a part of a request; `path` leads to the part.
-    #[must_use]
-    pub fn within(self, path: &str) -> Self {
-        let Self::InvalidFields(mut fields) = self else { return self };
-        for field in &mut fields {
-            field.path = format!("{path}.{}", field.path);
-        }
-        Self::InvalidFields(fields)
     }
 }
 

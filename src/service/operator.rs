@@ -1,10 +1,16 @@
 //! The operator's token: the first caller, minted by whoever holds the database and the keyring.
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use super::{Caller, Error, Issued, Issuer, NewTokenWords, Regeneration, Service};
+use crate::introspection::Record;
 use crate::revocation::Event;
 use crate::store::tokens::{self, TokenQuery};
 use crate::text::{Description, Initiator, Metadata, Name, NamePrefix};
-use crate::token::{Expiry, Precondition, Scope, ScopeSet, Token, TokenFilter, TokenId, TokenState};
+use crate::token::{
+    Expiry, Generation, Precondition, Revision, Scope, ScopeSet, Token, TokenFilter, TokenId, TokenState,
+};
 use crate::workspace::WorkspaceId;
 
 /// The name by which the operator's token is found again.
@@ -40,7 +46,7 @@ impl Issuer {
     /// The token, and the event if it took one.
     async fn operator_token(&self, reset: bool) -> Result<Option<(Issued, Option<Event>)>, Error> {
         let workspace = WorkspaceId::parse(WorkspaceId::SYSTEM.to_owned()).map_err(field("workspace"))?;
-        let caller = Caller::operator(workspace.clone());
+        let caller = Caller::operator(workspace.clone())?;
         match self.find_operator_token(&workspace).await? {
             None => Ok(Some((self.create_token(&caller, operator_words(workspace)?).await?, None))),
             Some(_) if !reset => Ok(None),
@@ -70,12 +76,19 @@ impl Issuer {
 
 impl Caller {
     /// Whoever holds the database and the keyring may do everything: the proof is having got this far.
-    fn operator(workspace: WorkspaceId) -> Self {
-        Self::with_scopes(
-            TokenId::generate(),
+    fn operator(workspace: WorkspaceId) -> Result<Self, Error> {
+        Ok(Self::of(Arc::new(Record {
+            id: TokenId::generate(),
             workspace,
-            ScopeSet::new(vec![everything()]).unwrap_or_default(),
-        )
+            name: Name::parse(NAME.to_owned()).map_err(field("name"))?,
+            principal: None,
+            scopes: ScopeSet::new(vec![everything()]).map_err(field("scopes"))?,
+            metadata: Metadata::default(),
+            expire_time: None,
+            create_time: SystemTime::UNIX_EPOCH,
+            generation: Generation::FIRST,
+            revision: Revision::ZERO,
+        })))
     }
 }
 

@@ -7,8 +7,10 @@ use tonic::{Request, Response, Status};
 use super::Sidecar;
 use super::judging::Judged;
 use crate::proto::v1;
+use crate::proto::v1::introspection_outcome::Outcome;
 use crate::proto::v1::token_service_server::TokenService;
-use crate::rpc::{answers, requests, status};
+use crate::rpc::{Batch, fitting, introspect_token, introspect_tokens, status, verdict};
+use crate::service::Error;
 
 /// Serves introspections.
 #[derive(Clone, Debug)]
@@ -20,30 +22,36 @@ impl TokenService for SidecarRpc {
         &self,
         request: Request<v1::IntrospectTokenRequest>,
     ) -> Result<Response<v1::IntrospectTokenResponse>, Status> {
-        let words = requests::introspect_token(request.into_inner());
-        let (ask, include_metadata) = words.map_err(|error| status::from_error(&error))?;
-        let verdict = self.0.introspect(&ask).await.map_err(|failure| status::from_failure(&failure))?;
-        Ok(Response::new(answers::verdict(verdict, include_metadata)))
+        let asked = introspect_token(request.into_inner()).map_err(refuse)?;
+        let judged = self.0.introspect(&asked.introspection).await;
+        let judged = judged.map_err(|failure| status::from_failure(&failure))?;
+        Ok(Response::new(verdict(judged, asked.include_metadata)))
     }
 
     async fn batch_introspect_tokens(
         &self,
         request: Request<v1::BatchIntrospectTokensRequest>,
     ) -> Result<Response<v1::BatchIntrospectTokensResponse>, Status> {
-        let words = requests::batch_introspect_tokens(request.into_inner());
-        let words = words.map_err(|error| status::from_error(&error))?;
-        let (asks, include_metadata): (Vec<_>, Vec<_>) = words.into_iter().unzip();
-        let judged = self.0.introspect_all(&asks).await;
-        let outcomes = judged.into_iter().zip(include_metadata).map(outcome).collect();
-        Ok(Response::new(v1::BatchIntrospectTokensResponse { outcomes }))
+        let batch = introspect_tokens(request.into_inner()).map_err(refuse)?;
+        let judged = self.0.introspect_all(&batch.introspections()).await;
+        Ok(Response::new(v1::BatchIntrospectTokensResponse { outcomes: outcomes(batch, judged) }))
     }
 }
 
-fn outcome((judged, include_metadata): (Judged, bool)) -> v1::IntrospectionOutcome {
-    use v1::introspection_outcome::Outcome;
-    let outcome = match judged {
-        Ok(verdict) => Outcome::Answer(answers::verdict(verdict, include_metadata)),
-        Err(failure) => Outcome::Failure(failure),
-    };
-    v1::IntrospectionOutcome { outcome: Some(outcome) }
+#[expect(clippy::needless_pass_by_value, reason = "it is mapped over errors")]
+fn refuse(error: Error) -> Status {
+    status::from_error(&error)
+}
+
+/// The outcomes of a batch, of which `judged` is what could be taken, in order.
+fn outcomes(batch: Batch, judged: Vec<Judged>) -> Vec<v1::IntrospectionOutcome> {
+    let mut judged = judged.into_iter();
+    let items = batch.0.into_iter().map(|asked| {
+        let include_metadata = asked.map_err(|error| status::failure(&error))?.include_metadata;
+        let nothing = || Err(status::failure(&Error::UpstreamUnavailable));
+        Ok((judged.next().unwrap_or_else(nothing)?, include_metadata))
+    });
+    let outcome = |outcome| v1::IntrospectionOutcome { outcome: Some(outcome) };
+    let answer = |(judged, include_metadata)| outcome(Outcome::Answer(verdict(judged, include_metadata)));
+    fitting(items, answer, |failure| outcome(Outcome::Failure(failure)))
 }

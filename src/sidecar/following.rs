@@ -43,7 +43,7 @@ impl Sidecar {
         let cursor = frame.cursor.clone();
         match words::frame(frame).ok_or_else(|| astray("a frame cannot be read"))? {
             Frame::Event(event) if before.revision < event.revision => {
-                self.cache.apply(position.history, &event)
+                self.cache.apply(position.history, &event);
             }
             Frame::Progress if before.revision <= position.revision => self.cache.advance(position),
             Frame::Event(_) | Frame::Progress => return Err(astray("a frame came out of order")),

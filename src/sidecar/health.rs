@@ -59,10 +59,10 @@ impl Health {
 
     /// Looks again and again, and logs each change.
     pub async fn watch(self) {
-        let (mut served, mut held) = (None, false);
+        let (mut told, mut held) = (None, false);
         while !self.leaving.load(Ordering::Relaxed) {
             let (serves, leased) = (self.serves(), self.sidecar.holds_lease());
-            if served.replace(serves) != Some(serves) {
+            if told.replace(serves) != Some(serves) {
                 let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
                 self.tell(status).await;
             }

@@ -28,7 +28,7 @@ impl Sidecar {
     }
 
     /// Judges many; those that a server must be asked about go there together, by how fresh they must be.
-    pub(super) async fn introspect_all(&self, asks: &[Introspection]) -> Vec<Judged> {
+    pub(super) async fn introspect_all(&self, asks: &[&Introspection]) -> Vec<Judged> {
         let mut judged: Vec<Option<Judged>> = asks.iter().map(|ask| self.judge_here(ask)).collect();
         let first_open = |judged: &[Option<Judged>]| judged.iter().position(Option::is_none);
         while let Some(freshness) =
@@ -51,7 +51,7 @@ impl Sidecar {
     fn judge_here(&self, ask: &Introspection) -> Option<Judged> {
         if let Some(denied) = ask.workspace.as_ref().filter(|workspace| !self.covers(workspace)) {
             let denied = Error::WorkspaceDenied(denied.clone());
-            return Some(Err(status::failure(&status::from_error(&denied))));
+            return Some(Err(status::failure(&denied)));
         }
         let Ok(presented) = Presented::parse(ask.presented.expose_secret()) else {
             return Some(Ok(self.not_ours(InactiveReason::Malformed)));

@@ -45,7 +45,7 @@ impl Sidecar {
             match self.resolve_over(&link, tokens, freshness).await {
                 Ok(resolutions) => return Ok(resolutions),
                 Err(Failure::Away(status)) if status::reason(&status).is_some() => {
-                    return Err(status::failure(&status));
+                    return Err(status::passed_on(&status));
                 }
                 Err(Failure::Away(_)) if lost.is_none() => lost = Some(link.number),
                 Err(Failure::Away(_)) => return Err(unavailable()),
@@ -123,5 +123,5 @@ impl Sidecar {
 
 /// No server can be asked.
 pub(super) fn unavailable() -> v1::IntrospectionFailure {
-    status::failure(&status::from_error(&Error::UpstreamUnavailable))
+    status::failure(&Error::UpstreamUnavailable)
 }

@@ -1,7 +1,9 @@
 //! Tokens, one at a time: insert, find, lock, change; and pages of them.
 
+use std::collections::HashMap;
 use std::time::SystemTime;
 
+use diesel::dsl::auto_type;
 use diesel::prelude::*;
 use uuid::Uuid;
 
@@ -69,8 +71,15 @@ pub struct Credential {
     pub hash: SecretHash,
     /// When this was read, by the database's clock.
     pub read_time: SystemTime,
+}
+
+/// What was found of several tokens, at one moment.
+#[derive(Debug, Clone)]
+pub struct Credentials {
     /// The history of the log in which this was read.
     pub history: HistoryId,
+    /// Those that are there.
+    pub of: HashMap<TokenId, Credential>,
 }
 
 /// Adds a token. A token that is born [`Expired`](crate::token::TokenState::Expired) was given a moment in the past:
@@ -181,26 +190,43 @@ pub async fn revoke(
     into_token(row)
 }
 
-/// What it takes to judge a secret of the token of that id.
+/// What it takes to judge secrets of the tokens of these ids.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
-pub async fn credential(connection: &mut Connection, id: TokenId) -> Result<Option<Credential>, StoreError> {
-    let history = histories::table.find(true).select(histories::id).single_value().assume_not_null();
-    let columns = (TokenRow::as_select(), tokens::kid, tokens::tag, tokens::secret_hash, history);
-    let query = tokens::table.find(id.as_uuid()).select(columns);
-    let row: Option<(TokenRow, String, Vec<u8>, String, Uuid)> = connection.row_if_any(query).await?;
-    row.map(|(row, kid, tag, hash, history)| {
-        Ok(Credential {
-            history: HistoryId(history),
-            read_time: row.read_time.0,
-            token: row.into_token(None)?,
-            kid: understood("tokens.kid", Kid::parse(&kid).ok_or(()))?,
-            tag: Tag(understood("tokens.tag", tag.try_into())?),
-            hash: SecretHash::from_phc(hash),
-        })
-    })
-    .transpose()
+pub async fn credentials(connection: &mut Connection, ids: &[TokenId]) -> Result<Credentials, StoreError> {
+    let wanted: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+    let columns = (TokenRow::as_select(), tokens::kid, tokens::tag, tokens::secret_hash, history());
+    let query = tokens::table.filter(tokens::id.eq_any(wanted)).select(columns);
+    let rows: Vec<CredentialRow> = connection.rows(query).await?;
+    // Where not even one is there, the history must be asked for by itself, of the same database.
+    let history = match rows.first() {
+        Some((.., history)) => *history,
+        None => connection.row(diesel::select(history())).await?,
+    };
+    let of: Result<_, StoreError> = rows.into_iter().map(credential).collect();
+    Ok(Credentials { history: HistoryId(history), of: of? })
+}
+
+type CredentialRow = (TokenRow, String, Vec<u8>, String, Uuid);
+
+/// The history of the log, as the statement at hand sees it.
+#[auto_type]
+fn history() -> _ {
+    histories::table.find(true).select(histories::id).single_value().assume_not_null()
+}
+
+fn credential((row, kid, tag, hash, _): CredentialRow) -> Result<(TokenId, Credential), StoreError> {
+    let read_time = row.read_time.0;
+    let token = row.into_token(None)?;
+    let credential = Credential {
+        kid: understood("tokens.kid", Kid::parse(&kid).ok_or(()))?,
+        tag: Tag(understood("tokens.tag", tag.try_into())?),
+        hash: SecretHash::from_phc(hash),
+        read_time,
+        token,
+    };
+    Ok((credential.token.id, credential))
 }
 
 fn into_token((row, last_use_time): (TokenRow, Option<Moment>)) -> Result<Token, StoreError> {

@@ -35,8 +35,8 @@ async fn run_everything(store: Store) {
     let token = tokens::insert(connection, token()).await.unwrap().id;
     tokens::find(connection, token).await.unwrap();
     tokens::lock(connection, token).await.unwrap();
-    tokens::credential(connection, token).await.unwrap();
-    last_uses::record(connection, &[(token, SystemTime::now())]).await.unwrap();
+    tokens::credentials(connection, &[token]).await.unwrap();
+    last_uses::record(connection, &[(token, SystemTime::now())], None).await.unwrap();
     let revision = log::append(&mut transaction, event(token, Change::Updated)).await.unwrap().revision;
     let connection = transaction.connection();
     let edit = TokenEdit {
