@@ -19,6 +19,7 @@ use self::measure::page::{self, Outcome};
 use self::spread::fleet::{Fleet, Issued, Tokens, revoke};
 use self::spread::latencies::Latencies;
 
+#[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod measure {
     pub(crate) mod database;
     pub(crate) mod page;

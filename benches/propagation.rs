@@ -17,6 +17,7 @@ use self::spread::fleet::{Answer, Fleet, Issued, Tokens, ask, revoke};
 use self::spread::latencies::Latencies;
 use self::spread::picture::{self, Row};
 
+#[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod measure {
     pub(crate) mod database;
     pub(crate) mod page;
@@ -24,6 +25,7 @@ mod measure {
     pub(crate) mod rounds;
 }
 
+#[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod spread {
     pub(crate) mod fleet;
     pub(crate) mod latencies;

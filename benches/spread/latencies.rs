@@ -17,10 +17,6 @@ impl FromIterator<Duration> for Latencies {
 }
 
 impl Latencies {
-    pub(crate) fn sorted(&self) -> &[f64] {
-        &self.0
-    }
-
     /// The time below which that share of them lies: the nearest rank.
     #[expect(
         clippy::cast_precision_loss,
