@@ -1,0 +1,214 @@
+//! A schedule: who there is, what is asked and changed, what fails, and at the end that everybody agrees.
+
+use tokenkeep::proof::Prover;
+
+use super::checks::{Asked, Checks};
+use super::client::{Reply, Verdict};
+use super::database::{Mutation, TOKENS};
+use super::defects::Defect;
+use super::world::{MILLISECOND, Time, Whom, World};
+
+const STORM: Time = 5000 * MILLISECOND;
+const CALM: Time = 4500 * MILLISECOND;
+
+const AGAIN: Time = 1000 * MILLISECOND;
+
+/// What may fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    ServerCrashes(usize),
+    ServerPauses(usize),
+    ServerIsCut(usize),
+    ServerDrains(usize),
+    SidecarCrashes(usize),
+    SidecarPauses(usize),
+    SidecarIsCut(usize),
+    SidecarMoves(usize),
+    StandbyIsPromoted,
+}
+
+/// Runs the schedule of a seed.
+pub(crate) fn run(seed: u64, defect: Option<Defect>, prover: &Prover, told: bool) -> Checks {
+    let mut world = World::new(seed, defect, prover.clone());
+    world.told = told;
+    let (servers, sidecars) = (2 + world.choices.index(2), 1 + world.choices.index(3));
+    world.people(servers, sidecars);
+    world.plan_questions();
+    world.plan_changes();
+    world.plan_faults();
+    world.run_until(STORM);
+    world.finish()
+}
+
+impl World {
+    pub(crate) fn people(&mut self, servers: usize, sidecars: usize) {
+        (0..servers).for_each(|index| self.start_server(index));
+        (0..sidecars).for_each(|index| self.start_sidecar(index));
+        for token in 0..TOKENS {
+            let at = if token == 0 { 100 } else { 100 + self.choices.pick(4000) };
+            self.after(at * MILLISECOND, Whom::Nature, move |world| world.change(token, Mutation::Create));
+        }
+    }
+
+    /// Somebody who is up.
+    fn anybody(&mut self) -> Whom {
+        let index = self.choices.index(self.servers.len() + self.sidecars.len());
+        match index.checked_sub(self.servers.len()) {
+            Some(sidecar) => self.sidecar(sidecar),
+            None => self.server(index),
+        }
+    }
+
+    fn plan_questions(&mut self) {
+        for _ in 0..120 {
+            let at = self.choices.pick(STORM);
+            self.after(at, Whom::Nature, |world| {
+                let (whom, token) = (world.anybody(), world.choices.index(TOKENS));
+                world.ask(whom, token);
+            });
+        }
+    }
+
+    fn plan_changes(&mut self) {
+        for _ in 0..10 {
+            let at = 300 * MILLISECOND + self.choices.pick(STORM - 300 * MILLISECOND);
+            self.after(at, Whom::Nature, |world| {
+                let token = world.choices.index(TOKENS);
+                let mutation = match world.choices.pick(6) {
+                    0 | 1 => Mutation::Regenerate,
+                    2 => Mutation::Revoke,
+                    _ => Mutation::Update,
+                };
+                world.change(token, mutation);
+            });
+        }
+    }
+
+    pub(crate) fn change(&mut self, token: usize, mutation: Mutation) {
+        let (server, fleet) = (self.choices.index(self.servers.len()), !self.choices.once_in(4));
+        self.mutate(server, token, mutation, fleet);
+    }
+
+    fn plan_faults(&mut self) {
+        for _ in 0..self.choices.pick(9) {
+            let at = self.choices.pick(STORM);
+            self.after(at, Whom::Nature, |world| {
+                let fault = world.any_fault();
+                let time = world.choices.pick(2500) * MILLISECOND;
+                world.fail(fault, time);
+            });
+        }
+    }
+
+    fn any_fault(&mut self) -> Fault {
+        let (server, sidecar) =
+            (self.choices.index(self.servers.len()), self.choices.index(self.sidecars.len()));
+        match self.choices.pick(11) {
+            0 => Fault::ServerCrashes(server),
+            1 | 2 => Fault::ServerPauses(server),
+            3 => Fault::ServerIsCut(server),
+            4 => Fault::ServerDrains(server),
+            5 => Fault::SidecarCrashes(sidecar),
+            6 => Fault::SidecarPauses(sidecar),
+            7 => Fault::SidecarIsCut(sidecar),
+            8 => Fault::SidecarMoves(sidecar),
+            _ => Fault::StandbyIsPromoted,
+        }
+    }
+
+    /// Has something fail for a time.
+    pub(crate) fn fail(&mut self, fault: Fault, time: Time) {
+        self.tell(|| format!("{fault:?} for {} ms", time / MILLISECOND));
+        let until = self.now + time;
+        match fault {
+            Fault::ServerCrashes(index) => {
+                self.stop_server(index);
+                self.after(time, Whom::Nature, move |world| world.raise_server(index));
+            }
+            Fault::ServerDrains(index) => {
+                self.drain(index);
+                self.after(time, Whom::Nature, move |world| world.raise_server(index));
+            }
+            Fault::SidecarCrashes(index) => {
+                self.sidecars[index].process.up = false;
+                self.after(time, Whom::Nature, move |world| world.raise_sidecar(index));
+            }
+            Fault::ServerPauses(index) => self.servers[index].process.paused_until = until,
+            Fault::ServerIsCut(index) => self.servers[index].process.cut_until = until,
+            Fault::SidecarPauses(index) => self.sidecars[index].process.paused_until = until,
+            Fault::SidecarIsCut(index) => self.sidecars[index].process.cut_until = until,
+            Fault::SidecarMoves(index) => {
+                let whom = self.sidecar(index);
+                self.after(0, whom, move |world| world.connect(index));
+            }
+            Fault::StandbyIsPromoted => self.database.promote(),
+        }
+    }
+
+    fn raise_server(&mut self, index: usize) {
+        if !self.servers[index].process.up {
+            self.start_server(index);
+        }
+    }
+
+    fn raise_sidecar(&mut self, index: usize) {
+        if !self.sidecars[index].process.up {
+            self.start_sidecar(index);
+        }
+    }
+
+    /// Heals everything, and has everybody asked about everything once it had time to.
+    pub(crate) fn finish(mut self) -> Checks {
+        self.calm = true;
+        for index in 0..self.servers.len() {
+            self.raise_server(index);
+            let process = &mut self.servers[index].process;
+            (process.paused_until, process.cut_until) = (0, 0);
+        }
+        for index in 0..self.sidecars.len() {
+            self.raise_sidecar(index);
+            let process = &mut self.sidecars[index].process;
+            (process.paused_until, process.cut_until) = (0, 0);
+        }
+        self.run_until(STORM + CALM);
+        // A connection that nobody has used since is found to be no good by the first who does.
+        self.ask_everybody(Self::ask);
+        self.run_until(STORM + CALM + AGAIN);
+        self.ask_everybody(Self::settle);
+        self.run_until(STORM + CALM + 2 * AGAIN);
+        if self.checks.open > 0 && self.checks.violation.is_none() {
+            self.checks.violation = Some("not everybody answers".to_owned());
+        }
+        self.checks
+    }
+
+    fn ask_everybody(&mut self, ask: fn(&mut Self, Whom, usize)) {
+        let servers = (0..self.servers.len()).map(|index| self.server(index));
+        let everybody: Vec<_> =
+            servers.chain((0..self.sidecars.len()).map(|index| self.sidecar(index))).collect();
+        for whom in everybody {
+            for token in (0..TOKENS).filter(|token| self.known[*token] > 0).collect::<Vec<_>>() {
+                ask(self, whom, token);
+            }
+        }
+    }
+
+    /// By now everybody knows what is true, and says so.
+    fn settle(&mut self, whom: Whom, token: usize) {
+        let row = self.database.nodes[self.database.primary()].tokens[token];
+        let asked = Asked { token, generation: self.known[token], invoked: self.now };
+        let lives = !row.revoked && row.generation == asked.generation;
+        self.checks.open += 1;
+        let reply: Reply = Box::new(move |world, verdict| {
+            world.checks.open -= 1;
+            match verdict {
+                Verdict::Active { .. } if lives => {}
+                Verdict::Inactive if !lives => {}
+                Verdict::Active { .. } | Verdict::Inactive | Verdict::Unavailable => {
+                    world.checks.violate(&format!("{whom:?} has not converged: {verdict:?}"), asked);
+                }
+            }
+        });
+        self.put(whom, asked, reply);
+    }
+}
