@@ -42,14 +42,22 @@ impl Checks {
         }
     }
 
-    /// A wait for the fleet has returned, of a mutation after which a token has this generation.
-    pub(crate) fn returned(&mut self, token: usize, mutation: Mutation, generation: i32, now: Time) {
+    /// A wait for the fleet has returned, of a mutation after which a token has this generation; gives
+    /// which it ended.
+    pub(crate) fn returned(
+        &mut self,
+        token: usize,
+        mutation: Mutation,
+        generation: i32,
+        now: Time,
+    ) -> Option<i32> {
         let ended = match mutation {
             Mutation::Revoke => generation,
             Mutation::Regenerate => generation - 1,
-            Mutation::Create | Mutation::Update => return,
+            Mutation::Create | Mutation::Update => return None,
         };
         self.confirmed.entry((token, ended)).or_insert(now);
+        Some(ended)
     }
 
     pub(crate) fn accepted(&mut self, asked: Asked) {

@@ -67,6 +67,10 @@ impl World {
         }
         let generation =
             1 + i32::try_from(self.choices.index(usize::try_from(self.known[token]).unwrap())).unwrap();
+        self.ask_about(whom, token, generation);
+    }
+
+    fn ask_about(&mut self, whom: Whom, token: usize, generation: i32) {
         let asked = Asked { token, generation, invoked: self.now };
         let reply: Reply = Box::new(move |world, verdict| {
             world.tell(|| format!("{whom:?} answers {asked:?} with {verdict:?}"));
@@ -77,6 +81,16 @@ impl World {
             }
         });
         self.put(whom, asked, reply);
+    }
+
+    /// Asks everybody about a secret that has just died.
+    fn ask_around(&mut self, token: usize, generation: i32) {
+        for place in 0..self.everybody().len() {
+            let wait = 1 + self.choices.pick(30 * MILLISECOND);
+            self.after(wait, Whom::Nature, move |world| {
+                world.ask_about(world.everybody()[place], token, generation);
+            });
+        }
     }
 
     /// Has a question arrive.
@@ -174,14 +188,18 @@ impl World {
 
     /// A connection that leads to another history than is followed is no good.
     fn connect_pool(&mut self, index: usize) {
-        let pool = self.node();
+        let (pool, other) = (self.node(), self.node());
         let connections = &mut self.servers[index].connections;
-        (connections.pool, connections.made) = (pool, connections.made + 1);
+        (connections.pool, connections.other) = (pool, other);
+        connections.made += 1;
     }
 
     fn land(&mut self, cache: &Arc<Cache>, flight: Flight, asked: Asked, revision: i64, source: HistoryId) {
         let flight = if self.has(Defect::NoFence) { cache.begin(id(asked.token)) } else { flight };
-        flight.land(learned(cache, id(asked.token), asked.generation, revision), source);
+        let landed = flight.land(learned(cache, id(asked.token), asked.generation, revision), source);
+        self.tell(|| {
+            format!("{asked:?} of {revision} {}", if landed { "is remembered" } else { "is refused" })
+        });
     }
 
     fn ask_sidecar(&mut self, index: usize, asked: Asked, reply: Reply) {
@@ -204,6 +222,7 @@ impl World {
         };
         let cache = Arc::clone(&self.sidecars[index].cache);
         let flight = cache.begin(id(asked.token));
+        self.tell(|| format!("sidecar {index} asks upstream for {asked:?} from {:?}", flight.applied()));
         let minimum = flight.applied().filter(|_| !self.has(Defect::FillWithoutMinimum));
         let (whom, to) = (self.sidecar(index), self.server(server));
         let back: Reply = Box::new(move |world, verdict| {
@@ -237,9 +256,12 @@ impl World {
     /// Changes a token through a server, waiting for the fleet or not.
     pub(crate) fn mutate(&mut self, index: usize, token: usize, mutation: Mutation, fleet: bool) {
         let (whom, node) = (self.server(index), self.servers[index].connections.pool);
-        self.after(MILLISECOND, whom, move |world| {
+        let members = self.database.nodes[node].members.keys();
+        let before = members.copied().collect();
+        let early = self.has(Defect::FleetReadBeforeCommit);
+        let wait = if early { self.choices.pick(300) * MILLISECOND } else { MILLISECOND };
+        self.after(wait, whom, move |world| {
             world.send(whom, Whom::Nature, move |world| {
-                let before = world.database.nodes[node].members.keys().copied().collect();
                 let done = world.database.commit(node, |node| node.mutate(token, mutation)).flatten();
                 let Some(revision) = done else { return };
                 let generation = world.database.nodes[node].tokens[token].generation;
@@ -275,7 +297,9 @@ impl World {
             before,
             Box::new(move |world| {
                 world.tell(|| format!("the fleet has {revision}"));
-                world.checks.returned(token, mutation, generation, world.now);
+                if let Some(ended) = world.checks.returned(token, mutation, generation, world.now) {
+                    world.ask_around(token, ended);
+                }
             }),
         );
     }

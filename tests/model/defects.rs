@@ -20,8 +20,6 @@ pub(crate) enum Defect {
     AcknowledgeAnywhere,
     /// Whoever waits for the fleet reads who is in it before the commit.
     FleetReadBeforeCommit,
-    /// Whoever waits for the fleet believes a table of another history than it follows.
-    FleetReadAnywhere,
     /// Whoever waits for the fleet waits half a lease at most.
     FleetWaitsTooShort,
     /// Reading is enough of a heartbeat.
@@ -53,7 +51,7 @@ pub(crate) enum Defect {
 }
 
 impl Defect {
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::LeaseFromReceipt,
         Self::UsableBeforeApplied,
         Self::GrantAfterReply,
@@ -63,7 +61,6 @@ impl Defect {
         Self::AcknowledgeIgnoresGrants,
         Self::AcknowledgeAnywhere,
         Self::FleetReadBeforeCommit,
-        Self::FleetReadAnywhere,
         Self::FleetWaitsTooShort,
         Self::HeartbeatReadOnly,
         Self::MissingRowIgnored,

@@ -94,7 +94,7 @@ impl World {
 
     fn look_around(&mut self, waiter: Waiter) {
         let (index, made) = (waiter.server, self.servers[waiter.server].connections.made);
-        let (whom, node) = (self.server(index), self.servers[index].connections.pool);
+        let (whom, node) = (self.server(index), self.servers[index].connections.other);
         let long = if self.has(Defect::FleetWaitsTooShort) { LEASE / 2 } else { stretched(LEASE) };
         if waiter.done.get() {
             return;
@@ -127,7 +127,7 @@ impl World {
     fn is_everywhere(&self, waiter: &Waiter, table: &Node) -> bool {
         let server = &self.servers[waiter.server];
         let Some(own) = server.cache.applied() else { return false };
-        if table.history() != own.history && !self.has(Defect::FleetReadAnywhere) {
+        if table.history() != own.history {
             return false;
         }
         let wanted = Position { revision: waiter.revision, ..own };

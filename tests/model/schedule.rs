@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     SidecarCrashes(usize),
     SidecarPauses(usize),
     SidecarIsCut(usize),
+    /// What it follows is told late, though it can be reached.
+    SidecarIsSlow(usize),
     SidecarMoves(usize),
     StandbyIsPromoted,
 }
@@ -60,7 +62,7 @@ impl World {
     }
 
     fn plan_questions(&mut self) {
-        for _ in 0..120 {
+        for _ in 0..40 {
             let at = self.choices.pick(STORM);
             self.after(at, Whom::Nature, |world| {
                 let (whom, token) = (world.anybody(), world.choices.index(TOKENS));
@@ -70,23 +72,31 @@ impl World {
     }
 
     fn plan_changes(&mut self) {
-        for _ in 0..10 {
+        for _ in 0..6 {
             let at = 300 * MILLISECOND + self.choices.pick(STORM - 300 * MILLISECOND);
-            self.after(at, Whom::Nature, |world| {
-                let token = world.choices.index(TOKENS);
-                let mutation = match world.choices.pick(6) {
-                    0 | 1 => Mutation::Regenerate,
-                    2 => Mutation::Revoke,
-                    _ => Mutation::Update,
-                };
-                world.change(token, mutation);
-            });
+            self.after(at, Whom::Nature, Self::change_something);
         }
     }
 
-    pub(crate) fn change(&mut self, token: usize, mutation: Mutation) {
+    fn change_something(&mut self) {
+        let token = self.choices.index(TOKENS);
+        let mutation = match self.choices.pick(8) {
+            0 => Mutation::Revoke,
+            1 | 2 => Mutation::Update,
+            _ => Mutation::Regenerate,
+        };
+        self.change(token, mutation);
+    }
+
+    /// Has a token changed that everybody was just asked about.
+    fn change(&mut self, token: usize, mutation: Mutation) {
         let (server, fleet) = (self.choices.index(self.servers.len()), !self.choices.once_in(4));
-        self.mutate(server, token, mutation, fleet);
+        for place in 0..self.everybody().len() {
+            let wait = self.choices.pick(60) * MILLISECOND;
+            self.after(wait, Whom::Nature, move |world| world.ask(world.everybody()[place], token));
+        }
+        let wait = self.choices.pick(60) * MILLISECOND;
+        self.after(wait, Whom::Nature, move |world| world.mutate(server, token, mutation, fleet));
     }
 
     fn plan_faults(&mut self) {
@@ -95,6 +105,15 @@ impl World {
             self.after(at, Whom::Nature, |world| {
                 let fault = world.any_fault();
                 let time = world.choices.pick(2500) * MILLISECOND;
+                // What goes wrong goes wrong around a fault, or around its end.
+                for begin in [0, time] {
+                    let wait = begin + world.choices.pick(300) * MILLISECOND;
+                    world.after(wait, Whom::Nature, |world| {
+                        if !world.calm {
+                            world.change_something()
+                        }
+                    });
+                }
                 world.fail(fault, time);
             });
         }
@@ -103,7 +122,7 @@ impl World {
     fn any_fault(&mut self) -> Fault {
         let (server, sidecar) =
             (self.choices.index(self.servers.len()), self.choices.index(self.sidecars.len()));
-        match self.choices.pick(11) {
+        match self.choices.pick(13) {
             0 => Fault::ServerCrashes(server),
             1 | 2 => Fault::ServerPauses(server),
             3 => Fault::ServerIsCut(server),
@@ -112,6 +131,7 @@ impl World {
             6 => Fault::SidecarPauses(sidecar),
             7 => Fault::SidecarIsCut(sidecar),
             8 => Fault::SidecarMoves(sidecar),
+            9 | 10 => Fault::SidecarIsSlow(sidecar),
             _ => Fault::StandbyIsPromoted,
         }
     }
@@ -133,15 +153,32 @@ impl World {
                 self.sidecars[index].process.up = false;
                 self.after(time, Whom::Nature, move |world| world.raise_sidecar(index));
             }
-            Fault::ServerPauses(index) => self.servers[index].process.paused_until = until,
+            Fault::ServerPauses(index) => self.servers[index].process.pause(until),
             Fault::ServerIsCut(index) => self.servers[index].process.cut_until = until,
-            Fault::SidecarPauses(index) => self.sidecars[index].process.paused_until = until,
+            Fault::SidecarPauses(index) => self.sidecars[index].process.pause(until),
             Fault::SidecarIsCut(index) => self.sidecars[index].process.cut_until = until,
+            Fault::SidecarIsSlow(index) => self.sidecars[index].process.slow_until = until,
             Fault::SidecarMoves(index) => {
                 let whom = self.sidecar(index);
                 self.after(0, whom, move |world| world.connect(index));
+                let token = self.choices.index(TOKENS);
+                self.ask(whom, token);
             }
-            Fault::StandbyIsPromoted => self.database.promote(),
+            Fault::StandbyIsPromoted => self.promote(),
+        }
+    }
+
+    /// Some connections are lost with it and made anew; the others go on leading to the old primary.
+    fn promote(&mut self) {
+        self.database.promote();
+        let primary = self.database.primary();
+        for index in 0..self.servers.len() {
+            let moved = [0; 4].map(|_| self.choices.once_in(2));
+            let connections = &mut self.servers[index].connections;
+            connections.beaten &= !moved[0];
+            for (connection, moved) in connections.all().into_iter().zip(moved) {
+                *connection = if moved { primary } else { *connection };
+            }
         }
     }
 
@@ -157,18 +194,16 @@ impl World {
         }
     }
 
-    /// Heals everything, and has everybody asked about everything once it had time to.
+    /// Heals everything but pauses, which end by themselves, and has everybody asked about everything once it had time to.
     pub(crate) fn finish(mut self) -> Checks {
         self.calm = true;
         for index in 0..self.servers.len() {
             self.raise_server(index);
-            let process = &mut self.servers[index].process;
-            (process.paused_until, process.cut_until) = (0, 0);
+            self.servers[index].process.cut_until = 0;
         }
         for index in 0..self.sidecars.len() {
             self.raise_sidecar(index);
-            let process = &mut self.sidecars[index].process;
-            (process.paused_until, process.cut_until) = (0, 0);
+            self.sidecars[index].process.cut_until = 0;
         }
         self.run_until(STORM + CALM);
         // A connection that nobody has used since is found to be no good by the first who does.
@@ -182,11 +217,13 @@ impl World {
         self.checks
     }
 
-    fn ask_everybody(&mut self, ask: fn(&mut Self, Whom, usize)) {
+    pub(crate) fn everybody(&self) -> Vec<Whom> {
         let servers = (0..self.servers.len()).map(|index| self.server(index));
-        let everybody: Vec<_> =
-            servers.chain((0..self.sidecars.len()).map(|index| self.sidecar(index))).collect();
-        for whom in everybody {
+        servers.chain((0..self.sidecars.len()).map(|index| self.sidecar(index))).collect()
+    }
+
+    fn ask_everybody(&mut self, ask: fn(&mut Self, Whom, usize)) {
+        for whom in self.everybody() {
             for token in (0..TOKENS).filter(|token| self.known[*token] > 0).collect::<Vec<_>>() {
                 ask(self, whom, token);
             }

@@ -36,6 +36,14 @@ pub(crate) struct Connections {
     /// Of requests; counted, since what comes over an older one is not believed.
     pub(crate) pool: usize,
     pub(crate) made: u64,
+    /// Another of requests: for what is asked about the fleet.
+    pub(crate) other: usize,
+}
+
+impl Connections {
+    pub(crate) fn all(&mut self) -> [&mut usize; 4] {
+        [&mut self.beat, &mut self.tail, &mut self.pool, &mut self.other]
+    }
 }
 
 /// A sidecar that follows.
@@ -102,8 +110,8 @@ impl World {
         } else {
             self.servers.push(server)
         }
-        let connections =
-            Connections { beat: self.node(), tail: self.node(), pool: self.node(), ..Connections::default() };
+        let (beat, tail, pool, other) = (self.node(), self.node(), self.node(), self.node());
+        let connections = Connections { beat, tail, pool, other, ..Connections::default() };
         self.servers[index].connections = connections;
         let whom = self.server(index);
         self.tell(|| format!("server {index} starts as {whom:?}"));
@@ -237,11 +245,11 @@ impl World {
     /// Follows the log from here: another history, or the first. No connection from before is believed any more.
     fn follow(&mut self, index: usize, head: Position) {
         self.tell(|| format!("server {index} follows from {head:?}"));
-        let (tail, pool) = (self.node(), self.node());
+        let (tail, pool, other) = (self.node(), self.node(), self.node());
         self.follow_cache(&self.servers[index].cache, head);
         let server = &mut self.servers[index];
         server.connections =
-            Connections { tail, pool, made: server.connections.made + 1, ..server.connections };
+            Connections { tail, pool, other, made: server.connections.made + 1, ..server.connections };
         (server.from, server.read, server.tailing) = (Some(head), Some(head), None);
         server.applied.clear();
         for watcher in std::mem::take(&mut server.watchers) {

@@ -103,13 +103,12 @@ impl World {
 
     /// Frames arrive in their order. If the way is cut, they and all that follow are lost with the stream.
     fn tell_watcher(&mut self, server: usize, place: usize, frame: Frame) {
-        let delay = self.delay();
+        let Whom::Sidecar(index, _) = self.servers[server].watchers[place].sidecar else { return };
+        let slow = self.sidecars[index].process.slow_until > self.now;
+        let delay = self.delay() + if slow { self.choices.pick(1000) * MILLISECOND } else { 0 };
         let watcher = &mut self.servers[server].watchers[place];
         watcher.clear = watcher.clear.max(self.now + delay);
-        let (Watcher { sidecar, stream, clear }, Whom::Sidecar(index, _)) = (*watcher, watcher.sidecar)
-        else {
-            return;
-        };
+        let Watcher { sidecar, stream, clear } = *watcher;
         if self.sidecars[index].process.cut_until > self.now {
             self.servers[server].watchers[place].stream = 0;
             return;
@@ -134,6 +133,7 @@ impl World {
         let Some((server, _)) = sidecar.upstream.filter(|(_, current)| *current == stream) else { return };
         sidecar.heard = now;
         let cache = Arc::clone(&sidecar.cache);
+        self.tell(|| format!("sidecar {index} hears {frame:?}"));
         match frame {
             Frame::Opened(None) => {}
             Frame::Opened(Some(from)) => self.follow_cache(&cache, from),

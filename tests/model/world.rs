@@ -68,9 +68,11 @@ pub(crate) struct Process {
     /// Tells one life from the next.
     pub(crate) life: u64,
     pub(crate) up: bool,
-    pub(crate) paused_until: Time,
+    paused_until: Time,
     /// Nothing comes through between it and what it depends on.
     pub(crate) cut_until: Time,
+    /// What it follows is told late.
+    pub(crate) slow_until: Time,
     offset: u64,
     /// In millionths.
     rate: u64,
@@ -79,11 +81,16 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn new(choices: &mut Choices) -> Self {
         let (offset, rate) = (choices.pick(1_000_000_000), 1_000_000 - DRIFT + choices.pick(2 * DRIFT + 1));
-        Self { life: 0, up: false, paused_until: 0, cut_until: 0, offset, rate }
+        Self { life: 0, up: false, paused_until: 0, cut_until: 0, slow_until: 0, offset, rate }
     }
 
     pub(crate) fn clock(&self, now: Time) -> BootTime {
         BootTime::from_start(Duration::from_micros(self.offset + now * self.rate / 1_000_000))
+    }
+
+    /// Pauses it, never shorter than it is: what waits must come in its order.
+    pub(crate) fn pause(&mut self, until: Time) {
+        self.paused_until = self.paused_until.max(until);
     }
 
     fn life_if_up(&self) -> Option<u64> {
@@ -200,7 +207,11 @@ impl World {
 
     /// Plans what a process does next by itself: at once, unless something comes between.
     pub(crate) fn soon(&mut self, whom: Whom, step: impl FnOnce(&mut Self) + 'static) {
-        let wait = if self.choices.once_in(8) { self.choices.pick(30) * MILLISECOND } else { 0 };
+        let wait = match self.choices.pick(24) {
+            0 if !self.calm => self.choices.pick(600) * MILLISECOND,
+            1..4 => self.choices.pick(30) * MILLISECOND,
+            _ => 0,
+        };
         self.after(wait, whom, step);
     }
 
