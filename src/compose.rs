@@ -1,8 +1,11 @@
 //! Puts a server together, keeps watch over its parts, and takes it down: the one place that knows every layer.
 
+mod following;
 mod health;
+mod retention;
 mod routes;
 mod sampling;
+pub mod sidecar;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -13,24 +16,35 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use following::Following;
+
+use crate::cache::Cache;
 use crate::crossing::Crossing;
 use crate::feed::Feed;
+use crate::fleet::Fleet;
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::operations::{Operations, OperationsError};
 use crate::proof::{ProofCache, Prover};
+use crate::revocation::Event;
 use crate::rpc::Desk;
 use crate::server::limits::raise_descriptor_limit;
 use crate::server::listen::ListenAddress;
 use crate::server::serving::{Serving, ServingError, ServingOptions};
-use crate::service::{KeysError, Parts, Service};
+use crate::service::{Committing, KeysError, Parts, Service};
 use crate::store::{DatabaseOptions, Store, StoreError, UrlError};
 
 /// Everything a server needs to know.
 pub struct ServerOptions {
     /// The database.
     pub database: DatabaseOptions,
+    /// The database by the way on which LISTEN and NOTIFY pass; `None` to do without these.
+    pub doorbell: Option<DatabaseOptions>,
+    /// How long a lease lasts, from 1 to 60 s; the same at every server over the database.
+    pub lease: Duration,
+    /// How long events are kept.
+    pub revision_retention: Duration,
     /// The server keys.
     pub keyring: Keyring,
     /// The argon2 pool.
@@ -79,18 +93,22 @@ pub enum ServerError {
     PartEnded(String),
 }
 
+/// The tokens remembered: about 300 bytes each.
+const CACHED: usize = 1_000_000;
+
 /// The proofs remembered: about 100 bytes each.
 const PROOFS: usize = 100_000;
 
 /// How long a drain waits for work that outlived its client: a statement and a COMMIT may take as long, and no longer.
 const LAST_WORK: Duration = Duration::from_secs(15);
 
-/// How long a drain takes for writing last uses.
+/// How long a drain takes for writing last uses, and for leaving the fleet.
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
 /// A server at work.
 pub struct Server {
     service: Arc<Service>,
+    fleet: Fleet,
     crossing: Crossing,
     serving: Serving,
     operations: Option<SocketAddr>,
@@ -113,26 +131,32 @@ impl Server {
         let metrics = Metrics::new(crate::proto::method_paths()?);
         let store = Store::new(&options.database)?;
         store.migrate().await?;
-        // Apart from the requests', so that a flood of those is not taken for an outage, nor keeps watchers waiting.
-        let watching = Store::new(&DatabaseOptions { connections: 2, ..options.database })?;
-        let (feed, tail) = Feed::start(watching.clone(), metrics.clone());
-        let mut parts = vec![("the tail of the log", AbortOnDropHandle::new(tail))];
+        let prover = Prover::new()?;
+        let following = Following::begin(&options, &store, prover, &metrics).await?;
+        let Following { cache, feed, fleet, watching, mut parts } = following;
+        let (committing, writer) = Committing::start(store.clone(), taking_effect(&cache, &feed));
+        parts.push(("the writer of changes", AbortOnDropHandle::new(writer)));
         let service = Service::new(Parts {
             store: store.clone(),
+            committing,
             keyring: Arc::new(options.keyring),
             hasher: options.hasher,
             proofs: ProofCache::new(PROOFS),
-            prover: Prover::new()?,
+            cache: Arc::clone(&cache),
             feed,
+            fleet: fleet.clone(),
             metrics: metrics.clone(),
         });
         let service = Arc::new(service.await?);
         let crossing = Crossing::new(Handle::current(), options.serving.limits.requests_in_flight);
-        let (health, prober) = health::Health::start(Arc::clone(&service), watching, metrics.clone()).await;
-        parts.push(("the health probe", prober));
+        let (health, checking) = health::Health::start(Arc::clone(&service), watching, metrics.clone()).await;
+        parts.push(("the health probe", checking));
         let flusher = tokio::spawn(flush_last_uses(Arc::clone(&service), options.last_use_interval));
         parts.push(("the last-use writer", AbortOnDropHandle::new(flusher)));
+        let retention = retention::keep_for(options.revision_retention, store.clone());
+        parts.push(("the compaction of the log", AbortOnDropHandle::new(tokio::spawn(retention))));
         sampling::add(&metrics, store, Arc::clone(&options.serving.counters));
+        sampling::add_leases(&metrics, cache, fleet.clone());
         let mut operations = None;
         if let Some(address) = options.operations {
             let listener = Operations::bind(address).await?;
@@ -146,7 +170,7 @@ impl Server {
         let routes = routes::build(&desk, &metrics, &health, options.reflection, &options.serving)?;
         let serving = Serving::start(options.serving, routes)?;
         let drain_timeout = options.drain_timeout;
-        Ok(Self { service, crossing, serving, operations, health, parts, draining, drain_timeout })
+        Ok(Self { service, fleet, crossing, serving, operations, health, parts, draining, drain_timeout })
     }
 
     /// The addresses that are listened on.
@@ -195,8 +219,23 @@ impl Server {
             }
             Err(_) => tracing::warn!("the latest uses were not written in time"),
         }
+        // Whoever asked has an answer by now, and until now it needed the lease.
+        if tokio::time::timeout(LAST_WRITE, self.fleet.leave()).await.is_err() {
+            tracing::warn!("the fleet was not left in time");
+        }
         let (graceful, cut) = (report.graceful, report.cut);
         tracing::info!(graceful, cut, unfinished = finished.is_err(), "ended");
+    }
+}
+
+/// What was committed here takes effect here before it is answered, and is told to everybody else.
+fn taking_effect(cache: &Arc<Cache>, feed: &Feed) -> impl Fn(&[Event]) + Send + Sync + 'static {
+    let (cache, feed) = (Arc::clone(cache), feed.clone());
+    move |events| {
+        for event in events {
+            cache.overtake(event);
+        }
+        feed.ring();
     }
 }
 

@@ -1,19 +1,37 @@
 //! The fleet: this server among all servers over the same database. It registers, renews its lease by committed
 //! heartbeats, grants leases to sidecars, and knows when everybody has applied a change.
 
-use std::sync::Arc;
+mod census;
+mod heard;
+mod heart;
+mod pace;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
 use crate::clock::BootTime;
 use crate::feed::Feed;
-use crate::lease::{GrantError, Holder};
-use crate::metrics::Metrics;
+use crate::lease::{GrantError, Grants, Holder, stretched};
+use crate::metrics::{FleetWait, Metrics};
 use crate::revocation::Position;
+use crate::store::servers::ServerId;
 use crate::store::{Store, StoreError};
 use crate::token::Revision;
+use census::{Census, Everyone};
+use heard::Heard;
+use heart::Heart;
+
+/// How long whoever asks for a heartbeat waits for it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The most sidecars that one server grants leases: each costs about 200 bytes.
+const GRANTS: usize = 10_000;
 
 /// A committed heartbeat: what it proves, it proves for the moment at which it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +48,8 @@ pub struct Beat {
 pub struct FleetOptions {
     /// The database, over connections of its own: heartbeats must not wait for requests.
     pub store: Store,
+    /// Whatever else leads to the database: what was connected before a failover may lead to a deposed primary.
+    pub others: Vec<Store>,
     /// What this server answers from.
     pub cache: Arc<Cache>,
     /// Hears of heartbeats, and applies the log.
@@ -47,21 +67,72 @@ pub struct Unconfirmed;
 
 /// This server's place in the fleet. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Fleet(/* the body */);
+pub struct Fleet(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    cache: Arc<Cache>,
+    feed: Feed,
+    metrics: Metrics,
+    lease: Duration,
+    /// The row of this life of the server; `None` if there is none, as far as is known.
+    row: Mutex<Option<ServerId>>,
+    grants: Mutex<Grants>,
+    /// The latest heartbeat.
+    beats: watch::Sender<Option<Beat>>,
+    heard: Mutex<Heard>,
+    /// Somebody wants a heartbeat now.
+    wanted: Notify,
+    /// What is acknowledged may have grown otherwise than by the tail.
+    acknowledged: Notify,
+    everyone: watch::Sender<Everyone>,
+    /// How many wait for everyone, so that everyone is looked at.
+    waiting: watch::Sender<usize>,
+    leaving: CancellationToken,
+    left: CancellationToken,
+}
 
 impl Fleet {
-    /// Registers this server and commits its first heartbeat, then goes on in a task that never ends of itself.
+    /// Registers this server and commits its first heartbeat, then goes on in a task that does not end before
+    /// [`Fleet::leave`].
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot register.
-    pub async fn start(_options: FleetOptions) -> Result<(Self, JoinHandle<()>), StoreError> {
-        std::future::pending().await
+    /// [`StoreError`] if it cannot register, or the database confirms no heartbeat.
+    pub async fn start(options: FleetOptions) -> Result<(Self, JoinHandle<()>), StoreError> {
+        let FleetOptions { store, mut others, cache, feed, metrics, lease } = options;
+        let fleet = Self(Arc::new(Shared {
+            cache,
+            feed,
+            metrics,
+            lease,
+            row: Mutex::new(None),
+            grants: Mutex::new(Grants::new(GRANTS)),
+            beats: watch::Sender::new(None),
+            heard: Mutex::new(Heard::default()),
+            wanted: Notify::new(),
+            acknowledged: Notify::new(),
+            everyone: watch::Sender::new(Everyone::unknown(lease)),
+            waiting: watch::Sender::new(0),
+            leaving: CancellationToken::new(),
+            left: CancellationToken::new(),
+        }));
+        others.push(store.clone());
+        let mut heart = Heart::new(Arc::clone(&fleet.0), store.clone(), others);
+        heart.start().await?;
+        let census = Census::new(Arc::clone(&fleet.0), store);
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = heart.run() => {}
+                () = census.run() => {}
+            }
+        });
+        Ok((fleet, task))
     }
 
     /// How long a lease lasts.
     #[must_use]
     pub fn lease_length(&self) -> Duration {
-        Duration::from_secs(3)
+        self.0.lease
     }
 
     /// Has the database commit a heartbeat that begins after this call, at once if need be (but no more than about 50 a
@@ -70,7 +141,9 @@ impl Fleet {
     /// # Errors
     /// [`Unconfirmed`].
     pub async fn confirm(&self) -> Result<Beat, Unconfirmed> {
-        std::future::pending().await
+        let asked = BootTime::now();
+        self.0.wanted.notify_one();
+        self.begun_after(asked).await
     }
 
     /// Waits for the next heartbeat that begins after this call, without asking for one, at most a second.
@@ -78,41 +151,146 @@ impl Fleet {
     /// # Errors
     /// [`Unconfirmed`].
     pub async fn next_beat(&self) -> Result<Beat, Unconfirmed> {
-        std::future::pending().await
+        self.begun_after(BootTime::now()).await
     }
 
-    /// Records a sidecar's lease, before it is answered; it is counted from now, which is later than when it was asked for.
+    async fn begun_after(&self, moment: BootTime) -> Result<Beat, Unconfirmed> {
+        let mut beats = self.0.beats.subscribe();
+        let begun = beats.wait_for(|beat| beat.is_some_and(|beat| beat.sent > moment));
+        let beat = timeout(PATIENCE, begun).await.map_err(|_| Unconfirmed)?.map_err(|_| Unconfirmed)?;
+        (*beat).ok_or(Unconfirmed)
+    }
+
+    /// Records a sidecar's lease, before it is answered; it is counted from now, which is later than when it was asked
+    /// for. Gives up to where the log is applied here once that is recorded: the sidecar must have applied as much, besides
+    /// what a heartbeat begun after it asked has found, before it uses the lease.
     ///
     /// # Errors
-    /// [`GrantError::Full`].
-    pub fn grant(&self, _holder: Holder) -> Result<(), GrantError> {
-        Ok(())
+    /// [`GrantError::Full`], also once this server leaves the fleet.
+    pub fn grant(&self, holder: Holder) -> Result<Option<Position>, GrantError> {
+        let mut grants = self.0.grants();
+        if self.0.leaving.is_cancelled() {
+            return Err(GrantError::Full);
+        }
+        let now = BootTime::now();
+        grants.grant(holder, now.after(stretched(self.0.lease)), now)?;
+        drop(grants);
+        // Whoever found before this that everybody here had applied something, found that it was applied here.
+        Ok(self.0.cache.applied())
     }
 
     /// A sidecar has applied everything up to a position.
     ///
     /// # Errors
     /// [`GrantError::Unknown`].
-    pub fn acknowledge(&self, _holder: Holder, _applied: Position) -> Result<(), GrantError> {
+    pub fn acknowledge(&self, holder: Holder, applied: Position) -> Result<(), GrantError> {
+        self.0.grants().acknowledge(holder, applied, BootTime::now())?;
+        self.0.acknowledged.notify_one();
         Ok(())
     }
 
     /// A sidecar has given its lease up.
-    pub fn release(&self, _holder: Holder) {}
+    pub fn release(&self, holder: Holder) {
+        self.0.grants().release(holder);
+        self.0.acknowledged.notify_one();
+    }
 
-    /// Waits until no cache of ours answers from before a revision that was committed before this call.
-    pub async fn everywhere(&self, _revision: Revision) {
-        std::future::pending().await
+    /// How many leases of sidecars are live.
+    #[must_use]
+    pub fn granted(&self) -> usize {
+        self.0.grants().live(BootTime::now())
+    }
+
+    /// Waits until no cache of ours answers from before a revision that was committed before this call: every server has
+    /// acknowledged it, or every lease has run out that was asked for before it was committed.
+    ///
+    /// It needs no database: that only makes it shorter.
+    pub async fn everywhere(&self, revision: Revision) {
+        let asked = BootTime::now();
+        let _waiting = Waiting::join(&self.0);
+        let wait = tokio::select! {
+            () = self.everyone_acknowledges(revision, asked) => FleetWait::Acknowledged,
+            () = self.every_lease_runs_out(self.known_since(revision, asked)) => FleetWait::RanOut,
+        };
+        self.0.metrics.fleet_was_waited_for(wait, BootTime::now().since(asked));
+    }
+
+    /// When it was known here that a revision is committed; at the latest now, since whoever asks knows.
+    fn known_since(&self, revision: Revision, now: BootTime) -> BootTime {
+        self.0.heard().known_since(revision).unwrap_or(now)
+    }
+
+    /// The table must be looked at after the commit: a server that is not in it by then starts from what was committed.
+    async fn everyone_acknowledges(&self, revision: Revision, asked: BootTime) {
+        let history = self.0.beats.borrow().map(|beat| beat.head.history);
+        let mut everyone = self.0.everyone.subscribe();
+        let acknowledged = everyone.wait_for(|everyone| {
+            let reached = everyone.acknowledged.filter(|everyone| Some(everyone.history) == history);
+            everyone.asked > asked && reached.is_some_and(|reached| reached.revision >= revision)
+        });
+        if acknowledged.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn every_lease_runs_out(&self, since: BootTime) {
+        loop {
+            let longest = self.0.everyone.borrow().longest_lease;
+            let left = since.after(stretched(longest)).since(BootTime::now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
     }
 
     /// About what the database's clock shows at a moment.
     #[must_use]
-    pub fn database_time(&self, _at: BootTime) -> SystemTime {
-        SystemTime::UNIX_EPOCH
+    pub fn database_time(&self, at: BootTime) -> SystemTime {
+        let Some(Beat { sent, time, .. }) = *self.0.beats.borrow() else { return SystemTime::UNIX_EPOCH };
+        if at >= sent { time + at.since(sent) } else { time - sent.since(at) }
     }
 
     /// Leaves the fleet: no lease is held any more, and if no sidecar holds one of ours either, the others are told.
     pub async fn leave(&self) {
-        std::future::pending().await
+        self.0.leaving.cancel();
+        self.0.left.cancelled().await;
+    }
+}
+
+impl Shared {
+    fn grants(&self) -> MutexGuard<'_, Grants> {
+        self.grants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn row(&self) -> MutexGuard<'_, Option<ServerId>> {
+        self.row.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Up to where this server, and every sidecar that it granted a lease, have applied the log.
+    fn acknowledged(&self) -> Option<Position> {
+        // Before the grants are looked at; see `Fleet::grant`.
+        let applied = self.cache.applied()?;
+        self.grants().acknowledged(applied, BootTime::now())
+    }
+}
+
+/// Somebody waits for everyone, until this is dropped.
+struct Waiting<'fleet>(&'fleet watch::Sender<usize>);
+
+impl<'fleet> Waiting<'fleet> {
+    fn join(shared: &'fleet Shared) -> Self {
+        shared.waiting.send_modify(|count| *count += 1);
+        Self(&shared.waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 }

@@ -20,7 +20,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-pub use labels::{Argon2Purpose, CallerRejection, FlushResult, IntrospectionResult, WatcherEnd};
+pub use labels::{
+    Argon2Purpose, CallerRejection, FleetWait, FlushResult, HeartbeatResult, IntrospectionResult, WatcherEnd,
+};
 pub use requests::{CountRequests, CountRequestsLayer};
 pub use sampled::Sampled;
 pub use watcher::Watcher;
@@ -31,6 +33,9 @@ use requests::Requests;
 
 /// A counter for each value of one label.
 type CounterBy = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// A histogram for each value of one label.
+type HistogramBy = Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>;
 
 /// The media type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -48,6 +53,7 @@ struct Counts {
     argon2_runs: CounterBy,
     argon2_duration: Histogram,
     credential_reads: Counter,
+    cached_answers: Counter,
     proof_cache_hits: Counter,
     caller_rejections: CounterBy,
     watchers: Gauge,
@@ -56,6 +62,9 @@ struct Counts {
     log_revision: Gauge,
     database_up: Gauge,
     last_use_flushes: CounterBy,
+    heartbeats: CounterBy,
+    fleet_waits: HistogramBy,
+    doorbell_up: Gauge,
 }
 
 impl Metrics {
@@ -109,9 +118,14 @@ impl Metrics {
         self.counts.argon2_duration.observe(elapsed.as_secs_f64());
     }
 
-    /// A credential's row was read from the database. A forged token must not get this far.
-    pub fn credential_was_read(&self) {
-        self.counts.credential_reads.inc();
+    /// So many credentials were looked for in the database. A forged token must not get this far.
+    pub fn credentials_were_read(&self, count: usize) {
+        self.counts.credential_reads.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// A presented token was judged without the database.
+    pub fn answer_was_cached(&self) {
+        self.counts.cached_answers.inc();
     }
 
     /// A secret was known to be proved already, and argon2id spared.
@@ -143,6 +157,22 @@ impl Metrics {
     pub fn last_use_flushed(&self, result: FlushResult) {
         count(&self.counts.last_use_flushes, result);
     }
+
+    /// A heartbeat was tried.
+    pub fn heart_has_beaten(&self, result: HeartbeatResult) {
+        count(&self.counts.heartbeats, result);
+    }
+
+    /// Somebody waited for the whole fleet, for so long.
+    pub fn fleet_was_waited_for(&self, result: FleetWait, elapsed: Duration) {
+        let waits = self.counts.fleet_waits.get_or_create(&[(FleetWait::NAME, result.as_str())]);
+        waits.observe(elapsed.as_secs_f64());
+    }
+
+    /// The doorbell hangs, or has fallen.
+    pub fn doorbell_is_connected(&self, connected: bool) {
+        self.counts.doorbell_up.set(i64::from(connected));
+    }
 }
 
 impl fmt::Debug for Metrics {
@@ -160,6 +190,7 @@ impl Counts {
             argon2_runs: counter_by::<Argon2Purpose>(registry, "argon2_runs", "Runs of argon2id"),
             argon2_duration: argon2_duration(registry),
             credential_reads: counter(registry, "credential_reads", "Database reads of a credential's row"),
+            cached_answers: counter(registry, "cached_answers", "Live tokens, callers' own included, found at hand"),
             proof_cache_hits: counter(registry, "proof_cache_hits", "Secrets proved without argon2id"),
             caller_rejections: counter_by::<CallerRejection>(registry, "caller_rejections", "Callers turned away"),
             watchers: gauge(registry, "watchers", "Open streams of revocations"),
@@ -168,6 +199,9 @@ impl Counts {
             log_revision: gauge(registry, "log_revision", "The last revision that this server has read"),
             database_up: gauge(registry, "database_up", "Whether the database answers"),
             last_use_flushes: counter_by::<FlushResult>(registry, "last_use_flushes", "Writes of the times of last use"),
+            heartbeats: counter_by::<HeartbeatResult>(registry, "heartbeats", "Heartbeats that renew the lease"),
+            fleet_waits: fleet_waits(registry),
+            doorbell_up: gauge(registry, "doorbell_up", "Whether servers can ring each other's bell"),
         }
     }
 }
@@ -202,6 +236,18 @@ fn argon2_duration(registry: &mut Registry) -> Histogram {
     histogram
 }
 
+/// From 1 ms doubling to 65 s, beyond the longest lease.
+fn fleet_waits(registry: &mut Registry) -> HistogramBy {
+    let buckets: fn() -> Histogram = || Histogram::new(exponential_buckets(1e-3, 2.0, 17));
+    let waits = HistogramBy::new_with_constructor(buckets);
+    for value in FleetWait::VALUES {
+        drop(waits.get_or_create(&[(FleetWait::NAME, value)]));
+    }
+    let help = "How long was waited until no cache answered from before a change";
+    registry.register_with_unit("fleet_wait", help, Unit::Seconds, waits.clone());
+    waits
+}
+
 fn count<L: Label>(counters: &CounterBy, value: L) {
     counters.get_or_create(&[(L::NAME, value.as_str())]).inc();
 }
@@ -221,23 +267,32 @@ mod tests {
         let metrics = Metrics::new([]);
         metrics.introspected(IntrospectionResult::Forged);
         metrics.argon2_ran(Argon2Purpose::Verify, Duration::from_millis(1));
-        metrics.credential_was_read();
+        metrics.credentials_were_read(2);
+        metrics.answer_was_cached();
         metrics.proof_was_cached();
         metrics.caller_rejected(CallerRejection::Missing);
         metrics.log_was_read_to(42);
         metrics.database_is_up(true);
         metrics.last_use_flushed(FlushResult::Failed);
+        metrics.heart_has_beaten(HeartbeatResult::Confirmed);
+        metrics.fleet_was_waited_for(FleetWait::RanOut, Duration::from_secs(3));
+        metrics.doorbell_is_connected(true);
         for (series, expected) in [
             ("tokenkeep_introspections_total{result=\"forged\"}", 1.0),
             ("tokenkeep_introspections_total{result=\"other_workspace\"}", 0.0),
             ("tokenkeep_argon2_runs_total{purpose=\"verify\"}", 1.0),
             ("tokenkeep_argon2_duration_seconds_count", 1.0),
-            ("tokenkeep_credential_reads_total", 1.0),
+            ("tokenkeep_credential_reads_total", 2.0),
+            ("tokenkeep_cached_answers_total", 1.0),
             ("tokenkeep_proof_cache_hits_total", 1.0),
             ("tokenkeep_caller_rejections_total{reason=\"missing\"}", 1.0),
             ("tokenkeep_log_revision", 42.0),
             ("tokenkeep_database_up", 1.0),
             ("tokenkeep_last_use_flushes_total{result=\"failed\"}", 1.0),
+            ("tokenkeep_heartbeats_total{result=\"confirmed\"}", 1.0),
+            ("tokenkeep_fleet_wait_seconds_count{result=\"ran_out\"}", 1.0),
+            ("tokenkeep_fleet_wait_seconds_count{result=\"acknowledged\"}", 0.0),
+            ("tokenkeep_doorbell_up", 1.0),
             (concat!("tokenkeep_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
         ] {
             assert_eq!(value(&metrics, series), Some(expected), "{series}");
@@ -247,7 +302,7 @@ mod tests {
     #[test]
     fn clones_share_their_counts() {
         let metrics = Metrics::new([]);
-        metrics.clone().credential_was_read();
+        metrics.clone().credentials_were_read(1);
         assert_eq!(value(&metrics, "tokenkeep_credential_reads_total"), Some(1.0));
     }
 }

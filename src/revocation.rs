@@ -67,4 +67,32 @@ pub struct Event {
     pub time: SystemTime,
     /// What.
     pub event: NewEvent,
+    /// Whether somebody waits until every server has applied it.
+    pub awaited: bool,
+}
+
+/// The log as it stood at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The last revision that was committed, and whose it is.
+    pub position: Position,
+    /// Everything up to here was deleted; never the last revision.
+    pub compacted: Revision,
+}
+
+impl Head {
+    /// Whether everything after a position can still be read, as far as this history goes back.
+    #[must_use]
+    pub fn reaches_back_to(&self, position: Position) -> bool {
+        position.history == self.position.history && position.revision >= self.compacted
+    }
+}
+
+/// What the log holds right after a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// The log as it stood when this was read.
+    pub head: Head,
+    /// What follows, in order, possibly not all of it; nothing unless the log reaches back to the position.
+    pub events: Vec<Event>,
 }

@@ -3,32 +3,42 @@
 //! It knows nothing of the wire and nothing of SQL. Every method that a caller can reach takes a proven [`Caller`].
 
 mod callers;
+mod committing;
 mod error;
+mod freshness;
 mod introspection;
 mod issuing;
 mod keys;
 mod last_uses;
 mod operator;
+mod proving;
+mod search;
+mod sidecars;
 mod tokens;
+mod waiting;
 mod watching;
 mod workspaces;
 
 use std::sync::Arc;
 
 pub use callers::{Caller, Permission, Reach};
+pub use committing::Committing;
 pub use error::{Error, InvalidField};
-pub use issuing::{Issued, NewTokenWords, Regeneration};
+pub use issuing::{Issued, Issuer, NewTokenWords, Regeneration};
 pub use keys::KeysError;
 pub use last_uses::LastUses;
-pub use tokens::{Page, TokenChange, TokenPageRequest};
-pub use watching::{Frame, Subscription, WatchRequest};
+pub use sidecars::{Acknowledgement, Grant, Inquiry, Renewal, Resolution, Use};
+pub use tokens::{Page, Revocation, TokenChange, TokenPageRequest};
+pub use watching::{Frame, Subscription, Told, WatchRequest};
 pub use workspaces::WorkspacePageRequest;
 
+use crate::cache::Cache;
 use crate::feed::Feed;
+use crate::fleet::Fleet;
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
-use crate::proof::{ProofCache, Prover};
+use crate::proof::ProofCache;
 use crate::store::Store;
 use keys::KeyDirectory;
 
@@ -36,16 +46,20 @@ use keys::KeyDirectory;
 pub struct Parts {
     /// Where everything is kept.
     pub store: Store,
+    /// Makes the changes that take a revision.
+    pub committing: Committing,
     /// The keys this process holds.
     pub keyring: Arc<Keyring>,
     /// Runs argon2.
     pub hasher: Hasher,
-    /// Remembers what argon2 has proved.
+    /// Remembers what argon2 has proved, by proofs as the cache makes them.
     pub proofs: ProofCache,
-    /// Makes the proofs.
-    pub prover: Prover,
+    /// What is answered from.
+    pub cache: Arc<Cache>,
     /// Follows the revision log.
     pub feed: Feed,
+    /// This server among the others.
+    pub fleet: Fleet,
     /// Counts.
     pub metrics: Metrics,
 }
@@ -53,13 +67,16 @@ pub struct Parts {
 /// All that tokenkeep does. Shared by every request.
 pub struct Service {
     store: Store,
+    committing: Committing,
     keyring: Arc<Keyring>,
-    keys: KeyDirectory,
+    keys: Arc<KeyDirectory>,
+    issuer: Issuer,
     hasher: Hasher,
     proofs: ProofCache,
-    prover: Prover,
     last_uses: LastUses,
+    cache: Arc<Cache>,
     feed: Feed,
+    fleet: Fleet,
     metrics: Metrics,
 }
 
@@ -69,17 +86,22 @@ impl Service {
     /// # Errors
     /// [`KeysError`] if a key that is in use is not in the keyring, or the database cannot be asked.
     pub async fn new(parts: Parts) -> Result<Self, KeysError> {
-        let keys = KeyDirectory::register(&parts.store, &parts.keyring).await?;
+        let Parts { store, committing, keyring, hasher, proofs, cache, feed, fleet, metrics } = parts;
+        let (held, argon2) = (Arc::clone(&keyring), hasher.clone());
+        let issuer = Issuer::new(store.clone(), committing.clone(), held, argon2, metrics.clone()).await?;
         Ok(Self {
-            last_uses: LastUses::new(parts.store.clone(), parts.metrics.clone()),
-            store: parts.store,
-            keyring: parts.keyring,
-            keys,
-            hasher: parts.hasher,
-            proofs: parts.proofs,
-            prover: parts.prover,
-            feed: parts.feed,
-            metrics: parts.metrics,
+            last_uses: LastUses::new(store.clone(), metrics.clone()),
+            keys: Arc::clone(&issuer.keys),
+            store,
+            committing,
+            keyring,
+            issuer,
+            hasher,
+            proofs,
+            cache,
+            feed,
+            fleet,
+            metrics,
         })
     }
 

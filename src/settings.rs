@@ -9,6 +9,7 @@ mod error;
 mod file;
 pub mod groups;
 mod layers;
+pub mod sidecar;
 mod value;
 
 use std::ffi::OsString;
@@ -17,8 +18,9 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-pub use database::{DatabaseSource, DatabaseUrl};
+pub use database::{DatabaseSource, DatabaseUrl, DirectDatabaseSource};
 pub use error::{Origin, SettingsError};
+pub use sidecar::Sidecar;
 pub use value::{Argon2Cost, OperationsListen, Parallelism};
 
 use groups::{Address, DataDirectory, Hashing, Keys, Logging, Server};
@@ -43,10 +45,16 @@ pub enum Role {
     Serve(Serve),
     /// Serve the API over a private PostgreSQL of its own: one machine, nothing to install.
     Dev(Dev),
+    /// Answer introspections beside whoever asks, from a cache that servers keep coherent.
+    Sidecar(Sidecar),
     /// Bring the database to this version's schema, and end.
     Migrate(Migrate),
     /// Issue the operator's token, which may do anything.
     OperatorToken(OperatorToken),
+    /// Begin a new history of the log, which ends every cursor and cache of the old one, and end. For whoever has restored
+    /// a backup, or promoted a standby that was not synchronous, by means that leave no trace in PostgreSQL; of a new
+    /// timeline and of another cluster the servers find out themselves.
+    RenewHistory(RenewHistory),
     /// Ask a server for its health: exit code 0 if it serves, 1 if it does not, 2 if it cannot be reached.
     Healthcheck(Healthcheck),
     /// Print the version, the commit and the target this program was built for.
@@ -62,6 +70,9 @@ pub struct Serve {
     /// Which database.
     #[command(flatten)]
     pub database: DatabaseSource,
+    /// Another way to it.
+    #[command(flatten)]
+    pub direct_database: DirectDatabaseSource,
     /// Which server keys.
     #[command(flatten)]
     pub keys: Keys,
@@ -81,6 +92,14 @@ pub struct Dev {
 /// Settings of `migrate`.
 #[derive(Debug, Args)]
 pub struct Migrate {
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseSource,
+}
+
+/// Settings of `renew-history`.
+#[derive(Debug, Args)]
+pub struct RenewHistory {
     /// Which database.
     #[command(flatten)]
     pub database: DatabaseSource,
@@ -181,9 +200,14 @@ fn config_file(matches: &ArgMatches, layers: &Layers) -> Option<PathBuf> {
 /// Every process of the machine may read another's arguments.
 fn refuse_password_in_arguments(matches: &ArgMatches) -> Result<(), SettingsError> {
     let Some((_, role)) = matches.subcommand() else { return Ok(()) };
-    let Ok(Some(url)) = role.try_get_one::<DatabaseUrl>("database_url") else { return Ok(()) };
-    let from_flag = role.value_source("database_url") == Some(ValueSource::CommandLine);
-    if from_flag && url.has_password() { Err(SettingsError::PasswordInArguments) } else { Ok(()) }
+    for (id, name) in [("database_url", "database-url"), ("direct_database_url", "direct-database-url")] {
+        let url = role.try_get_one::<DatabaseUrl>(id).ok().flatten();
+        let from_flag = || role.value_source(id) == Some(ValueSource::CommandLine);
+        if url.is_some_and(DatabaseUrl::has_password) && from_flag() {
+            return Err(SettingsError::PasswordInArguments { name });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! The store: what PostgreSQL keeps, and the only place that knows how. Queries take a connection, never the pool.
 
 mod connection;
+pub mod doorbell;
 mod error;
 pub mod keys;
 pub mod last_uses;
+mod line;
 pub mod log;
 mod migrations;
 mod moment;
 mod pool;
 mod schema;
+pub mod servers;
 mod tls;
 mod token_list;
 mod token_row;
@@ -122,6 +125,12 @@ impl Store {
     /// As [`Store::connection`].
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
         Transaction::begin(self.connection().await?, self.commit_timeout).await
+    }
+
+    /// Ends every session that was begun before: those that nobody uses now, the others when they are given back. For when
+    /// another database may be answering under the same name.
+    pub fn renew(&self) {
+        pool::renew(&self.pool);
     }
 
     /// How the pool is doing, for metrics.

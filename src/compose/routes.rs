@@ -7,30 +7,35 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::HealthService;
+use tonic_health::server::{HealthReporter, HealthService};
 use tower::{Layer as _, ServiceExt};
 
 use super::ServerError;
 use super::health::Health;
 use crate::metrics::Metrics;
 use crate::proto::DESCRIPTOR_SET;
+use crate::proto::v1::sidecar_service_server::SidecarServiceServer;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::proto::v1::workspace_service_server::WorkspaceServiceServer;
-use crate::rpc::{Desk, TokenRpc, WorkspaceRpc, status};
+use crate::rpc::{Desk, SidecarRpc, TokenRpc, WorkspaceRpc, status};
 use crate::server::connection::GrpcService;
 use crate::server::deadline::{DeadlineRules, Deadlines};
-use crate::server::in_flight::InFlight;
+use crate::server::in_flight::{InFlight, Reserve};
 use crate::server::serving::ServingOptions;
 use crate::service::Error;
 use crate::text::Invalid;
 
 /// The largest request: a token with all its fields at their limits, in the longest characters, fits.
-const LARGEST_REQUEST: usize = 64 * 1024;
+pub(super) const LARGEST_REQUEST: usize = 64 * 1024;
 
 /// The largest answer: a full page stays well below.
-const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
+pub(super) const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
 
-/// Puts the services together; the layers from outside in: count, admit, bound the time.
+/// The most renewals and acknowledgements of leases at once. They have places of their own: under a flood of introspections
+/// sidecars would otherwise lose their leases and add to it.
+const LEASES: usize = 4_096;
+
+/// Puts the services of a server together.
 pub(super) fn build(
     desk: &Desk,
     metrics: &Metrics,
@@ -44,12 +49,33 @@ pub(super) fn build(
     let workspaces = WorkspaceServiceServer::new(WorkspaceRpc(desk.clone()))
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(LARGEST_ANSWER);
-    let mut routes = Routes::new(tokens).add_service(workspaces);
-    routes = routes.add_service(HealthServer::new(HealthService::from_health_reporter(health.reporter())));
+    let sidecars = SidecarServiceServer::new(SidecarRpc::new(desk.clone(), desk.with_own_places(LEASES)))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER);
+    let routes = Routes::new(tokens).add_service(workspaces).add_service(sidecars);
+    Ok(bounded(common(routes, health.reporter(), reflection)?, metrics, serving))
+}
+
+/// Adds what goes with every API: health, and if wanted reflection.
+pub(super) fn common(
+    routes: Routes,
+    health: HealthReporter,
+    reflection: bool,
+) -> Result<Routes, tonic_reflection::server::Error> {
+    let mut routes = routes.add_service(HealthServer::new(HealthService::from_health_reporter(health)));
     if reflection {
         routes = routes.add_service(reflection_builder().build_v1()?);
         routes = routes.add_service(reflection_builder().build_v1alpha()?);
     }
+    Ok(routes)
+}
+
+/// The layers that every request passes, from outside in: count, admit, bound the time.
+pub(super) fn bounded(
+    routes: Routes,
+    metrics: &Metrics,
+    serving: &ServingOptions,
+) -> impl GrpcService + use<> {
     let rules = DeadlineRules {
         unary_maximum: serving.limits.unary_deadline,
         is_streaming,
@@ -58,9 +84,10 @@ pub(super) fn build(
     };
     let bounded = Deadlines::new(routes.prepare(), rules);
     let limit = serving.limits.requests_in_flight;
-    let admitted = InFlight::new(bounded, limit, overloaded, Arc::clone(&serving.counters));
+    let admitted = InFlight::new(bounded, limit, overloaded, Arc::clone(&serving.counters))
+        .with_reserve(Reserve { keeps_for: is_of_leases, limit: LEASES });
     let counted = metrics.count_requests().layer(admitted);
-    Ok(ServiceExt::<http::Request<Incoming>>::map_response(counted, |response| response.map(Body::new)))
+    ServiceExt::<http::Request<Incoming>>::map_response(counted, |response| response.map(Body::new))
 }
 
 fn reflection_builder<'bytes>() -> tonic_reflection::server::Builder<'bytes> {
@@ -80,6 +107,14 @@ fn malformed_timeout() -> Status {
         "grpc-timeout",
         Invalid::Malformed("up to 8 digits and one of H, M, S, m, u, n"),
     ))
+}
+
+/// The methods without which sidecars lose their leases.
+fn is_of_leases(path: &str) -> bool {
+    matches!(
+        path,
+        "/tokenkeep.v1.SidecarService/RenewLease" | "/tokenkeep.v1.SidecarService/AcknowledgeRevision"
+    )
 }
 
 /// The methods that answer with a stream.

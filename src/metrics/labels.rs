@@ -115,3 +115,27 @@ label! {
         Failed = "failed",
     }
 }
+
+label! {
+    /// What became of a heartbeat.
+    HeartbeatResult as "result" {
+        /// The database has committed it.
+        Confirmed = "confirmed",
+        /// The database did not commit it in time.
+        Failed = "failed",
+        /// Others had taken this server for dead.
+        RowLost = "row_lost",
+        /// The database was another than before, by failover or restore.
+        Moved = "moved",
+    }
+}
+
+label! {
+    /// How a wait for the whole fleet ended.
+    FleetWait as "result" {
+        /// Every server and sidecar has applied the change.
+        Acknowledged = "acknowledged",
+        /// Every lease from before the change has run out.
+        RanOut = "ran_out",
+    }
+}

@@ -25,10 +25,10 @@ pub(super) fn run(settings: &settings::Dev) -> Result<(), RoleError> {
     tracing::info!(postgres = %cluster.binaries(), directory = %directory.display(), "a private PostgreSQL runs");
     let mut database = DatabaseOptions::new(SecretString::from(cluster.url(DATABASE)));
     database.connections = settings.server.pool.database_connections.get();
-    let options = server_options(&settings.server, keyring, database)?;
+    let options = server_options(&settings.server, keyring, database, None)?;
     let served = super::runtime()?.block_on(async {
         let server = Box::pin(Server::start(options)).await?;
-        let operator_token = leave_operator_token(&server, &directory).await?;
+        let operator_token = Box::pin(leave_operator_token(&server, &directory)).await?;
         announce(&server, &settings.server);
         welcome(&server, settings, &operator_token);
         server.run(shutdown()).await?;

@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use super::RoleError;
 use super::serve::hasher;
-use crate::feed::Feed;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::private_file::PrivateFile;
-use crate::proof::{ProofCache, Prover};
-use crate::service::{Parts, Service};
+use crate::service::{Committing, Issuer};
 use crate::settings;
 use crate::store::{DatabaseOptions, Store};
 use crate::token::IssuedSecret;
@@ -24,13 +22,10 @@ pub(super) fn run(settings: &settings::OperatorToken) -> Result<(), RoleError> {
     let issued = super::runtime()?.block_on(async {
         let store = Store::new(&database)?;
         store.migrate().await?;
-        let metrics = Metrics::new([]);
-        let (feed, _tail) = Feed::start(store.clone(), metrics.clone());
-        let (hasher, proofs) = (hasher(&settings.hashing), ProofCache::new(1));
-        let prover = Prover::new()?;
-        let parts = Parts { prover, store, keyring: Arc::new(keyring), hasher, proofs, feed, metrics };
-        let service = Service::new(parts).await?;
-        Ok::<_, RoleError>(service.issue_operator_token(settings.reset).await?)
+        let (keyring, hasher) = (Arc::new(keyring), hasher(&settings.hashing));
+        let (committing, _writer) = Committing::start(store.clone(), |_| {});
+        let issuer = Issuer::new(store, committing, keyring, hasher, Metrics::new([])).await?;
+        Ok::<_, RoleError>(issuer.issue_operator_token(settings.reset).await?)
     })?;
     let issued = issued.ok_or(RoleError::OperatorTokenExists)?;
     match file {

@@ -27,7 +27,9 @@ pub(super) fn run(settings: &settings::Serve) -> Result<(), RoleError> {
     let keyring = Keyring::read(&settings.keys.keyring)?;
     let mut database = DatabaseOptions::new(settings.database.url()?.secret().clone());
     database.connections = settings.server.pool.database_connections.get();
-    let options = server_options(&settings.server, keyring, database)?;
+    let direct = settings.direct_database.url()?;
+    let direct = direct.map(|url| DatabaseOptions { url: url.secret().clone(), ..database.clone() });
+    let options = server_options(&settings.server, keyring, database, direct)?;
     super::runtime()?.block_on(async {
         let server = Box::pin(Server::start(options)).await?;
         announce(&server, &settings.server);
@@ -36,14 +38,19 @@ pub(super) fn run(settings: &settings::Serve) -> Result<(), RoleError> {
     })
 }
 
-/// Takes from the settings what a server needs to know.
+/// Takes from the settings what a server needs to know; `direct` is the way to the database for LISTEN and NOTIFY, if it
+/// is another.
 pub(super) fn server_options(
     settings: &groups::Server,
     keyring: Keyring,
     database: DatabaseOptions,
+    direct: Option<DatabaseOptions>,
 ) -> Result<ServerOptions, RoleError> {
     let limits = &settings.limits;
     Ok(ServerOptions {
+        doorbell: settings.fleet.doorbell.then(|| direct.unwrap_or_else(|| database.clone())),
+        lease: settings.fleet.lease,
+        revision_retention: settings.fleet.revision_retention,
         database,
         keyring,
         hasher: hasher(&settings.hashing),

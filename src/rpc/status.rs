@@ -6,11 +6,14 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::proto::v1::ErrorReason;
+use crate::proto::v1::{self, ErrorReason};
 use crate::service::{Error, Permission};
 
 /// The domain of every reason.
 pub const DOMAIN: &str = "tokenkeep";
+
+/// What the names of reasons begin with in the proto, and nowhere else.
+const PREFIX: &str = "ERROR_REASON_";
 
 /// How long a caller should wait before it tries again what could not be decided.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
@@ -31,6 +34,14 @@ pub fn from_error(error: &Error) -> Status {
         details.set_retry_info(Some(RETRY_DELAY));
     }
     Status::with_error_details(code, error.to_string(), details)
+}
+
+/// The same within an answer that holds outcomes of several.
+#[must_use]
+pub fn failure(error: &Error) -> v1::IntrospectionFailure {
+    let (code, reason) = classify(error);
+    let message = error.to_string();
+    v1::IntrospectionFailure { code: code.into(), reason: reason.into(), message }
 }
 
 fn classify(error: &Error) -> (Code, ErrorReason) {
@@ -54,8 +65,17 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::InvalidCursor => (Code::InvalidArgument, ErrorReason::InvalidCursor),
         Error::CursorForeign => (Code::FailedPrecondition, ErrorReason::CursorForeign),
         Error::CursorAhead => (Code::FailedPrecondition, ErrorReason::CursorAhead),
+        Error::RevisionCompacted { .. } => (Code::OutOfRange, ErrorReason::RevisionCompacted),
+        Error::RevisionAhead => (Code::FailedPrecondition, ErrorReason::RevisionAhead),
+        Error::HistoryForeign => (Code::FailedPrecondition, ErrorReason::HistoryForeign),
+        Error::LeaseUnknown => (Code::FailedPrecondition, ErrorReason::LeaseUnknown),
+        Error::TooManyLeases => (Code::ResourceExhausted, ErrorReason::TooManyLeases),
+        Error::RevisionNotReached => (Code::Unavailable, ErrorReason::RevisionNotReached),
+        Error::LeaseLost => (Code::Unavailable, ErrorReason::LeaseLost),
+        Error::UpstreamUnavailable => (Code::Unavailable, ErrorReason::UpstreamUnavailable),
         Error::SlowConsumer => (Code::ResourceExhausted, ErrorReason::SlowConsumer),
         Error::Draining => (Code::Unavailable, ErrorReason::Draining),
+        Error::AnswerTooLarge => (Code::ResourceExhausted, ErrorReason::AnswerTooLarge),
         Error::Overloaded => (Code::ResourceExhausted, ErrorReason::ServerOverloaded),
         Error::VerifierOverloaded => (Code::ResourceExhausted, ErrorReason::VerifierOverloaded),
         Error::KeyUnavailable(_) => (Code::Unavailable, ErrorReason::KeyUnavailable),
@@ -69,12 +89,45 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
 /// The reason as it stands in `ErrorInfo`.
 fn name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
-    name.strip_prefix("ERROR_REASON_").unwrap_or(name)
+    name.strip_prefix(PREFIX).unwrap_or(name)
+}
+
+/// The reason that a status carries, if it is one of ours.
+#[must_use]
+pub fn reason(status: &Status) -> Option<ErrorReason> {
+    let details = status.get_error_details();
+    let info = details.error_info().filter(|info| info.domain == DOMAIN)?;
+    ErrorReason::from_str_name(&format!("{PREFIX}{}", info.reason))
+}
+
+/// A server's status within an answer that holds outcomes of several.
+#[must_use]
+pub fn passed_on(status: &Status) -> v1::IntrospectionFailure {
+    v1::IntrospectionFailure {
+        code: status.code().into(),
+        reason: reason(status).unwrap_or_default().into(),
+        message: status.message().to_owned(),
+    }
+}
+
+/// The failure of an introspection that is the only one of its answer.
+#[must_use]
+pub fn from_failure(failure: &v1::IntrospectionFailure) -> Status {
+    let code = Code::from_i32(failure.code);
+    let mut details = ErrorDetails::with_error_info(name(failure.reason()), DOMAIN, HashMap::new());
+    if matches!(code, Code::Unavailable | Code::ResourceExhausted) {
+        details.set_retry_info(Some(RETRY_DELAY));
+    }
+    Status::with_error_details(code, &failure.message, details)
 }
 
 /// The values that the message speaks of, for programs.
 fn metadata(error: &Error) -> HashMap<String, String> {
     let value = match error {
+        Error::RevisionCompacted { compacted, head } => {
+            let (compacted, head) = (compacted.to_string(), head.to_string());
+            return named([("compacted_revision", compacted), ("head_revision", head)]);
+        }
         Error::ScopeRequired(permission) => Some(("scope", Permission::scope(*permission).to_string())),
         Error::ScopeEscalation(scope) => Some(("scope", scope.to_string())),
         Error::WorkspaceDenied(id) | Error::WorkspaceNotFound(id) | Error::WorkspaceExists(id) => {
@@ -94,8 +147,16 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::InvalidCursor
         | Error::CursorForeign
         | Error::CursorAhead
+        | Error::RevisionAhead
+        | Error::HistoryForeign
+        | Error::LeaseUnknown
+        | Error::TooManyLeases
+        | Error::RevisionNotReached
+        | Error::LeaseLost
+        | Error::UpstreamUnavailable
         | Error::SlowConsumer
         | Error::Draining
+        | Error::AnswerTooLarge
         | Error::Overloaded
         | Error::VerifierOverloaded
         | Error::DatabaseUnavailable(_)
@@ -103,13 +164,18 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::DeadlineExceeded
         | Error::Internal(_) => None,
     };
-    value.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
+    named(value)
+}
+
+fn named(values: impl IntoIterator<Item = (&'static str, String)>) -> HashMap<String, String> {
+    values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreError;
+    use crate::store::{Source, StoreError};
+    use crate::token::Revision;
 
     fn told(error: &Error) -> (Code, String, bool) {
         let status = from_error(error);
@@ -120,13 +186,49 @@ mod tests {
 
     #[test]
     fn trying_again_is_advised_only_where_nothing_was_changed() {
-        let lost = || "connection reset".into();
+        let lost = || Source::from(Box::from("connection reset"));
         let away = Error::from(StoreError::Unavailable { source: lost() });
         assert_eq!(told(&away), (Code::Unavailable, "DATABASE_UNAVAILABLE".to_owned(), true));
         let unknown = Error::from(StoreError::CommitUnknown { source: lost() });
         assert_eq!(told(&unknown), (Code::Unavailable, "OUTCOME_UNKNOWN".to_owned(), false));
         let full = Error::from(StoreError::Overloaded);
         assert_eq!(told(&full), (Code::ResourceExhausted, "SERVER_OVERLOADED".to_owned(), true));
+    }
+
+    #[test]
+    fn what_was_compacted_is_told_to_programs() {
+        let (compacted, head) = (Revision(41), Revision(99));
+        let status = from_error(&Error::RevisionCompacted { compacted, head });
+        assert_eq!(status.code(), Code::OutOfRange);
+        let info = status.get_error_details().error_info().unwrap().clone();
+        let value = |key: &str| info.metadata.get(key).map(String::as_str);
+        assert_eq!((value("compacted_revision"), value("head_revision")), (Some("41"), Some("99")));
+    }
+
+    /// Whoever has lost its lease, or has not heard of a change, asks again or elsewhere; whoever speaks of another
+    /// history must first learn of this one.
+    #[test]
+    fn what_is_only_not_known_yet_may_be_asked_again() {
+        for (error, code, reason, again) in [
+            (Error::LeaseLost, Code::Unavailable, "LEASE_LOST", true),
+            (Error::RevisionNotReached, Code::Unavailable, "REVISION_NOT_REACHED", true),
+            (Error::UpstreamUnavailable, Code::Unavailable, "UPSTREAM_UNAVAILABLE", true),
+            (Error::TooManyLeases, Code::ResourceExhausted, "TOO_MANY_LEASES", true),
+            (Error::LeaseUnknown, Code::FailedPrecondition, "LEASE_UNKNOWN", false),
+            (Error::HistoryForeign, Code::FailedPrecondition, "HISTORY_FOREIGN", false),
+            (Error::RevisionAhead, Code::FailedPrecondition, "REVISION_AHEAD", false),
+        ] {
+            assert_eq!(told(&error), (code, reason.to_owned(), again));
+        }
+    }
+
+    #[test]
+    fn a_failure_among_many_and_alone_are_told_alike() {
+        let status = from_error(&Error::VerifierOverloaded);
+        let again = from_failure(&passed_on(&status));
+        assert_eq!((again.code(), reason(&again)), (status.code(), reason(&status)));
+        assert_eq!(reason(&again), Some(ErrorReason::VerifierOverloaded));
+        assert!(again.get_error_details().retry_info().is_some());
     }
 
     #[test]

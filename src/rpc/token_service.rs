@@ -1,9 +1,15 @@
 //! `TokenService`: for each RPC its permission, its parser, its work and its answer.
 
+use std::ops::ControlFlow::{Break, Continue};
+
+use tokio::time::Instant;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
+use super::answers::introspection as verdicts;
+use super::requests::introspection;
 use super::{Desk, answers, requests, watch};
+use crate::crossing::Deadline;
 use crate::proto::v1;
 use crate::proto::v1::token_service_server::TokenService;
 use crate::service::{Page, Permission};
@@ -90,16 +96,35 @@ impl TokenService for TokenRpc {
         &self,
         request: Request<v1::RevokeTokenRequest>,
     ) -> Answer<v1::RevokeTokenResponse> {
+        let deadline = deadline(&request);
         self.0
             .answer(
                 request,
                 Permission::RevokeToken,
                 requests::revoke_token,
-                |service, caller, words| async move {
-                    let requests::Revocation { id, precondition, reason, initiator } = words;
-                    let token = service.revoke_token(&caller, id, &precondition, reason, initiator).await?;
-                    let token = Some(answers::token(token));
-                    Ok(v1::RevokeTokenResponse { token, fleet_confirmed: false })
+                move |service, caller, revocation| async move {
+                    let awaited = revocation.awaited;
+                    let token = service.revoke_token(&caller, revocation).await?;
+                    let fleet_confirmed = awaited && service.wait_for_fleet(token.revision, deadline).await;
+                    Ok(v1::RevokeTokenResponse { token: Some(answers::token(token)), fleet_confirmed })
+                },
+            )
+            .await
+    }
+
+    async fn wait_for_revision(
+        &self,
+        request: Request<v1::WaitForRevisionRequest>,
+    ) -> Answer<v1::WaitForRevisionResponse> {
+        let deadline = deadline(&request);
+        self.0
+            .answer(
+                request,
+                Permission::ReadTokens,
+                requests::wait_for_revision,
+                move |service, _, revision| async move {
+                    let fleet_confirmed = service.wait_for_revision(revision, deadline).await?;
+                    Ok(v1::WaitForRevisionResponse { fleet_confirmed })
                 },
             )
             .await
@@ -110,13 +135,41 @@ impl TokenService for TokenRpc {
         request: Request<v1::IntrospectTokenRequest>,
     ) -> Answer<v1::IntrospectTokenResponse> {
         self.0
-            .answer(
+            .answer_at_hand(
                 request,
                 Permission::Introspect,
-                requests::introspect_token,
-                |service, caller, words| async move {
-                    let (ask, include_metadata) = words;
-                    Ok(answers::verdict(service.introspect(&caller, ask).await?, include_metadata))
+                introspection::introspect_token,
+                |service, caller, asked| {
+                    let known = service.introspect_at_hand(caller, &[&asked.introspection]);
+                    match known.and_then(|mut verdicts| verdicts.pop()) {
+                        Some(verdict) => Break(Ok(verdicts::verdict(verdict, asked.include_metadata))),
+                        None => Continue(asked),
+                    }
+                },
+                |service, caller, asked| async move {
+                    let verdict = service.introspect(&caller, &asked.introspection).await?;
+                    Ok(verdicts::verdict(verdict, asked.include_metadata))
+                },
+            )
+            .await
+    }
+
+    async fn batch_introspect_tokens(
+        &self,
+        request: Request<v1::BatchIntrospectTokensRequest>,
+    ) -> Answer<v1::BatchIntrospectTokensResponse> {
+        self.0
+            .answer_at_hand(
+                request,
+                Permission::Introspect,
+                introspection::introspect_tokens,
+                |service, caller, batch| match service.introspect_at_hand(caller, &batch.introspections()) {
+                    Some(known) => Break(Ok(verdicts::batch(batch, known.into_iter().map(Ok)))),
+                    None => Continue(batch),
+                },
+                |service, caller, batch| async move {
+                    let judged = service.introspect_all(&caller, &batch.introspections()).await;
+                    Ok(verdicts::batch(batch, judged))
                 },
             )
             .await
@@ -135,6 +188,11 @@ impl TokenService for TokenRpc {
         let subscription = begun.await?.into_inner();
         Ok(Response::new(Box::pin(watch::frames(&self.0, subscription))))
     }
+}
+
+/// When the answer must be there.
+fn deadline<Message>(request: &Request<Message>) -> Option<Instant> {
+    request.extensions().get::<Deadline>().map(|deadline| deadline.0)
 }
 
 fn page(page: Page<Token>) -> v1::ListTokensResponse {

@@ -9,7 +9,7 @@ use tonic::Status;
 use super::{Desk, answers, desk};
 use crate::metrics::{Watcher, WatcherEnd};
 use crate::proto::v1::WatchRevocationsResponse;
-use crate::service::{Error, Subscription};
+use crate::service::{Error, Subscription, Told};
 
 /// How many frames may wait for a client: with what HTTP/2 has in flight, all that one watcher can hold.
 const QUEUE: usize = 64;
@@ -57,7 +57,7 @@ async fn pump(
             Ok(frame) => frame,
             Err(error) => return Some(error),
         };
-        watcher.was_sent(u64::from(frame.event.is_some()));
+        watcher.was_sent(u64::from(matches!(frame.told, Told::Event(_))));
         if let Some(place) = places.next() {
             place.send(Ok(answers::frame(frame)));
         }
@@ -75,7 +75,10 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::WorkspaceDenied(_)
         | Error::EveryWorkspaceRequired
         | Error::ScopeEscalation(_) => WatcherEnd::Forbidden,
-        Error::InvalidCursor | Error::CursorForeign | Error::CursorAhead => WatcherEnd::CursorLost,
+        Error::InvalidCursor
+        | Error::CursorForeign
+        | Error::CursorAhead
+        | Error::RevisionCompacted { .. } => WatcherEnd::CursorLost,
         Error::LifetimeEscalation
         | Error::InvalidFields(_)
         | Error::TokenNotFound(_)
@@ -85,6 +88,14 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::TokenExpired(_)
         | Error::EtagMismatch
         | Error::InvalidPageToken
+        | Error::RevisionAhead
+        | Error::HistoryForeign
+        | Error::LeaseUnknown
+        | Error::TooManyLeases
+        | Error::RevisionNotReached
+        | Error::LeaseLost
+        | Error::UpstreamUnavailable
+        | Error::AnswerTooLarge
         | Error::Overloaded
         | Error::VerifierOverloaded
         | Error::KeyUnavailable(_)

@@ -2,9 +2,10 @@
 
 use crate::hash::HashError;
 use crate::keyring::Unsealable;
+use crate::lease::GrantError;
 use crate::store::StoreError;
 use crate::text::Invalid;
-use crate::token::{Kid, Scope, TokenId};
+use crate::token::{Kid, Revision, Scope, TokenId};
 use crate::workspace::WorkspaceId;
 
 use super::Permission;
@@ -77,12 +78,46 @@ pub enum Error {
     /// A cursor from the future.
     #[error("the cursor is ahead of the history; drop what it led to and begin again without one")]
     CursorAhead,
+    /// What follows a cursor was deleted, or the position itself cannot be told of any more.
+    #[error(
+        "what follows the cursor is kept no longer: events up to revision {compacted} were deleted, the log ends at {head}; verify what the cursor led to and begin again without one"
+    )]
+    RevisionCompacted {
+        /// Everything up to here was deleted.
+        compacted: Revision,
+        /// Where the log ends.
+        head: Revision,
+    },
+    /// A revision from the future.
+    #[error("no such revision was committed yet")]
+    RevisionAhead,
+    /// The request speaks of another history of the database than ours.
+    #[error("the request is of another history of the database; renew the lease to learn of the present one")]
+    HistoryForeign,
+    /// Whoever asks holds no lease of ours.
+    #[error("this server has no such lease on record; drop it and renew it")]
+    LeaseUnknown,
+    /// As many leases are granted as may be.
+    #[error("this server has granted as many leases as it may; try another")]
+    TooManyLeases,
     /// Frames were not read in time.
     #[error("frames were not read in time; resume from the last cursor")]
     SlowConsumer,
+    /// Not in this answer: it is full.
+    #[error("the answer is full; ask for this again, with fewer others")]
+    AnswerTooLarge,
     /// Cannot decide: the server is going away.
     #[error("the server is draining; try another")]
     Draining,
+    /// Cannot decide: what is applied here is older than what was asked for.
+    #[error("this server has not applied that revision yet; try again shortly, or another")]
+    RevisionNotReached,
+    /// Cannot decide: what is known here may be old.
+    #[error("it cannot be proved that what is known here is fresh; try again shortly, or another")]
+    LeaseLost,
+    /// Cannot decide: no server can be reached.
+    #[error("no server can be reached; try again shortly")]
+    UpstreamUnavailable,
     /// Cannot decide: too many requests.
     #[error("too many requests are in flight; try again shortly")]
     Overloaded,
@@ -125,6 +160,15 @@ impl From<HashError> for Error {
         match error {
             HashError::Overloaded => Self::VerifierOverloaded,
             HashError::Unusable | HashError::Failed(_) => Self::Internal(Box::new(error)),
+        }
+    }
+}
+
+impl From<GrantError> for Error {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::Full => Self::TooManyLeases,
+            GrantError::Unknown => Self::LeaseUnknown,
         }
     }
 }

@@ -1,16 +1,20 @@
 //! Issuing secrets: for a new token, and anew for a token that is there.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
+use super::committing::{Action, Committing, Mutation, require_regenerable};
+use super::keys::{KeyDirectory, KeysError};
+use super::tokens::known_to;
 use super::{Caller, Error, Service};
-use crate::metrics::Argon2Purpose;
-use crate::revocation::{Change, NewEvent};
+use crate::hash::Hasher;
+use crate::keyring::Keyring;
+use crate::metrics::{Argon2Purpose, Metrics};
 use crate::store::tokens::{NewSecret, NewToken};
-use crate::store::{Transaction, log, tokens, workspaces};
+use crate::store::{Store, Transaction, tokens, workspaces};
 use crate::text::{Description, Initiator, Invalid, Metadata, Name, Principal};
-use crate::token::{
-    Expiry, Generation, IssuedSecret, Kid, Precondition, ScopeSet, Secret, Token, TokenId, TokenState,
-};
+use crate::token::{Expiry, IssuedSecret, Kid, Precondition, ScopeSet, Secret, Token, TokenId, TokenState};
 use crate::workspace::{TokenPrefix, WorkspaceId};
 
 /// What a caller decides about a new token.
@@ -63,16 +67,7 @@ impl Service {
     /// [`Error::WorkspaceDenied`], [`Error::ScopeEscalation`], [`Error::WorkspaceNotFound`], an expiry that has passed
     /// as [`Error::InvalidFields`], or that it cannot be done now.
     pub async fn create_token(&self, caller: &Caller, words: NewTokenWords) -> Result<Issued, Error> {
-        caller.require_workspace(&words.workspace)?;
-        caller.require_covering(&words.scopes)?;
-        let creator = caller.on_behalf_of(words.initiator.clone())?;
-        let prefix = self.token_prefix(&words.workspace).await?;
-        let id = TokenId::generate();
-        let (issued, secret) = self.issue(&prefix, id).await?;
-        let mut transaction = self.store.begin().await?;
-        let created = insert(&mut transaction, id, words, creator, secret).await;
-        let created = created.and_then(|token| caller.require_outliving(&token).map(|()| token));
-        Ok(Issued { token: transaction.finish(created).await?, secret: issued })
+        self.issuer.create_token(caller, words).await
     }
 
     /// Replaces the secret of a token; the old one is dead when this returns.
@@ -85,20 +80,68 @@ impl Service {
         caller: &Caller,
         regeneration: Regeneration,
     ) -> Result<Issued, Error> {
-        let initiator = caller.on_behalf_of(regeneration.initiator.clone())?;
-        let seen = self.get_token(caller, regeneration.id).await?;
-        check_regenerable(caller, &seen, &regeneration)?;
+        self.issuer.regenerate_token(caller, regeneration).await
+    }
+}
+
+/// Issues tokens, for which it takes no more than the store, the keys and argon2: no server need run.
+#[derive(Clone)]
+pub struct Issuer {
+    pub(super) store: Store,
+    pub(super) committing: Committing,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) keys: Arc<KeyDirectory>,
+    pub(super) hasher: Hasher,
+    pub(super) metrics: Metrics,
+}
+
+impl Issuer {
+    /// Makes an issuer on a migrated database, having compared the keyring with the keys the database lists.
+    ///
+    /// # Errors
+    /// [`KeysError`] if a key that is in use is not in the keyring, or the database cannot be asked.
+    pub async fn new(
+        store: Store,
+        committing: Committing,
+        keyring: Arc<Keyring>,
+        hasher: Hasher,
+        metrics: Metrics,
+    ) -> Result<Self, KeysError> {
+        let keys = Arc::new(KeyDirectory::register(&store, &keyring).await?);
+        Ok(Self { store, committing, keyring, keys, hasher, metrics })
+    }
+
+    pub(super) async fn create_token(&self, caller: &Caller, words: NewTokenWords) -> Result<Issued, Error> {
+        caller.require_workspace(&words.workspace)?;
+        caller.require_covering(&words.scopes)?;
+        let creator = caller.on_behalf_of(words.initiator.clone())?;
+        let prefix = self.token_prefix(&words.workspace).await?;
+        let id = TokenId::generate();
+        let (issued, secret) = self.issue(&prefix, id).await?;
+        let mut transaction = self.store.begin().await?;
+        let created = insert(&mut transaction, id, words, creator, secret).await;
+        let created = created
+            .and_then(|token| caller.require_outliving(&token.scopes, token.expire_time).map(|()| token));
+        Ok(Issued { token: transaction.finish(created).await?, secret: issued })
+    }
+
+    pub(super) async fn regenerate_token(
+        &self,
+        caller: &Caller,
+        regeneration: Regeneration,
+    ) -> Result<Issued, Error> {
+        let Regeneration { id, precondition, initiator, expiry } = regeneration;
+        let initiator = caller.on_behalf_of(initiator)?;
+        let seen = known_to(caller, id, tokens::find(&mut self.store.connection().await?, id).await?)?;
+        require_regenerable(caller, &seen, &precondition, expiry)?;
         // Hashed before the transaction, which holds locks. If another regenerates meanwhile, the generation has moved
         // on, and of the two only the one that committed first has issued a secret.
         let prefix = self.token_prefix(&seen.workspace).await?;
-        let (issued, secret) = self.issue(&prefix, seen.id).await?;
-        let mut transaction = self.store.begin().await?;
-        let work =
-            replace_secret(&mut transaction, caller, &regeneration, seen.generation, secret, initiator);
-        let replaced = work.await;
-        let token = transaction.finish(replaced).await?;
-        self.feed.ring();
-        Ok(Issued { token, secret: issued })
+        let (issued, secret) = self.issue(&prefix, id).await?;
+        let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry };
+        let caller = caller.clone();
+        let mutation = Mutation { token: id, caller, initiator, precondition, action, awaited: false };
+        Ok(Issued { token: self.committing.commit(mutation).await?, secret: issued })
     }
 
     async fn token_prefix(&self, workspace: &WorkspaceId) -> Result<TokenPrefix, Error> {
@@ -108,11 +151,7 @@ impl Service {
     }
 
     /// A new secret under the minting key, and what is kept of it.
-    pub(super) async fn issue(
-        &self,
-        prefix: &TokenPrefix,
-        id: TokenId,
-    ) -> Result<(IssuedSecret, NewSecret), Error> {
+    async fn issue(&self, prefix: &TokenPrefix, id: TokenId) -> Result<(IssuedSecret, NewSecret), Error> {
         let kid: Kid = self.keys.minting();
         let key = self.keyring.key(kid).ok_or(Error::KeyUnavailable(kid))?;
         let secret = Secret::generate().map_err(|error| Error::Internal(Box::new(error)))?;
@@ -148,50 +187,9 @@ async fn insert(
 }
 
 /// The database's clock decides what is past, so a token is written first and refused if it was born expired.
-pub(super) fn still_to_come(token: Token, path: &str) -> Result<Token, Error> {
+fn still_to_come(token: Token, path: &str) -> Result<Token, Error> {
     if token.state == TokenState::Expired {
         return Err(Error::field(path, Invalid::Malformed("in the future")));
     }
     Ok(token)
-}
-
-fn check_regenerable(caller: &Caller, token: &Token, regeneration: &Regeneration) -> Result<(), Error> {
-    caller.require_covering(&token.scopes)?;
-    if !regeneration.precondition.holds_for(&token.etag()) {
-        return Err(Error::EtagMismatch);
-    }
-    match token.state {
-        TokenState::Revoked => Err(Error::TokenRevoked(token.id)),
-        TokenState::Expired if regeneration.expiry.is_none() => Err(Error::TokenExpired(token.id)),
-        TokenState::Active | TokenState::Expired => Ok(()),
-    }
-}
-
-async fn replace_secret(
-    transaction: &mut Transaction,
-    caller: &Caller,
-    regeneration: &Regeneration,
-    seen: Generation,
-    secret: NewSecret,
-    initiator: Initiator,
-) -> Result<Token, Error> {
-    let locked = tokens::lock(transaction.connection(), regeneration.id).await?;
-    let token = locked.ok_or(Error::TokenNotFound(regeneration.id))?;
-    check_regenerable(caller, &token, regeneration)?;
-    if token.generation != seen {
-        return Err(Error::EtagMismatch);
-    }
-    let event = NewEvent {
-        change: Change::SecretReplaced,
-        workspace: token.workspace,
-        token: token.id,
-        generation: Generation(seen.0 + 1),
-        initiator,
-    };
-    let revision = log::append(transaction, event).await?.revision;
-    let token =
-        tokens::replace_secret(transaction.connection(), token.id, secret, regeneration.expiry, revision)
-            .await?;
-    caller.require_outliving(&token)?;
-    still_to_come(token, "expire_time")
 }

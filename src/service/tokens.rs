@@ -1,13 +1,12 @@
 //! Reading, listing, editing and revoking tokens.
 
-use super::issuing::still_to_come;
+use super::committing::{Action, Mutation};
 use super::{Caller, Error, Service};
 use crate::keyring::{Purpose, Unreadable};
-use crate::revocation::{Change, NewEvent};
 use crate::store::tokens::TokenQuery;
-use crate::store::{Connection, Transaction, log, tokens, workspaces};
+use crate::store::{Connection, tokens, workspaces};
 use crate::text::{Initiator, RevokeReason};
-use crate::token::{Precondition, Token, TokenEdit, TokenFilter, TokenId, TokenState};
+use crate::token::{Precondition, Token, TokenEdit, TokenFilter, TokenId};
 use crate::workspace::WorkspaceId;
 
 use uuid::Uuid;
@@ -32,6 +31,21 @@ pub struct TokenPageRequest {
     pub size: usize,
     /// The page token of the page before.
     pub after: Option<String>,
+}
+
+/// Which token to end.
+#[derive(Debug)]
+pub struct Revocation {
+    /// Which one.
+    pub id: TokenId,
+    /// Which version of it.
+    pub precondition: Precondition,
+    /// Why.
+    pub reason: RevokeReason,
+    /// On whose behalf.
+    pub initiator: Option<Initiator>,
+    /// Whether the caller will wait until no cache accepts the token, so that every server says at once when it does not.
+    pub awaited: bool,
 }
 
 /// What to edit of a token.
@@ -104,32 +118,35 @@ impl Service {
     /// [`Error::TokenNotFound`], [`Error::EtagMismatch`], [`Error::TokenRevoked`], [`Error::ScopeEscalation`], an expiry
     /// that has passed as [`Error::InvalidFields`].
     pub async fn update_token(&self, caller: &Caller, change: TokenChange) -> Result<Token, Error> {
-        let initiator = caller.on_behalf_of(change.initiator.clone())?;
-        let mut transaction = self.store.begin().await?;
-        let updated = update(&mut transaction, caller, change, initiator).await;
-        let token = transaction.finish(updated).await?;
-        self.feed.ring();
-        Ok(token)
+        let TokenChange { id, precondition, edit, initiator } = change;
+        self.committing
+            .commit(Mutation {
+                token: id,
+                caller: caller.clone(),
+                initiator: caller.on_behalf_of(initiator)?,
+                precondition,
+                action: Action::Edit(edit),
+                awaited: false,
+            })
+            .await
     }
 
     /// Revokes a token for good; one that is revoked already stays as it is.
     ///
     /// # Errors
     /// [`Error::TokenNotFound`], [`Error::EtagMismatch`].
-    pub async fn revoke_token(
-        &self,
-        caller: &Caller,
-        id: TokenId,
-        precondition: &Precondition,
-        reason: RevokeReason,
-        initiator: Option<Initiator>,
-    ) -> Result<Token, Error> {
-        let initiator = caller.on_behalf_of(initiator)?;
-        let mut transaction = self.store.begin().await?;
-        let revoked = revoke(&mut transaction, caller, id, precondition, reason, initiator).await;
-        let token = transaction.finish(revoked).await?;
-        self.feed.ring();
-        Ok(token)
+    pub async fn revoke_token(&self, caller: &Caller, revocation: Revocation) -> Result<Token, Error> {
+        let Revocation { id, precondition, reason, initiator, awaited } = revocation;
+        self.committing
+            .commit(Mutation {
+                token: id,
+                caller: caller.clone(),
+                initiator: caller.on_behalf_of(initiator)?,
+                precondition,
+                action: Action::Revoke(reason),
+                awaited,
+            })
+            .await
     }
 }
 
@@ -178,63 +195,6 @@ async fn require_workspace(connection: &mut Connection, id: &WorkspaceId) -> Res
 }
 
 /// What the caller does not act on does not exist for it.
-fn known_to(caller: &Caller, id: TokenId, found: Option<Token>) -> Result<Token, Error> {
-    found.filter(|token| caller.reach().covers(&token.workspace)).ok_or(Error::TokenNotFound(id))
-}
-
-async fn lock(connection: &mut Connection, caller: &Caller, id: TokenId) -> Result<Token, Error> {
-    known_to(caller, id, tokens::lock(connection, id).await?)
-}
-
-async fn update(
-    transaction: &mut Transaction,
-    caller: &Caller,
-    change: TokenChange,
-    initiator: Initiator,
-) -> Result<Token, Error> {
-    let token = lock(transaction.connection(), caller, change.id).await?;
-    caller.require_covering(&token.scopes)?;
-    change.edit.scopes.as_ref().map_or(Ok(()), |scopes| caller.require_covering(scopes))?;
-    if !change.precondition.holds_for(&token.etag()) {
-        return Err(Error::EtagMismatch);
-    }
-    if token.state == TokenState::Revoked {
-        return Err(Error::TokenRevoked(token.id));
-    }
-    if change.edit.changes_nothing_of(&token) {
-        return Ok(token);
-    }
-    let renews = change.edit.expiry.is_some();
-    let empowers = change.edit.scopes.is_some();
-    let revision = log::append(transaction, event(&token, Change::Updated, initiator)).await?.revision;
-    let token = tokens::update(transaction.connection(), change.id, change.edit, revision).await?;
-    if renews || empowers {
-        caller.require_outliving(&token)?;
-    }
-    if renews { still_to_come(token, "token.expire_time") } else { Ok(token) }
-}
-
-async fn revoke(
-    transaction: &mut Transaction,
-    caller: &Caller,
-    id: TokenId,
-    precondition: &Precondition,
-    reason: RevokeReason,
-    initiator: Initiator,
-) -> Result<Token, Error> {
-    let token = lock(transaction.connection(), caller, id).await?;
-    if token.state == TokenState::Revoked {
-        return Ok(token);
-    }
-    if !precondition.holds_for(&token.etag()) {
-        return Err(Error::EtagMismatch);
-    }
-    let change = Change::Revoked { reason: reason.clone() };
-    let revision = log::append(transaction, event(&token, change, initiator)).await?.revision;
-    Ok(tokens::revoke(transaction.connection(), id, reason, revision).await?)
-}
-
-fn event(token: &Token, change: Change, initiator: Initiator) -> NewEvent {
-    let (workspace, generation) = (token.workspace.clone(), token.generation);
-    NewEvent { change, workspace, token: token.id, generation, initiator }
+pub(super) fn known_to(caller: &Caller, id: TokenId, found: Option<Token>) -> Result<Token, Error> {
+    found.filter(|token| caller.acts_on(&token.workspace)).ok_or(Error::TokenNotFound(id))
 }

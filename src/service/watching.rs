@@ -2,6 +2,7 @@
 //! long as it may.
 
 mod place;
+mod progress;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use self::place::{Continuation, Place};
+use self::progress::Progress;
 use super::{Caller, Error, Permission, Reach, Service};
+use crate::clock::BootTime;
 use crate::feed::Reading;
 use crate::revocation::Event;
 use crate::store::workspaces;
@@ -33,12 +36,25 @@ pub struct WatchRequest {
 /// One thing a watcher is told.
 #[derive(Debug)]
 pub struct Frame {
-    /// A change; or nothing, when everything up to `revision` has been told.
-    pub event: Option<Event>,
+    /// What it tells.
+    pub told: Told,
     /// Where in the order.
     pub revision: Revision,
     /// Resumes right after this.
     pub cursor: String,
+}
+
+/// What a frame tells.
+#[derive(Debug)]
+pub enum Told {
+    /// A change.
+    Event(Event),
+    /// Everything up to the frame's revision has been told.
+    Progress {
+        /// Whether the database also confirmed, by a committed write, that nothing beyond was there at some moment after
+        /// the confirmed progress before.
+        confirmed: bool,
+    },
 }
 
 /// A caller's way through the log.
@@ -56,7 +72,7 @@ pub struct Subscription {
     told: usize,
     /// The log holds more than is heard, so it must be read.
     behind: bool,
-    last_progress: Option<Instant>,
+    progress: Progress,
 }
 
 impl Service {
@@ -64,7 +80,7 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::WorkspaceDenied`], [`Error::WorkspaceNotFound`], [`Error::InvalidCursor`], [`Error::CursorForeign`],
-    /// [`Error::CursorAhead`], that the caller has lost its rights, or that it cannot be done now.
+    /// [`Error::CursorAhead`], [`Error::RevisionCompacted`], that the caller has lost its rights, or that it cannot be done now.
     pub async fn watch(
         self: &Arc<Self>,
         caller: Caller,
@@ -76,7 +92,7 @@ impl Service {
         let reading = Reading::of_head(&self.store).await?;
         let cursor = request.cursor.map(|cursor| self.keyring.read_cursor(&cursor));
         let unreadable = |error| self.unreadable(error, Error::InvalidCursor);
-        let begin = cursor.transpose().map_err(unreadable)?.unwrap_or(reading.head);
+        let begin = cursor.transpose().map_err(unreadable)?.unwrap_or(reading.head.position);
         let mut subscription = Subscription {
             service: Arc::clone(self),
             caller,
@@ -84,10 +100,10 @@ impl Service {
             expiry: None,
             readings,
             place: Place::begin(begin, &reading)?,
-            behind: begin != reading.head,
+            behind: begin != reading.head.position,
             reading: Arc::new(reading),
             told: 0,
-            last_progress: None,
+            progress: Progress::default(),
         };
         // A change of the caller's token that comes after the head will be heard; one before it is seen here.
         subscription.renew().await?;
@@ -95,7 +111,7 @@ impl Service {
     }
 
     async fn watch_scope(&self, caller: &Caller, workspace: Option<WorkspaceId>) -> Result<Reach, Error> {
-        let Some(workspace) = workspace else { return Ok(caller.reach().clone()) };
+        let Some(workspace) = workspace else { return Ok(caller.reach()) };
         caller.require_workspace(&workspace)?;
         let mut connection = self.store.connection().await?;
         let found = workspaces::find(&mut connection, &workspace).await?;
@@ -109,22 +125,28 @@ impl Subscription {
     /// # Errors
     /// Whatever ends the stream; it never ends well. Every frame given before holds.
     pub async fn next(&mut self) -> Result<Frame, Error> {
-        let (event, position) = loop {
+        let told = loop {
             if self.expiry.is_some_and(|expiry| expiry <= Instant::now()) {
                 self.renew().await?;
             }
             if let Some(event) = self.next_event().await? {
-                break (Some(event), self.place.position());
+                self.progress.told_event();
+                break Told::Event(event);
             }
-            if self.owes_progress() {
-                self.last_progress = Some(Instant::now());
-                break (None, self.place.position());
+            let now = BootTime::now();
+            if let Some(confirmed) = self.progress.take(self.place.position(), self.behind, now) {
+                break Told::Progress { confirmed };
             }
             if self.behind { self.read().await? } else { self.listen().await? }
         };
+        self.frame(told)
+    }
+
+    fn frame(&self, told: Told) -> Result<Frame, Error> {
+        let position = self.place.position();
         let kid = self.service.keys.minting();
         let cursor = self.service.keyring.cursor(kid, position).ok_or(Error::KeyUnavailable(kid))?;
-        Ok(Frame { event, revision: position.revision, cursor })
+        Ok(Frame { told, revision: position.revision, cursor })
     }
 
     /// The next event of what is being told that the watcher may see. At a change of the caller's own token it stops,
@@ -141,15 +163,9 @@ impl Subscription {
             if self.scope.covers(&event.event.workspace) {
                 return Ok(Some(event.clone()));
             }
+            self.progress.leave_out();
         }
         Ok(None)
-    }
-
-    /// Progress says that the log held nothing more at some moment after the progress before.
-    fn owes_progress(&self) -> bool {
-        self.reading.beat
-            && self.place.position() == self.reading.head
-            && self.last_progress.is_none_or(|last| last < self.reading.begun)
     }
 
     /// Reads the log itself, from where it stands.
@@ -167,6 +183,7 @@ impl Subscription {
         let heard = tokio::select! {
             heard = self.readings.recv() => heard,
             () = sleep_until(self.expiry) => return Ok(()),
+            () = sleep(self.progress.wake()) => return Ok(()),
         };
         match heard {
             Ok(reading) => self.hear(reading),
@@ -179,6 +196,9 @@ impl Subscription {
     }
 
     fn hear(&mut self, reading: Arc<Reading>) -> Result<(), Error> {
+        if let Some(confirmed) = reading.confirmed {
+            self.progress.hear(confirmed);
+        }
         match self.place.compare(&reading)? {
             Continuation::Gap => self.behind = true,
             Continuation::After(told) => (self.reading, self.told) = (reading, told),
@@ -197,6 +217,13 @@ impl Subscription {
 async fn sleep_until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep(until: Option<BootTime>) {
+    match until {
+        Some(until) => tokio::time::sleep(until.since(BootTime::now())).await,
         None => std::future::pending().await,
     }
 }

@@ -68,6 +68,34 @@ impl DatabaseSource {
     }
 }
 
+/// Another way to the same database, past a pooler.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DirectDatabaseSource {
+    /// The URL of the same database for LISTEN and NOTIFY, if the other URL leads through a pooler that cannot do these;
+    /// as a flag it must not hold a password.
+    #[arg(long, value_name = "URL", value_parser = DatabaseUrl::parse)]
+    direct_database_url: Option<DatabaseUrl>,
+    /// A file that holds that URL, instead of the URL itself.
+    #[arg(long, value_name = "FILE")]
+    direct_database_url_file: Option<PathBuf>,
+}
+
+impl DirectDatabaseSource {
+    /// The URL, if there is one; its file is read now.
+    ///
+    /// # Errors
+    /// [`SettingsError`] if both are set, or if the file holds no URL.
+    pub fn url(&self) -> Result<Option<DatabaseUrl>, SettingsError> {
+        let names = ["direct-database-url", "direct-database-url-file"];
+        match (&self.direct_database_url, &self.direct_database_url_file) {
+            (Some(_), Some(_)) => Err(SettingsError::Both { names }),
+            (url, None) => Ok(url.clone()),
+            (None, Some(path)) => read_url(path).map(Some),
+        }
+    }
+}
+
 fn read_url(path: &Path) -> Result<DatabaseUrl, SettingsError> {
     let text = fs::read_to_string(path).map(SecretString::from);
     let text = text.map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;

@@ -77,10 +77,13 @@ pub enum SettingsError {
     },
     /// A password where every process of the machine can read it.
     #[error(
-        "--database-url holds a password, which every process of this machine can read: \
-         set TOKENKEEP_DATABASE_URL, or put the URL into a file and set --database-url-file"
+        "--{name} holds a password, which every process of this machine can read: \
+         set {}, or put the URL into a file and set --{name}-file", super::layers::variable(.name)
     )]
-    PasswordInArguments,
+    PasswordInArguments {
+        /// The setting.
+        name: &'static str,
+    },
     /// A file that cannot be read.
     #[error("cannot read {}", .path.display())]
     Unreadable {

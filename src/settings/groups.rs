@@ -110,7 +110,7 @@ pub struct Limits {
     /// How long open requests and streams may take to end when the server is told to stop.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value::duration)]
     pub drain_timeout: Duration,
-    /// How often the times at which tokens were last used are written to the database.
+    /// How often the times at which tokens were last used are written to the database, or told to a server.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value::duration)]
     pub last_use_interval: Duration,
 }
@@ -140,9 +140,26 @@ pub struct Keys {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Database")]
 pub struct Pool {
-    /// The most connections to the database.
+    /// The most connections to the database for requests; six more serve heartbeats, the revision log and health.
     #[arg(long, value_name = "COUNT", default_value = "16", value_parser = value::count)]
     pub database_connections: NonZeroUsize,
+}
+
+/// The servers that share a database, and what they tell each other.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Fleet")]
+pub struct Fleet {
+    /// How long a cache may go on answering without the database: from 1s to 60s, the same at every server. It is also
+    /// the longest that any cache accepts a token after it was revoked, whatever fails.
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = value::lease)]
+    pub lease: Duration,
+    /// Whether servers ring at each other when the revision log grows (LISTEN and NOTIFY), over one more connection each;
+    /// without it, changes made at other servers are heard of within 100 ms.
+    #[arg(long, value_name = "BOOLEAN", default_value = "true", action = clap::ArgAction::Set)]
+    pub doorbell: bool,
+    /// How long events are kept for watchers that come back: from 1m to 3650d.
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = value::retention)]
+    pub revision_retention: Duration,
 }
 
 /// What `serve` and `dev` have in common.
@@ -160,6 +177,9 @@ pub struct Server {
     /// Its database connections.
     #[command(flatten)]
     pub pool: Pool,
+    /// Itself among other servers.
+    #[command(flatten)]
+    pub fleet: Fleet,
 }
 
 /// Where `dev` keeps everything, and where its PostgreSQL comes from.

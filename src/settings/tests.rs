@@ -39,6 +39,11 @@ const SAMPLES: &[Sample] = &[
     Sample { name: "database-connections", role: SERVE, values: ["1", "2", "3"] },
     Sample { name: "database-url", role: SERVE, values: ["postgres://a/b", "postgres://c/d", "postgres://e/f"] },
     Sample { name: "database-url-file", role: SERVE, values: ["/1", "/2", "/3"] },
+    Sample { name: "direct-database-url", role: SERVE, values: ["postgres://a/b", "postgres://c/d", "postgres://e/f"] },
+    Sample { name: "direct-database-url-file", role: SERVE, values: ["/1", "/2", "/3"] },
+    Sample { name: "lease", role: SERVE, values: ["1s", "1m", "2500ms"] },
+    Sample { name: "doorbell", role: SERVE, values: ["false", "true", "false"] },
+    Sample { name: "revision-retention", role: SERVE, values: ["1m", "30d", "24h"] },
     Sample { name: "keyring", role: SERVE, values: ["/1", "/2", "/3"] },
     Sample { name: "data-dir", role: DEV, values: ["/1", "/2", "/3"] },
     Sample { name: "postgres-bin-dir", role: DEV, values: ["/1", "/2", "/3"] },
@@ -93,7 +98,7 @@ fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
         assert_eq!(taken(sample, false, false, Some(&path)), in_file, "{name}");
         assert_ne!(
             taken(sample, false, false, None),
-            in_environment.filter(|_| name != "reflection" && name != "argon2-cost"),
+            in_environment.filter(|_| !["reflection", "argon2-cost", "doorbell"].contains(&name)),
             "{name}"
         );
     }
@@ -239,6 +244,8 @@ fn no_error_and_no_debug_repeats_the_database_url() {
 fn a_password_is_taken_from_the_environment_but_not_from_the_arguments() {
     let url = "postgres://u:hunter2@h/d";
     assert!(refusal(&["migrate", "--database-url", url], &[]).contains("TOKENKEEP_DATABASE_URL"));
+    let direct = refusal(&["serve", "--direct-database-url", url], &NEEDED);
+    assert!(direct.contains("TOKENKEEP_DIRECT_DATABASE_URL"), "{direct}");
     assert!(read(&["migrate"], &[("TOKENKEEP_DATABASE_URL", url)]).is_ok());
     assert!(
         read(&["migrate", "--database-url", "postgres://u@h/d"], &[("TOKENKEEP_DATABASE_URL", url)]).is_ok()

@@ -14,6 +14,10 @@ use crate::text::Invalid;
 const MOST: usize = 65_536;
 /// Long enough for any of our waits, short enough to add to any clock.
 const LONGEST: Duration = Duration::from_hours(24);
+/// Shorter, a lease would run out whenever the database pauses; longer, so would the patience of those who revoke.
+const LEASES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+/// From what a sidecar needs to come back after a hiccup, to ten years.
+const RETENTIONS: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(24 * 3650));
 
 /// How many of something run side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +107,19 @@ pub(super) fn duration(text: &str) -> Result<Duration, Invalid> {
     duration.ok_or(Invalid::Malformed("a duration like 500ms, 10s, 2m or 1h, of at most 24h"))
 }
 
+/// Reads how long a lease lasts.
+pub(super) fn lease(text: &str) -> Result<Duration, Invalid> {
+    let lease = unit_and_count(text).filter(|lease| (LEASES.0..=LEASES.1).contains(lease));
+    lease.ok_or(Invalid::Malformed("a duration like 1500ms or 3s, from 1s to 60s"))
+}
+
+/// Reads how long something is kept, which may be longer than [`duration`] takes.
+pub(super) fn retention(text: &str) -> Result<Duration, Invalid> {
+    let retention =
+        unit_and_count(text).filter(|retention| (RETENTIONS.0..=RETENTIONS.1).contains(retention));
+    retention.ok_or(Invalid::Malformed("a duration like 30m, 12h or 7d, from 1m to 3650d"))
+}
+
 fn unit_and_count(text: &str) -> Option<Duration> {
     let (count, unit) = text.split_at(text.find(|character: char| !character.is_ascii_digit())?);
     let count: u64 = count.parse().ok()?;
@@ -111,6 +128,7 @@ fn unit_and_count(text: &str) -> Option<Duration> {
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return None,
     };
     count.checked_mul(milliseconds).map(Duration::from_millis)
@@ -125,11 +143,34 @@ mod tests {
         for (text, milliseconds) in [("500ms", 500), ("10s", 10_000), ("2m", 120_000), ("24h", 86_400_000)] {
             assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
-        for text in ["", "10", "s", "0s", "25h", "1.5s", "-1s", "10 s", "10S", "99999999999999999999s", "1d"]
+        for text in ["", "10", "s", "0s", "25h", "1.5s", "-1s", "10 s", "10S", "99999999999999999999s", "2d"]
         {
             assert!(duration(text).is_err(), "{text}");
         }
         assert!(duration(&format!("{}h", u64::MAX)).is_err());
+    }
+
+    #[test]
+    fn a_lease_lasts_from_a_second_to_a_minute() {
+        for (text, milliseconds) in [("1s", 1_000), ("1500ms", 1_500), ("60s", 60_000), ("1m", 60_000)] {
+            assert_eq!(lease(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "3", "999ms", "61s", "2m", "1h"] {
+            assert!(lease(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_retention_may_last_for_days() {
+        let hour = Duration::from_hours(1);
+        for (text, retention) in
+            [("7d", 168 * hour), ("60s", hour / 60), ("48h", 48 * hour), ("3650d", 87_600 * hour)]
+        {
+            assert_eq!(super::retention(text), Ok(retention), "{text}");
+        }
+        for text in ["", "d", "7", "0d", "-1d", "59s", "3651d", "1.5d", "7 d", "+7d", "99999999999d"] {
+            assert!(super::retention(text).is_err(), "{text}");
+        }
     }
 
     #[test]

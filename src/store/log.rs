@@ -1,17 +1,22 @@
 //! The revision log: every change that can change an introspection's answer, contiguous and in commit order.
 
-use diesel::dsl::max;
-use diesel::pg::Pg;
+mod compaction;
+mod renewal;
+
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Int4, Nullable, Text, Uuid as SqlUuid};
 use uuid::Uuid;
+
+pub use compaction::compact;
+pub use renewal::renew_history;
+pub(super) use renewal::{cluster, moved, record_cluster};
 
 use super::connection::Connection;
 use super::error::{StoreError, understood};
 use super::moment::Moment;
-use super::schema::{histories, revisions};
+use super::schema::revisions;
 use super::transaction::Transaction;
-use crate::revocation::{Change, Event, HistoryId, NewEvent, Position};
+use crate::revocation::{Change, Event, Head, HistoryId, NewEvent, Position, Segment};
 use crate::text::{Initiator, RevokeReason};
 use crate::token::{Generation, Revision, TokenId};
 use crate::workspace::WorkspaceId;
@@ -19,17 +24,54 @@ use crate::workspace::WorkspaceId;
 /// The advisory lock of whoever appends: the ASCII letters `tkrevisn`.
 const LOCK: i64 = i64::from_be_bytes(*b"tkrevisn");
 
-#[diesel::declare_sql_function]
-extern "SQL" {
-    /// SQL's `coalesce`, of numbers.
-    #[sql_name = "coalesce"]
-    fn or_else(number: Nullable<BigInt>, otherwise: BigInt) -> BigInt;
+/// Counts on from the last revision, in the order of the arrays.
+const APPEND: &str = "\
+    INSERT INTO revisions (revision, kind, workspace, token, generation, reason, initiator, awaited) \
+    SELECT last + number, kind, workspace, token, generation, reason, initiator, $7 \
+    FROM (SELECT coalesce(max(revision), 0) AS last FROM revisions) AS log, \
+    unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[]) WITH ORDINALITY \
+    AS events (kind, workspace, token, generation, reason, initiator, number) \
+    ORDER BY number RETURNING revision, event_time";
+
+const HEAD: &str = "\
+    SELECT id AS history, compacted, (SELECT coalesce(max(revision), 0) FROM revisions) AS last \
+    FROM histories WHERE singleton";
+
+/// One statement, which sees the log at one moment: what was deleted is never skipped, and what is read is of the
+/// history asked for.
+const READ: &str = "\
+    SELECT id AS history, compacted, (SELECT coalesce(max(revision), 0) FROM revisions) AS last, following.* \
+    FROM histories LEFT JOIN LATERAL ( \
+    SELECT revision, event_time, kind, workspace, token, generation, reason, initiator, awaited FROM revisions \
+    WHERE revision > $2 AND histories.id = $1 AND histories.compacted <= $2 ORDER BY revision LIMIT $3 \
+    ) AS following ON true WHERE singleton ORDER BY revision";
+
+#[derive(QueryableByName)]
+struct HeadRow {
+    #[diesel(sql_type = SqlUuid)]
+    history: Uuid,
+    #[diesel(sql_type = BigInt)]
+    compacted: i64,
+    #[diesel(sql_type = BigInt)]
+    last: i64,
 }
 
-diesel::infix_operator!(Sum, " + ", BigInt, backend: Pg);
+impl From<HeadRow> for Head {
+    fn from(row: HeadRow) -> Self {
+        let position = Position { history: HistoryId(row.history), revision: Revision(row.last) };
+        Self { position, compacted: Revision(row.compacted) }
+    }
+}
 
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = revisions, check_for_backend(Pg))]
+#[derive(QueryableByName)]
+#[diesel(table_name = revisions)]
+struct PlaceRow {
+    revision: i64,
+    event_time: Moment,
+}
+
+#[derive(QueryableByName)]
+#[diesel(table_name = revisions)]
 struct EventRow {
     revision: i64,
     event_time: Moment,
@@ -39,6 +81,7 @@ struct EventRow {
     generation: i32,
     reason: Option<String>,
     initiator: String,
+    awaited: bool,
 }
 
 impl EventRow {
@@ -46,6 +89,7 @@ impl EventRow {
         Ok(Event {
             revision: Revision(self.revision),
             time: self.event_time.0,
+            awaited: self.awaited,
             event: NewEvent {
                 change: change(&self.kind, self.reason)?,
                 workspace: understood("revisions.workspace", WorkspaceId::parse(self.workspace))?,
@@ -77,54 +121,61 @@ fn kind(change: &Change) -> (&'static str, Option<&str>) {
     }
 }
 
-/// The last revision that was committed, and whose it is.
+/// The log as it stands.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn head(connection: &mut Connection) -> Result<Position, StoreError> {
-    let last = revisions::table.select(max(revisions::revision)).single_value();
-    let query = histories::table.find(true).select((histories::id, last));
-    let (history, last): (Uuid, Option<i64>) = connection.row(query).await?;
-    Ok(Position { history: HistoryId(history), revision: Revision(last.unwrap_or(Revision::ZERO.0)) })
+pub async fn head(connection: &mut Connection) -> Result<Head, StoreError> {
+    let row: HeadRow = connection.row(diesel::sql_query(HEAD)).await?;
+    Ok(row.into())
 }
 
-/// Appends a change. From here to its end the transaction keeps every other writer of the log waiting: lock what else
-/// is to be locked before, and finish soon after.
-///
-/// The lock is a statement of its own, so that the next one sees what was committed while it was waited for.
+/// Appends changes, in this order; `awaited` if somebody waits until every server has applied them. From here to its end
+/// the transaction keeps every other writer of the log waiting: lock what else is to be locked before, and finish soon
+/// after.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`], also if the lock was not to be had in time.
-pub async fn append(transaction: &mut Transaction, event: NewEvent) -> Result<Event, StoreError> {
+pub async fn append_all(
+    transaction: &mut Transaction,
+    events: Vec<NewEvent>,
+    awaited: bool,
+) -> Result<Vec<Event>, StoreError> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
     let connection = transaction.connection();
-    connection.command(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
-    let (kind, reason) = kind(&event.change);
-    let next = revisions::table.select((
-        Sum::new(or_else(max(revisions::revision), 0), 1.into_sql::<BigInt>()),
-        kind.into_sql::<Text>(),
-        event.workspace.as_str().into_sql::<Text>(),
-        event.token.as_uuid().into_sql::<SqlUuid>(),
-        event.generation.0.into_sql::<Integer>(),
-        reason.into_sql::<Nullable<Text>>(),
-        event.initiator.as_str().into_sql::<Text>(),
-    ));
-    let columns = (
-        revisions::revision,
-        revisions::kind,
-        revisions::workspace,
-        revisions::token,
-        revisions::generation,
-        revisions::reason,
-        revisions::initiator,
-    );
-    let place = (revisions::revision, revisions::event_time);
-    let query = next.insert_into(revisions::table).into_columns(columns).returning(place);
-    let (revision, time): (i64, Moment) = connection.row(query).await?;
-    Ok(Event { revision: Revision(revision), time: time.0, event })
+    lock(connection).await?;
+    let kinds = events.iter().map(|event| kind(&event.change));
+    let (kinds, reasons): (Vec<&str>, Vec<Option<&str>>) = kinds.unzip();
+    let query = diesel::sql_query(APPEND)
+        .bind::<Array<Text>, _>(kinds)
+        .bind::<Array<Text>, _>(column(&events, |event| event.workspace.as_str()))
+        .bind::<Array<SqlUuid>, _>(column(&events, |event| event.token.as_uuid()))
+        .bind::<Array<Int4>, _>(column(&events, |event| event.generation.0))
+        .bind::<Array<Nullable<Text>>, _>(reasons)
+        .bind::<Array<Text>, _>(column(&events, |event| event.initiator.as_str()))
+        .bind::<Bool, _>(awaited);
+    let mut places: Vec<PlaceRow> = connection.rows(query).await?;
+    places.sort_unstable_by_key(|place| place.revision);
+    let appended = places.into_iter().zip(events).map(|(place, event)| {
+        let PlaceRow { revision, event_time } = place;
+        Event { revision: Revision(revision), time: event_time.0, event, awaited }
+    });
+    Ok(appended.collect())
 }
 
-/// At most `limit` changes right after a position, in order. None if the log is of another history by now: what is read
-/// is of the history asked for, or is not given.
+/// Keeps every other writer waiting until the transaction ends. A statement of its own, so that the next one sees what
+/// was committed while it was waited for.
+async fn lock(connection: &mut Connection) -> Result<(), StoreError> {
+    connection.command(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await
+}
+
+fn column<'event, Value>(events: &'event [NewEvent], value: fn(&'event NewEvent) -> Value) -> Vec<Value> {
+    events.iter().map(value).collect()
+}
+
+/// The log, and at most `limit` changes right after a position.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
@@ -132,14 +183,14 @@ pub async fn read_after(
     connection: &mut Connection,
     after: Position,
     limit: usize,
-) -> Result<Vec<Event>, StoreError> {
-    let history = histories::table.find(true).select(histories::id).single_value();
-    let query = revisions::table
-        .select(EventRow::as_select())
-        .filter(revisions::revision.gt(after.revision.0))
-        .filter(history.eq(after.history.0))
-        .order(revisions::revision)
-        .limit(i64::try_from(limit).unwrap_or(i64::MAX));
-    let rows: Vec<EventRow> = connection.rows(query).await?;
-    rows.into_iter().map(EventRow::into_event).collect()
+) -> Result<Segment, StoreError> {
+    let query = diesel::sql_query(READ)
+        .bind::<SqlUuid, _>(after.history.0)
+        .bind::<BigInt, _>(after.revision.0)
+        .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX));
+    let rows: Vec<(HeadRow, Option<EventRow>)> = connection.rows(query).await?;
+    let (heads, events): (Vec<HeadRow>, Vec<Option<EventRow>>) = rows.into_iter().unzip();
+    let head = heads.into_iter().next().ok_or(StoreError::Corrupt { what: "histories" })?.into();
+    let events: Result<_, _> = events.into_iter().flatten().map(EventRow::into_event).collect();
+    Ok(Segment { head, events: events? })
 }

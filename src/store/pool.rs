@@ -1,17 +1,18 @@
 //! The pool: how a session with PostgreSQL begins, and when it may be given to the next caller.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, PoolError, QueueMode, RecycleError, RecycleResult, TimeoutType};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use tokio::task::AbortHandle;
-use tokio_postgres::Config;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::DatabaseOptions;
 use super::error::StoreError;
-use super::url::{self, UrlError};
+use super::line::Line;
+use super::url::UrlError;
 
 pub(super) type Pool = managed::Pool<Manager>;
 pub(super) type PooledSession = managed::Object<Manager>;
@@ -40,12 +41,26 @@ pub(super) struct Session {
     /// How long to wait for an answer.
     pub(super) patience: Duration,
     driver: AbortHandle,
+    era: Era,
+}
+
+/// The time between two renewals of the pool.
+#[derive(Clone)]
+struct Era {
+    began: u64,
+    present: Arc<AtomicU64>,
+}
+
+impl Era {
+    fn is_over(&self) -> bool {
+        self.began != self.present.load(Ordering::Acquire)
+    }
 }
 
 impl Session {
     /// Whether the next caller can have it.
     pub(super) fn is_reusable(&self) -> bool {
-        self.sound && !self.in_transaction && !self.driver.is_finished()
+        self.sound && !self.in_transaction && !self.driver.is_finished() && !self.era.is_over()
     }
 
     /// Closes the socket, at which PostgreSQL rolls back and lets go of every lock.
@@ -56,11 +71,11 @@ impl Session {
 
 /// Makes sessions for the pool, and looks at those that come back.
 pub(super) struct Manager {
-    config: Config,
-    tls: MakeRustlsConnect,
+    line: Line,
     settings: String,
     connect_timeout: Duration,
     patience: Duration,
+    era: Arc<AtomicU64>,
 }
 
 impl Manager {
@@ -73,12 +88,14 @@ impl Manager {
     /// Diesel never sees the URL, so nothing of Diesel's can tell it. The connection's task is ours and not
     /// diesel-async's, so that a session whose socket has closed is known without asking PostgreSQL.
     async fn establish(&self) -> Result<Session, StoreError> {
-        let connected = self.config.connect(self.tls.clone()).await;
-        let (client, driver) = connected.map_err(StoreError::unavailable)?;
+        // Before connecting, so that a session is never taken for younger than it is.
+        let began = self.era.load(Ordering::Acquire);
+        let era = Era { began, present: Arc::clone(&self.era) };
+        let (client, driver) = self.line.connect().await?;
         let driver = tokio::spawn(driver).abort_handle();
         let connection = AsyncPgConnection::try_from(client).await.map_err(StoreError::unavailable)?;
         let mut session =
-            Session { connection, sound: true, in_transaction: false, patience: self.patience, driver };
+            Session { connection, sound: true, in_transaction: false, patience: self.patience, driver, era };
         let set = session.connection.batch_execute(&self.settings).await;
         set.map_err(StoreError::from_diesel).map(|()| session)
     }
@@ -99,13 +116,12 @@ impl managed::Manager for Manager {
 
 /// An empty pool.
 pub(super) fn build(options: &DatabaseOptions) -> Result<Pool, UrlError> {
-    let target = url::parse(options)?;
     let manager = Manager {
-        config: target.config,
-        tls: MakeRustlsConnect::new(target.tls.client()?),
+        line: Line::new(options)?,
         settings: settings(options),
         connect_timeout: options.connect_timeout,
         patience: options.statement_timeout + Duration::from_secs(2),
+        era: Arc::default(),
     };
     let builder = Pool::builder(manager)
         .max_size(options.connections)
@@ -139,6 +155,14 @@ pub(super) async fn get(pool: &Pool) -> Result<PooledSession, StoreError> {
         | PoolError::NoRuntimeSpecified
         | PoolError::PostCreateHook(_) => StoreError::unavailable(error),
     })
+}
+
+/// Ends every session that was begun before, the idle ones at once.
+pub(super) fn renew(pool: &Pool) {
+    pool.manager().era.fetch_add(1, Ordering::AcqRel);
+    for session in pool.retain(|_, _| false).removed {
+        session.cut();
+    }
 }
 
 pub(super) fn status(pool: &Pool) -> PoolStatus {

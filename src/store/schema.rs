@@ -4,6 +4,9 @@ diesel::table! {
     histories (singleton) {
         singleton -> Bool,
         id -> Uuid,
+        compacted -> Int8,
+        system_identifier -> Nullable<Int8>,
+        timeline -> Nullable<Text>,
     }
 }
 
@@ -17,6 +20,7 @@ diesel::table! {
         generation -> Int4,
         reason -> Nullable<Text>,
         initiator -> Text,
+        awaited -> Bool,
     }
 }
 
@@ -26,6 +30,17 @@ diesel::table! {
         fingerprint -> Text,
         state -> Text,
         create_time -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    servers (id) {
+        id -> Uuid,
+        beat -> Int8,
+        history -> Uuid,
+        acknowledged -> Int8,
+        lease_milliseconds -> Int4,
+        start_time -> Timestamptz,
     }
 }
 
@@ -73,3 +88,4 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(token_last_uses, tokens);
 diesel::allow_tables_to_appear_in_same_query!(histories, revisions);
+diesel::allow_tables_to_appear_in_same_query!(histories, tokens);

@@ -179,11 +179,11 @@ async fn nothing_is_read_of_another_history_than_the_one_asked_for() {
     fill_log(&database, "acme", 3, 1).await;
     let store = Store::new(&DatabaseOptions::new(SecretString::from(database.url.clone()))).unwrap();
     let mut connection = store.connection().await.unwrap();
-    let head = log::head(&mut connection).await.unwrap();
+    let head = log::head(&mut connection).await.unwrap().position;
     for (history, expected) in [(head.history, 2), (HistoryId(uuid::Uuid::nil()), 0)] {
         let after = Position { history, revision: Revision(1) };
-        let events = log::read_after(&mut connection, after, 10).await.unwrap();
-        assert_eq!(events.len(), expected);
+        let segment = log::read_after(&mut connection, after, 10).await.unwrap();
+        assert_eq!(segment.events.len(), expected);
     }
 }
 

@@ -7,13 +7,16 @@
     reason = "what is not as promised fails the test"
 )]
 
+mod doorbell;
 mod harness;
+mod histories;
 mod keys;
 mod lists;
 mod migrations;
 mod plans;
 mod revision_log;
 mod samples;
+mod servers;
 mod sessions;
 mod tls;
 mod tokens;

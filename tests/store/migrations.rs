@@ -19,7 +19,7 @@ async fn four_servers_that_start_at_once_on_an_empty_database_all_come_up() {
         for server in servers {
             applied.extend(server.await.unwrap().unwrap().applied);
         }
-        assert_eq!(applied, ["0001", "0002", "0003"], "each migration runs once, whoever runs it");
+        assert_eq!(applied, ["0001", "0002", "0003", "0004"], "each migration runs once, whoever runs it");
     }
 }
 
@@ -34,6 +34,7 @@ async fn the_way_down_leaves_nothing_and_the_way_up_comes_back() {
     let database = Database::new().await;
     let admin = database.admin().await;
     for down in [
+        include_str!("../../migrations/0004_fleet/down.sql"),
         include_str!("../../migrations/0003_server_keys/down.sql"),
         include_str!("../../migrations/0002_revisions/down.sql"),
         include_str!("../../migrations/0001_tokens/down.sql"),
@@ -42,7 +43,7 @@ async fn the_way_down_leaves_nothing_and_the_way_up_comes_back() {
     }
     assert_eq!(tables(&database).await, "");
     admin.batch_execute("DELETE FROM __diesel_schema_migrations").await.unwrap();
-    assert_eq!(database.store().migrate().await.unwrap().applied.len(), 3);
+    assert_eq!(database.store().migrate().await.unwrap().applied.len(), 4);
 }
 
 #[tokio::test]

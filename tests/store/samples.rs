@@ -3,9 +3,9 @@
 use tokenkeep::hash::SecretHash;
 use tokenkeep::revocation::{Change, NewEvent};
 use tokenkeep::store::tokens::{self, NewSecret, NewToken};
-use tokenkeep::store::{Connection, Store, StoreError, Transaction, log};
+use tokenkeep::store::{Store, StoreError, Transaction, log};
 use tokenkeep::text::{Description, Initiator, Metadata, Name, RevokeReason};
-use tokenkeep::token::{Expiry, Generation, Kid, Revision, Scope, ScopeSet, Tag, Token, TokenId};
+use tokenkeep::token::{Expiry, Generation, Kid, Scope, ScopeSet, Tag, Token, TokenId};
 use tokenkeep::workspace::{TokenPrefix, WorkspaceId};
 
 pub(crate) fn workspace(id: &str) -> WorkspaceId {
@@ -84,8 +84,4 @@ async fn revoke_in(transaction: &mut Transaction, id: TokenId) -> Result<Token, 
     let change = Change::Revoked { reason: reason("lost") };
     let revision = log::append(transaction, event(id, change)).await?.revision;
     tokens::revoke(transaction.connection(), id, reason("lost"), revision).await
-}
-
-pub(crate) async fn last_revision(connection: &mut Connection) -> Revision {
-    log::head(connection).await.unwrap().revision
 }

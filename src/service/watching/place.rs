@@ -1,9 +1,8 @@
 //! A watcher's place in the log, and what of a reading is new there.
 
-use tokio::time::Instant;
-
+use crate::clock::BootTime;
 use crate::feed::Reading;
-use crate::revocation::{Event, Position};
+use crate::revocation::{Event, Head, Position};
 use crate::service::Error;
 use crate::token::Revision;
 
@@ -11,7 +10,7 @@ use crate::token::Revision;
 #[derive(Debug)]
 pub(super) struct Place {
     position: Position,
-    known: Instant,
+    known: BootTime,
 }
 
 /// How a reading continues a place.
@@ -27,11 +26,12 @@ impl Place {
     /// A place in the log as it was just read.
     ///
     /// # Errors
-    /// [`Error::CursorForeign`] or [`Error::CursorAhead`] if the log has no such place.
+    /// [`Error::CursorForeign`], [`Error::CursorAhead`] or [`Error::RevisionCompacted`] if the log has no such place.
     pub(super) fn begin(position: Position, reading: &Reading) -> Result<Self, Error> {
         let place = Self { position, known: reading.ended };
         place.require_history(reading)?;
         place.require_reached(reading)?;
+        place.require_kept(reading)?;
         Ok(place)
     }
 
@@ -43,18 +43,19 @@ impl Place {
     ///
     /// # Errors
     /// [`Error::CursorForeign`] if it is of another history, [`Error::CursorAhead`] if it is newer than what is known and
-    /// ends before it: the log was replaced, or has lost its end.
+    /// ends before it: the log was replaced, or has lost its end. [`Error::RevisionCompacted`] if what follows is deleted.
     pub(super) fn compare(&mut self, reading: &Reading) -> Result<Continuation, Error> {
         self.require_history(reading)?;
         if reading.begun > self.known {
             self.require_reached(reading)?;
         }
+        self.require_kept(reading)?;
         self.known = self.known.max(reading.ended);
         let Revision(revision) = self.position.revision;
         let told = reading.events.partition_point(|event| event.revision.0 <= revision);
         let follows = match reading.events.get(told) {
             Some(event) => self.is_next(event),
-            None => reading.head.revision.0 <= revision,
+            None => reading.head.position.revision.0 <= revision,
         };
         Ok(if follows { Continuation::After(told) } else { Continuation::Gap })
     }
@@ -72,11 +73,27 @@ impl Place {
     }
 
     fn require_history(&self, reading: &Reading) -> Result<(), Error> {
-        if reading.head.history == self.position.history { Ok(()) } else { Err(Error::CursorForeign) }
+        if reading.head.position.history == self.position.history {
+            Ok(())
+        } else {
+            Err(Error::CursorForeign)
+        }
     }
 
     fn require_reached(&self, reading: &Reading) -> Result<(), Error> {
-        if reading.head.revision >= self.position.revision { Ok(()) } else { Err(Error::CursorAhead) }
+        if reading.head.position.revision >= self.position.revision {
+            Ok(())
+        } else {
+            Err(Error::CursorAhead)
+        }
+    }
+
+    fn require_kept(&self, reading: &Reading) -> Result<(), Error> {
+        let Head { position: head, compacted } = reading.head;
+        if compacted <= self.position.revision {
+            return Ok(());
+        }
+        Err(Error::RevisionCompacted { compacted, head: head.revision })
     }
 
     const fn is_next(&self, event: &Event) -> bool {
@@ -108,19 +125,20 @@ mod tests {
             generation: Generation::FIRST,
             initiator: Initiator::parse("test".to_owned()).unwrap(),
         };
-        Event { revision: Revision(revision), time: SystemTime::UNIX_EPOCH, event }
+        Event { revision: Revision(revision), time: SystemTime::UNIX_EPOCH, event, awaited: false }
     }
 
     /// A reading of the history 1 that begins at a second and takes half of one.
-    fn reading(second: u64, head: i64, events: std::ops::RangeInclusive<i64>, start: Instant) -> Reading {
-        let begun = start + Duration::from_secs(second);
-        let ended = begun + Duration::from_millis(500);
-        Reading { begun, ended, head: at(1, head), events: events.map(event).collect(), beat: false }
+    fn reading(second: u64, head: i64, events: std::ops::RangeInclusive<i64>) -> Reading {
+        let begun = BootTime::from_start(Duration::from_secs(second));
+        let head = Head { position: at(1, head), compacted: Revision(0) };
+        let ended = begun.after(Duration::from_millis(500));
+        Reading { begun, ended, head, events: events.map(event).collect(), confirmed: None }
     }
 
     /// Stands at revision 10, as read in second 5.
-    fn place(start: Instant) -> Place {
-        Place::begin(at(1, 10), &reading(5, 10, NOTHING, start)).unwrap()
+    fn place() -> Place {
+        Place::begin(at(1, 10), &reading(5, 10, NOTHING)).unwrap()
     }
 
     #[expect(clippy::reversed_empty_ranges, reason = "a reading without events")]
@@ -128,26 +146,24 @@ mod tests {
 
     #[test]
     fn what_follows_is_new_and_what_is_told_is_not() {
-        let start = Instant::now();
         for (events, told) in [(11..=13, 0), (9..=13, 2), (10..=10, 1), (NOTHING, 0)] {
             let head = *events.end().max(&10);
-            let found = place(start).compare(&reading(6, head, events.clone(), start)).unwrap();
+            let found = place().compare(&reading(6, head, events.clone())).unwrap();
             assert_eq!(found, Continuation::After(told), "{events:?}");
         }
     }
 
     #[test]
     fn what_is_left_out_is_noticed_whether_or_not_events_are_told() {
-        let start = Instant::now();
         for (head, events) in [(13, 12..=13), (13, NOTHING), (13, 9..=10)] {
-            let found = place(start).compare(&reading(6, head, events.clone(), start)).unwrap();
+            let found = place().compare(&reading(6, head, events.clone())).unwrap();
             assert_eq!(found, Continuation::Gap, "{events:?}");
         }
     }
 
     #[test]
     fn a_place_that_the_log_does_not_have_is_refused() {
-        let now = reading(5, 10, NOTHING, Instant::now());
+        let now = reading(5, 10, NOTHING);
         assert!(matches!(Place::begin(at(1, 11), &now), Err(Error::CursorAhead)));
         assert!(matches!(Place::begin(at(2, 10), &now), Err(Error::CursorForeign)));
         assert!(Place::begin(at(1, 0), &now).is_ok());
@@ -155,33 +171,49 @@ mod tests {
 
     #[test]
     fn a_log_that_is_shorter_than_it_was_has_lost_its_end() {
-        let start = Instant::now();
-        let shorter = reading(6, 9, NOTHING, start);
-        assert!(matches!(place(start).compare(&shorter), Err(Error::CursorAhead)));
+        let shorter = reading(6, 9, NOTHING);
+        assert!(matches!(place().compare(&shorter), Err(Error::CursorAhead)));
     }
 
     #[test]
     fn a_reading_from_before_may_be_shorter() {
-        let start = Instant::now();
-        let older = reading(4, 9, NOTHING, start);
-        assert_eq!(place(start).compare(&older).unwrap(), Continuation::After(0));
+        let older = reading(4, 9, NOTHING);
+        assert_eq!(place().compare(&older).unwrap(), Continuation::After(0));
         // What is newer than the older one but not than the place is no proof either.
-        let mut place = place(start);
+        let mut place = place();
         place.compare(&older).unwrap();
-        assert_eq!(place.compare(&reading(5, 9, NOTHING, start)).unwrap(), Continuation::After(0));
-        assert!(place.compare(&reading(6, 9, NOTHING, start)).is_err());
+        assert_eq!(place.compare(&reading(5, 9, NOTHING)).unwrap(), Continuation::After(0));
+        assert!(place.compare(&reading(6, 9, NOTHING)).is_err());
     }
 
     #[test]
     fn another_history_ends_it_whatever_it_holds() {
-        let start = Instant::now();
-        let other = Reading { head: at(2, 11), ..reading(6, 11, 11..=11, start) };
-        assert!(matches!(place(start).compare(&other), Err(Error::CursorForeign)));
+        let other =
+            Reading { head: Head { position: at(2, 11), compacted: Revision(0) }, ..reading(6, 11, 11..=11) };
+        assert!(matches!(place().compare(&other), Err(Error::CursorForeign)));
+    }
+
+    #[test]
+    fn what_was_deleted_is_missed_only_by_those_who_were_not_told() {
+        let compacted_to = |revision| Reading {
+            head: Head { position: at(1, 20), compacted: Revision(revision) },
+            ..reading(6, 20, NOTHING)
+        };
+        for (compacted, kept) in [(9, true), (10, true), (11, false)] {
+            let reading = compacted_to(compacted);
+            assert_eq!(Place::begin(at(1, 10), &reading).is_ok(), kept, "{compacted}");
+            assert_eq!(place().compare(&reading).is_ok(), kept, "{compacted}");
+        }
+        let refused = place().compare(&compacted_to(15));
+        let told = (Revision(15), Revision(20));
+        assert!(
+            matches!(refused, Err(Error::RevisionCompacted { compacted, head }) if (compacted, head) == told)
+        );
     }
 
     #[test]
     fn only_the_next_event_moves_it() {
-        let mut place = place(Instant::now());
+        let mut place = place();
         for wrong in [9, 10, 12] {
             assert!(matches!(place.advance(&event(wrong)), Err(Error::Internal(_))), "{wrong}");
         }

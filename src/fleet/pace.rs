@@ -1,0 +1,84 @@
+//! When a server's row is written next: what is due, what was asked for, and how soon each may come.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How often the heart beats when nobody asks. A lease of a second survives the loss of two beats.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// The shortest time between two beats.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How soon a beat that failed is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// The shortest time between two acknowledgements.
+const ACKNOWLEDGE: Duration = Duration::from_millis(5);
+
+/// What to write when.
+#[derive(Debug)]
+pub(super) struct Pace {
+    due: Instant,
+    earliest: Instant,
+    /// A beat was asked for since the last one began.
+    pub(super) asked: bool,
+    earliest_acknowledgement: Instant,
+    /// Somebody waits for an acknowledgement.
+    pub(super) owed: bool,
+}
+
+impl Pace {
+    /// Everything is due.
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { due: now, earliest: now, asked: false, earliest_acknowledgement: now, owed: false }
+    }
+
+    /// When to beat.
+    pub(super) const fn beat(&self) -> Instant {
+        if self.asked { self.earliest } else { self.due }
+    }
+
+    /// When to acknowledge, if that is owed.
+    pub(super) const fn acknowledgement(&self) -> Instant {
+        self.earliest_acknowledgement
+    }
+
+    /// A beat begins. What is asked for from now on is asked of the next.
+    pub(super) const fn begin_beat(&mut self) {
+        self.asked = false;
+    }
+
+    /// A beat that began at a moment has ended.
+    pub(super) fn end_beat(&mut self, begun: Instant, confirmed: bool) {
+        self.earliest = begun + if confirmed { PAUSE } else { RETRY };
+        self.due = if confirmed { begun + INTERVAL } else { self.earliest };
+    }
+
+    /// An acknowledgement begins.
+    pub(super) fn begin_acknowledgement(&mut self, now: Instant) {
+        (self.owed, self.earliest_acknowledgement) = (false, now + ACKNOWLEDGE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beat_comes_four_times_a_second_and_sooner_if_it_is_asked_for_or_failed() {
+        let begun = Instant::now();
+        let mut pace = Pace::new(begun);
+        assert_eq!(pace.beat(), begun);
+        pace.end_beat(begun, true);
+        assert_eq!(pace.beat() - begun, Duration::from_millis(250));
+        pace.asked = true;
+        assert_eq!(pace.beat() - begun, Duration::from_millis(20));
+        pace.begin_beat();
+        assert_eq!(pace.beat() - begun, Duration::from_millis(250));
+        pace.end_beat(begun, false);
+        assert_eq!(pace.beat() - begun, Duration::from_millis(100));
+        pace.asked = true;
+        assert_eq!(pace.beat() - begun, Duration::from_millis(100), "nobody hurries a database that is away");
+    }
+}

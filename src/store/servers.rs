@@ -1,0 +1,165 @@
+//! The servers over this database: a row for each life of one.
+
+use std::time::{Duration, SystemTime};
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Nullable, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::connection::Connection;
+use super::error::StoreError;
+use super::log::{cluster, moved, record_cluster};
+use super::moment::Moment;
+use super::schema::{histories, servers};
+use super::transaction::Transaction;
+use crate::revocation::{HistoryId, Position};
+use crate::token::Revision;
+
+/// Names one life of a server, from its start to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId(pub Uuid);
+
+/// What a heartbeat found. It counts only once the transaction has committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BeatRow {
+    /// Where the log ended.
+    pub head: Position,
+    /// What the database's clock showed.
+    pub time: SystemTime,
+    /// Whether the cluster is another than the one in which this history was last known to go on.
+    pub moved: bool,
+}
+
+/// A server as its row tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerRow {
+    /// Which.
+    pub id: ServerId,
+    /// How often its heart has beaten.
+    pub beat: i64,
+    /// Everything up to here is applied by it and by those it granted leases.
+    pub acknowledged: Position,
+    /// How long its leases last.
+    pub lease: Duration,
+}
+
+/// The server's beat, and what it is to know of the log, as one statement sees them.
+const BEAT: &str = concat!(
+    "WITH beaten AS (UPDATE servers SET beat = beat + 1, history = coalesce($2, history), \
+     acknowledged = coalesce($3, acknowledged) WHERE id = $1 RETURNING id) \
+     SELECT histories.id AS history, (SELECT coalesce(max(revision), 0) FROM revisions) AS last, \
+     clock_timestamp() AS time, system_identifier IS NOT NULL AS recorded, ",
+    moved!(),
+    " AS moved FROM beaten, histories, ",
+    cluster!(),
+    " WHERE singleton",
+);
+
+#[derive(QueryableByName)]
+struct Beaten {
+    #[diesel(sql_type = SqlUuid)]
+    history: Uuid,
+    #[diesel(sql_type = BigInt)]
+    last: i64,
+    #[diesel(sql_type = Timestamptz)]
+    time: Moment,
+    #[diesel(sql_type = Bool)]
+    recorded: bool,
+    #[diesel(sql_type = Bool)]
+    moved: bool,
+}
+
+/// Enters a server whose leases last so long. It has acknowledged nothing yet.
+///
+/// # Errors
+/// [`StoreError::Conflict`] if the id is taken; [`StoreError::Unavailable`].
+pub async fn register(connection: &mut Connection, id: ServerId, lease: Duration) -> Result<(), StoreError> {
+    let lease = i32::try_from(lease.as_millis()).unwrap_or(i32::MAX);
+    let row = histories::table.find(true).select((
+        id.0.into_sql::<SqlUuid>(),
+        histories::id,
+        lease.into_sql::<diesel::sql_types::Integer>(),
+    ));
+    let columns = (servers::id, servers::history, servers::lease_milliseconds);
+    connection.execute(row.insert_into(servers::table).into_columns(columns)).await
+}
+
+/// Beats a server's heart and, if told so, notes what it has acknowledged. None if there is no such row. The first beat
+/// of a history that was never recorded in any cluster records this one.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn beat(
+    transaction: &mut Transaction,
+    id: ServerId,
+    acknowledged: Option<Position>,
+) -> Result<Option<BeatRow>, StoreError> {
+    let connection = transaction.connection();
+    let query = diesel::sql_query(BEAT)
+        .bind::<SqlUuid, _>(id.0)
+        .bind::<Nullable<SqlUuid>, _>(acknowledged.map(|position| position.history.0))
+        .bind::<Nullable<BigInt>, _>(acknowledged.map(|position| position.revision.0));
+    let Some(Beaten { history, last, time, recorded, moved }) = connection.row_if_any(query).await? else {
+        return Ok(None);
+    };
+    if !recorded {
+        record_cluster(connection).await?;
+    }
+    let head = Position { history: HistoryId(history), revision: Revision(last) };
+    Ok(Some(BeatRow { head, time: time.0, moved }))
+}
+
+/// Notes at once what a server has acknowledged. It commits without waiting for the disk: what is lost with the database
+/// is noted again, and until then others only wait longer than they must.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn acknowledge(
+    connection: &mut Connection,
+    id: ServerId,
+    position: Position,
+) -> Result<(), StoreError> {
+    let Position { history: HistoryId(history), revision: Revision(revision) } = position;
+    let ServerId(id) = id;
+    // One message for all four, and nothing in it but numbers.
+    let note = format!(
+        "BEGIN; SET LOCAL synchronous_commit = off; UPDATE servers SET history = '{history}', \
+         acknowledged = {revision} WHERE id = '{id}'; COMMIT"
+    );
+    connection.command(&note).await
+}
+
+/// Every server.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn list(connection: &mut Connection) -> Result<Vec<ServerRow>, StoreError> {
+    let columns =
+        (servers::id, servers::beat, servers::history, servers::acknowledged, servers::lease_milliseconds);
+    let rows: Vec<(Uuid, i64, Uuid, i64, i32)> = connection.rows(servers::table.select(columns)).await?;
+    Ok(rows.into_iter().map(into_server).collect())
+}
+
+fn into_server((id, beat, history, acknowledged, lease): (Uuid, i64, Uuid, i64, i32)) -> ServerRow {
+    let acknowledged = Position { history: HistoryId(history), revision: Revision(acknowledged) };
+    let lease = Duration::from_millis(u64::try_from(lease).unwrap_or_default());
+    ServerRow { id: ServerId(id), beat, acknowledged, lease }
+}
+
+/// Removes a server whose heart has stopped: only if it has not beaten since. Tells whether it was there.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn remove(connection: &mut Connection, id: ServerId, beat: i64) -> Result<bool, StoreError> {
+    let stopped = servers::table.find(id.0).filter(servers::beat.eq(beat));
+    let removed: Option<Uuid> = connection.row_if_any(diesel::delete(stopped).returning(servers::id)).await?;
+    Ok(removed.is_some())
+}
+
+/// Removes a server that goes.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn leave(connection: &mut Connection, id: ServerId) -> Result<(), StoreError> {
+    connection.execute(diesel::delete(servers::table.find(id.0))).await
+}
