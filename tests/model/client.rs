@@ -39,7 +39,7 @@ pub(crate) fn event(token: usize, revision: i64) -> Event {
         generation: Generation::FIRST,
         initiator: Initiator::parse("somebody".to_owned()).unwrap(),
     };
-    Event { revision: Revision(revision), time: SystemTime::UNIX_EPOCH, event }
+    Event { revision: Revision(revision), time: SystemTime::UNIX_EPOCH, event, awaited: false }
 }
 
 pub(crate) fn learned(cache: &Cache, id: TokenId, generation: i32, revision: i64) -> Learned {
@@ -262,14 +262,15 @@ impl World {
         let wait = if early { self.choices.pick(300) * MILLISECOND } else { MILLISECOND };
         self.after(wait, whom, move |world| {
             world.send(whom, Whom::Nature, move |world| {
-                let done = world.database.commit(node, |node| node.mutate(token, mutation)).flatten();
-                let Some(revision) = done else { return };
+                let renews = !world.has(Defect::CommitWithoutRenewal);
+                let done = world.database.commit(node, |node| node.mutate(token, mutation, renews)).flatten();
+                let Some(position) = done else { return };
                 let generation = world.database.nodes[node].tokens[token].generation;
                 world.tell(|| {
-                    format!("{mutation:?} of {token}, generation {generation}, is committed as {revision}")
+                    format!("{mutation:?} of {token}, generation {generation}, is committed as {position:?}")
                 });
                 world.checks.committed(token, mutation, generation, world.now);
-                let answer = (mutation, generation, revision);
+                let answer = (mutation, generation, position);
                 world.send(whom, whom, move |world| world.changed(index, token, answer, fleet, before));
             });
         });
@@ -279,24 +280,24 @@ impl World {
         &mut self,
         index: usize,
         token: usize,
-        answer: (Mutation, i32, i64),
+        answer: (Mutation, i32, Position),
         fleet: bool,
         before: Vec<u64>,
     ) {
-        let (mutation, generation, revision) = answer;
+        let (mutation, generation, position) = answer;
         self.known[token] = self.known[token].max(generation);
-        if revision > 0 {
-            self.servers[index].cache.overtake(&event(token, revision));
+        if position.revision > Revision::ZERO {
+            self.servers[index].cache.overtake(&event(token, position.revision.0));
         }
         if !fleet {
             return;
         }
         self.everywhere(
             index,
-            Revision(revision),
+            position,
             before,
             Box::new(move |world| {
-                world.tell(|| format!("the fleet has {revision}"));
+                world.tell(|| format!("the fleet has {position:?}"));
                 if let Some(ended) = world.checks.returned(token, mutation, generation, world.now) {
                     world.ask_around(token, ended);
                 }

@@ -71,13 +71,26 @@ impl Node {
         numbered.filter(|(_, at)| *at > revision.0).collect()
     }
 
-    /// Does something to a token, and gives the revision; `None` if there is nothing to be done.
-    pub(crate) fn mutate(&mut self, token: usize, mutation: Mutation) -> Option<i64> {
+    /// Begins a new history if this timeline has none yet, and says so. Really its name is made up; here every timeline has
+    /// a number of its own.
+    fn renew(&mut self) -> bool {
+        let moved = self.recorded != self.timeline;
+        if moved {
+            (self.recorded, self.history) = (self.timeline, self.timeline);
+        }
+        moved
+    }
+
+    /// Does something to a token, in a history of this timeline; `None` if there is nothing to be done.
+    pub(crate) fn mutate(&mut self, token: usize, mutation: Mutation, renews: bool) -> Option<Position> {
+        if renews {
+            self.renew();
+        }
         let row = &mut self.tokens[token];
         match mutation {
             Mutation::Create if !row.exists => {
                 *row = Row { exists: true, revoked: false, generation: 1, revision: 0 };
-                return Some(0);
+                return Some(Position { revision: Revision::ZERO, ..self.head() });
             }
             Mutation::Revoke if row.exists && !row.revoked => row.revoked = true,
             Mutation::Regenerate if row.exists && !row.revoked => row.generation += 1,
@@ -86,7 +99,7 @@ impl Node {
         }
         self.log.push(token);
         row.revision = i64::try_from(self.log.len()).unwrap();
-        Some(row.revision)
+        Some(self.head())
     }
 
     /// A heartbeat as it is committed.
@@ -94,11 +107,9 @@ impl Node {
         let Some(member) = self.members.get_mut(&server) else { return Answer::NoRow };
         member.beat += 1;
         member.acknowledged = acknowledged.or(member.acknowledged);
-        if self.recorded == self.timeline {
+        if !self.renew() {
             return Answer::Beat(self.head());
         }
-        // Really it is made up; here every timeline has a number of its own.
-        (self.recorded, self.history) = (self.timeline, self.timeline);
         Answer::Renewed(self.head())
     }
 }

@@ -16,8 +16,10 @@ pub(crate) enum Defect {
     AcknowledgeBeforeApply,
     /// A server acknowledges what it has applied, whatever its sidecars have.
     AcknowledgeIgnoresGrants,
-    /// A server acknowledges over a connection that no heartbeat has looked at.
-    AcknowledgeAnywhere,
+    /// The first change on another timeline goes on with the history of the old one.
+    CommitWithoutRenewal,
+    /// Whoever waits for the fleet waits for a number, in whatever history.
+    FleetWaitsForNumber,
     /// Whoever waits for the fleet reads who is in it before the commit.
     FleetReadBeforeCommit,
     /// Whoever waits for the fleet waits half a lease at most.
@@ -51,7 +53,7 @@ pub(crate) enum Defect {
 }
 
 impl Defect {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::LeaseFromReceipt,
         Self::UsableBeforeApplied,
         Self::GrantAfterReply,
@@ -59,7 +61,8 @@ impl Defect {
         Self::EvidenceBeforeArrival,
         Self::AcknowledgeBeforeApply,
         Self::AcknowledgeIgnoresGrants,
-        Self::AcknowledgeAnywhere,
+        Self::CommitWithoutRenewal,
+        Self::FleetWaitsForNumber,
         Self::FleetReadBeforeCommit,
         Self::FleetWaitsTooShort,
         Self::HeartbeatReadOnly,

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use tokenkeep::clock::BootTime;
 use tokenkeep::lease::{Holder, stretched};
 use tokenkeep::revocation::Position;
-use tokenkeep::token::Revision;
 
 use super::database::Node;
 use super::defects::Defect;
@@ -19,7 +18,7 @@ const LOOK: u64 = 20 * MILLISECOND;
 #[derive(Clone)]
 struct Waiter {
     server: usize,
-    revision: Revision,
+    position: Position,
     since: BootTime,
     /// Who was in the table before the commit, where only they are waited for.
     only: Option<Vec<u64>>,
@@ -84,12 +83,12 @@ impl World {
         }
     }
 
-    /// Waits until no cache answers from before a revision.
-    pub(crate) fn everywhere(&mut self, index: usize, revision: Revision, before: Vec<u64>, then: Then) {
+    /// Waits until no cache answers from before a place in the log.
+    pub(crate) fn everywhere(&mut self, index: usize, position: Position, before: Vec<u64>, then: Then) {
         let only = self.has(Defect::FleetReadBeforeCommit).then_some(before);
         let since = self.server_clock(index);
         let (done, then) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(Some(then))));
-        self.look_around(Waiter { server: index, revision, since, only, done, then });
+        self.look_around(Waiter { server: index, position, since, only, done, then });
     }
 
     fn look_around(&mut self, waiter: Waiter) {
@@ -127,10 +126,13 @@ impl World {
     fn is_everywhere(&self, waiter: &Waiter, table: &Node) -> bool {
         let server = &self.servers[waiter.server];
         let Some(own) = server.cache.applied() else { return false };
-        if table.history() != own.history {
+        // A number alone says nothing: a deposed primary may have given it to something else.
+        let by_number = self.has(Defect::FleetWaitsForNumber);
+        let wanted =
+            if by_number { Position { history: own.history, ..waiter.position } } else { waiter.position };
+        if table.history() != wanted.history {
             return false;
         }
-        let wanted = Position { revision: waiter.revision, ..own };
         let has = |acknowledged: Option<Position>| acknowledged.is_some_and(|known| known.reaches(wanted));
         let others = table.members.iter().filter(|(id, _)| **id != server.process.life);
         let mut others = others.filter(|(id, _)| waiter.only.as_ref().is_none_or(|only| only.contains(id)));

@@ -175,7 +175,6 @@ impl World {
         for index in 0..self.servers.len() {
             let moved = [0; 4].map(|_| self.choices.once_in(2));
             let connections = &mut self.servers[index].connections;
-            connections.beaten &= !moved[0];
             for (connection, moved) in connections.all().into_iter().zip(moved) {
                 *connection = if moved { primary } else { *connection };
             }

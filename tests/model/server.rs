@@ -31,8 +31,6 @@ pub(crate) type Told = Box<dyn FnOnce(&mut World, Option<Beat>)>;
 pub(crate) struct Connections {
     pub(crate) beat: usize,
     pub(crate) tail: usize,
-    /// Whether a heartbeat came back over its own.
-    pub(crate) beaten: bool,
     /// Of requests; counted, since what comes over an older one is not believed.
     pub(crate) pool: usize,
     pub(crate) made: u64,
@@ -182,7 +180,6 @@ impl World {
         if self.servers[index].beating == Some(attempt) {
             let node = self.node();
             self.servers[index].connections.beat = node;
-            self.servers[index].connections.beaten = false;
             self.servers[index].beating = None;
             for (_, told) in std::mem::take(&mut self.servers[index].waiting) {
                 told(self, None);
@@ -218,7 +215,6 @@ impl World {
         let asked = if self.has(Defect::LeaseFromReceipt) { self.server_clock(index) } else { sent };
         self.offer(&self.servers[index].cache, asked, head);
         self.servers[index].last_beat = Some(Beat { head });
-        self.servers[index].connections.beaten = true;
         let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.servers[index].waiting)
             .into_iter()
             .partition(|(after, _)| *after < attempt);
@@ -323,16 +319,11 @@ impl World {
         self.acknowledge(index);
     }
 
-    /// Acknowledges at once, over the connection of the heartbeats: what it commits to is what they have looked at.
+    /// Acknowledges at once, over any connection.
     pub(crate) fn acknowledge(&mut self, index: usize) {
         let Some(acknowledged) = self.acknowledgement(index) else { return };
         let (whom, id) = (self.server(index), self.servers[index].process.life);
-        let connections = self.servers[index].connections;
-        let anywhere = self.has(Defect::AcknowledgeAnywhere);
-        let node = if anywhere { connections.tail } else { connections.beat };
-        if !connections.beaten && !anywhere {
-            return;
-        }
+        let node = self.servers[index].connections.other;
         self.send(whom, Whom::Nature, move |world| {
             world.database.commit(node, |node| {
                 if let Some(member) = node.members.get_mut(&id) {
