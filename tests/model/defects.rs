@@ -18,8 +18,6 @@ pub(crate) enum Defect {
     AcknowledgeIgnoresGrants,
     /// The first change on another timeline goes on with the history of the old one.
     CommitWithoutRenewal,
-    /// Whoever waits for the fleet waits for a number, in whatever history.
-    FleetWaitsForNumber,
     /// Whoever waits for the fleet reads who is in it before the commit.
     FleetReadBeforeCommit,
     /// Whoever waits for the fleet waits half a lease at most.
@@ -53,7 +51,7 @@ pub(crate) enum Defect {
 }
 
 impl Defect {
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::LeaseFromReceipt,
         Self::UsableBeforeApplied,
         Self::GrantAfterReply,
@@ -62,7 +60,6 @@ impl Defect {
         Self::AcknowledgeBeforeApply,
         Self::AcknowledgeIgnoresGrants,
         Self::CommitWithoutRenewal,
-        Self::FleetWaitsForNumber,
         Self::FleetReadBeforeCommit,
         Self::FleetWaitsTooShort,
         Self::HeartbeatReadOnly,

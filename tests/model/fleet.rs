@@ -124,17 +124,14 @@ impl World {
 
     /// Whether everybody in the table has acknowledged, this server from memory.
     fn is_everywhere(&self, waiter: &Waiter, table: &Node) -> bool {
-        let server = &self.servers[waiter.server];
-        let Some(own) = server.cache.applied() else { return false };
+        let own = self.servers[waiter.server].process.life;
         // A number alone says nothing: a deposed primary may have given it to something else.
-        let by_number = self.has(Defect::FleetWaitsForNumber);
-        let wanted =
-            if by_number { Position { history: own.history, ..waiter.position } } else { waiter.position };
+        let wanted = waiter.position;
         if table.history() != wanted.history {
             return false;
         }
         let has = |acknowledged: Option<Position>| acknowledged.is_some_and(|known| known.reaches(wanted));
-        let others = table.members.iter().filter(|(id, _)| **id != server.process.life);
+        let others = table.members.iter().filter(|(id, _)| **id != own);
         let mut others = others.filter(|(id, _)| waiter.only.as_ref().is_none_or(|only| only.contains(id)));
         has(self.acknowledgement(waiter.server)) && others.all(|(_, member)| has(member.acknowledged))
     }

@@ -23,7 +23,8 @@ pub(crate) enum Fault {
     SidecarCrashes(usize),
     SidecarPauses(usize),
     SidecarIsCut(usize),
-    /// What it follows is told late, though it can be reached.
+    /// It reads the log late, though it can be reached.
+    ServerIsSlow(usize),
     SidecarIsSlow(usize),
     SidecarMoves(usize),
     StandbyIsPromoted,
@@ -38,6 +39,47 @@ pub(crate) fn run(seed: u64, defect: Option<Defect>, prover: &Prover, told: bool
     world.plan_questions();
     world.plan_changes();
     world.plan_faults();
+    world.run_until(STORM);
+    world.finish()
+}
+
+/// Everything that can happen to two servers and a sidecar, and nothing.
+pub(crate) fn faults() -> Vec<Option<Fault>> {
+    let servers = [
+        Fault::ServerCrashes,
+        Fault::ServerPauses,
+        Fault::ServerIsCut,
+        Fault::ServerIsSlow,
+        Fault::ServerDrains,
+    ];
+    let sidecars = [
+        Fault::SidecarCrashes,
+        Fault::SidecarPauses,
+        Fault::SidecarIsCut,
+        Fault::SidecarIsSlow,
+        Fault::SidecarMoves,
+    ];
+    let servers = servers.into_iter().flat_map(|fault| [fault(0), fault(1)]);
+    let single = sidecars.map(|fault| fault(0)).into_iter().chain([Fault::StandbyIsPromoted]);
+    servers.chain(single).map(Some).chain([None]).collect()
+}
+
+/// Runs a schedule of two servers and a sidecar with these faults, one after another, and a change around each.
+pub(crate) fn run_with(faults: &[Option<Fault>], prover: &Prover) -> Checks {
+    let mut world = World::new(1, None, prover.clone());
+    world.people(2, 1);
+    world.plan_questions();
+    for (place, fault) in (1..).zip(faults.iter().copied()) {
+        let at = place * 600 * MILLISECOND;
+        world.after(at, Whom::Nature, move |world| {
+            if let Some(fault) = fault {
+                world.fail(fault, 900 * MILLISECOND);
+            }
+        });
+        for wait in [50, 350] {
+            world.after(at + wait * MILLISECOND, Whom::Nature, |world| world.change(0, Mutation::Regenerate));
+        }
+    }
     world.run_until(STORM);
     world.finish()
 }
@@ -122,7 +164,7 @@ impl World {
     fn any_fault(&mut self) -> Fault {
         let (server, sidecar) =
             (self.choices.index(self.servers.len()), self.choices.index(self.sidecars.len()));
-        match self.choices.pick(13) {
+        match self.choices.pick(15) {
             0 => Fault::ServerCrashes(server),
             1 | 2 => Fault::ServerPauses(server),
             3 => Fault::ServerIsCut(server),
@@ -132,6 +174,7 @@ impl World {
             7 => Fault::SidecarIsCut(sidecar),
             8 => Fault::SidecarMoves(sidecar),
             9 | 10 => Fault::SidecarIsSlow(sidecar),
+            11 | 12 => Fault::ServerIsSlow(server),
             _ => Fault::StandbyIsPromoted,
         }
     }
@@ -157,6 +200,7 @@ impl World {
             Fault::ServerIsCut(index) => self.servers[index].process.cut_until = until,
             Fault::SidecarPauses(index) => self.sidecars[index].process.pause(until),
             Fault::SidecarIsCut(index) => self.sidecars[index].process.cut_until = until,
+            Fault::ServerIsSlow(index) => self.servers[index].process.slow_until = until,
             Fault::SidecarIsSlow(index) => self.sidecars[index].process.slow_until = until,
             Fault::SidecarMoves(index) => {
                 let whom = self.sidecar(index);

@@ -270,7 +270,8 @@ impl World {
         let wait = POLL + self.choices.pick(POLL);
         self.after(wait, whom, move |world| world.poll(index));
         let Some(applied) = self.servers[index].cache.applied() else { return };
-        if self.servers[index].tailing.is_some() {
+        let slow = self.servers[index].process.slow_until > self.now;
+        if slow || self.servers[index].tailing.is_some() {
             return;
         }
         let (attempt, node) = (self.number, self.servers[index].connections.tail);

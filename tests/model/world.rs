@@ -71,7 +71,7 @@ pub(crate) struct Process {
     paused_until: Time,
     /// Nothing comes through between it and what it depends on.
     pub(crate) cut_until: Time,
-    /// What it follows is told late.
+    /// What it follows comes late.
     pub(crate) slow_until: Time,
     offset: u64,
     /// In millionths.
