@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use tokenkeep::proto::v1;
+use tokenkeep::proto::v1::sidecar_service_client::SidecarServiceClient;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
 use tokenkeep::proto::v1::workspace_service_client::WorkspaceServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -28,11 +29,12 @@ impl Interceptor for Credential {
     }
 }
 
-/// A caller of both services.
+/// A caller of every service.
 #[derive(Clone)]
 pub struct Client {
     pub tokens: TokenServiceClient<InterceptedService<Channel, Credential>>,
     pub workspaces: WorkspaceServiceClient<InterceptedService<Channel, Credential>>,
+    pub sidecars: SidecarServiceClient<InterceptedService<Channel, Credential>>,
     health: HealthClient<Channel>,
 }
 
@@ -73,6 +75,7 @@ impl Client {
         let service = InterceptedService::new(channel.clone(), credential);
         Self {
             health: HealthClient::new(channel),
+            sidecars: SidecarServiceClient::new(service.clone()),
             tokens: TokenServiceClient::new(service.clone()),
             workspaces: WorkspaceServiceClient::new(service),
         }
@@ -120,6 +123,16 @@ impl Client {
     pub async fn introspect(&mut self, secret: &str) -> Result<v1::IntrospectTokenResponse, Status> {
         let request = v1::IntrospectTokenRequest { token: secret.to_owned(), ..Default::default() };
         Ok(self.tokens.introspect_token(request).await?.into_inner())
+    }
+
+    /// Judges several presented tokens at once.
+    pub async fn introspect_all(
+        &mut self,
+        requests: Vec<v1::IntrospectTokenRequest>,
+    ) -> Result<Vec<v1::introspection_outcome::Outcome>, Status> {
+        let request = v1::BatchIntrospectTokensRequest { requests };
+        let answer = self.tokens.batch_introspect_tokens(request).await?.into_inner();
+        Ok(answer.outcomes.into_iter().map(|outcome| outcome.outcome.unwrap()).collect())
     }
 
     pub async fn revoke(&mut self, id: &str) -> Result<v1::Token, Status> {
