@@ -165,15 +165,6 @@ pub async fn append_all(
     Ok(appended.collect())
 }
 
-/// Appends one change, as [`append_all`] does.
-///
-/// # Errors
-/// As [`append_all`].
-pub async fn append(transaction: &mut Transaction, event: NewEvent) -> Result<Event, StoreError> {
-    let appended = append_all(transaction, vec![event], false).await?;
-    appended.into_iter().next().ok_or(StoreError::Aborted)
-}
-
 /// Keeps every other writer waiting until the transaction ends. A statement of its own, so that the next one sees what
 /// was committed while it was waited for.
 async fn lock(connection: &mut Connection) -> Result<(), StoreError> {
