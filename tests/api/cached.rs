@@ -6,7 +6,7 @@ use tokenkeep::proto::v1;
 use tonic::{Code, Status};
 
 use crate::clients::{Client, refusal, refused};
-use crate::harness::{Run, Server, eventually};
+use crate::harness::{Database, Run, Server, eventually};
 use crate::outage::Hung;
 
 const READS: &str = "tokenkeep_credential_reads_total";
@@ -284,4 +284,74 @@ async fn without_a_lease_nothing_is_accepted_and_nothing_called_dead() {
         async move { operator.introspect(&secret).await.is_ok_and(|told| told.active) }
     })
     .await;
+}
+
+/// Somebody keeps every heartbeat from being written, while all can be read: as a primary that was deposed does.
+struct Unconfirming(tokio_postgres::Client);
+
+impl Unconfirming {
+    async fn of(server: &Server) -> Self {
+        let client = server.database.connect().await;
+        client.batch_execute("BEGIN; SELECT FROM servers FOR UPDATE").await.unwrap();
+        Self(client)
+    }
+
+    async fn end(self) {
+        self.0.batch_execute("ROLLBACK").await.unwrap();
+    }
+}
+
+/// Why there is no verdict, or the verdict.
+async fn told(client: &Client, secret: &str) -> String {
+    match client.clone().introspect(secret).await {
+        Ok(told) if told.active => "ACTIVE".to_owned(),
+        Ok(told) => told.inactive_reason().as_str_name().replace("INACTIVE_REASON_", ""),
+        Err(status) => refusal(&status).reason,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_can_be_read_but_confirms_nothing_decides_nothing() {
+    let server = Server::start_with(Database::fresh().await, |command| command.args(["--lease", "1s"])).await;
+    let (mut operator, _, known) = scene(&server, &[]).await;
+    let (_, unknown) = operator.create_token("acme", "unknown to the cache", &[]).await;
+    let (dead, revoked) = operator.create_token("acme", "dead", &[]).await;
+    operator.revoke(&dead.id).await.unwrap();
+    let unconfirming = Unconfirming::of(&server).await;
+    eventually("the lease runs out", || async {
+        server.metric("tokenkeep_leases{holder=\"server\"}").await == 0.0
+    })
+    .await;
+    // Who asks is not known any more either.
+    for secret in [&known, &unknown, &revoked] {
+        assert_eq!(told(&operator, secret).await, "LEASE_LOST");
+    }
+    unconfirming.end().await;
+    eventually("the token is accepted again", || async { told(&operator, &known).await == "ACTIVE" }).await;
+    assert_eq!(
+        (told(&operator, &unknown).await, told(&operator, &revoked).await),
+        ("ACTIVE".to_owned(), "REVOKED".to_owned())
+    );
+}
+
+/// A primary that was deposed while the lease still holds may not know yet that a secret was made, or a lifetime renewed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_database_may_only_not_know_yet_is_told_only_if_it_confirms() {
+    let server =
+        Server::start_with(Database::fresh().await, |command| command.args(["--lease", "60s"])).await;
+    let (mut operator, _, known) = scene(&server, &[]).await;
+    let (_, fresh) = operator.create_token("acme", "fresh", &[]).await;
+    let (dead, revoked) = operator.create_token("acme", "dead", &[]).await;
+    operator.revoke(&dead.id).await.unwrap();
+    let (token, superseded) = operator.create_token("acme", "regenerated", &[]).await;
+    operator.regenerate(&token.id, "*").await.unwrap();
+    let unconfirming = Unconfirming::of(&server).await;
+    let expected =
+        [(&known, "ACTIVE"), (&fresh, "ACTIVE"), (&revoked, "REVOKED"), (&superseded, "LEASE_LOST")];
+    for (secret, verdict) in expected {
+        assert_eq!(told(&operator, secret).await, verdict);
+    }
+    unconfirming.end().await;
+    eventually("the database confirms", || async { told(&operator, &superseded).await == "SUPERSEDED" })
+        .await;
 }

@@ -1,6 +1,7 @@
 //! Who may do what: the whole matrix of role × RPC × workspace, from one table.
 
 use tokenkeep::proto::v1;
+use tokio::sync::OnceCell;
 use tonic::Code;
 
 use crate::calls::Call;
@@ -82,9 +83,13 @@ async fn right_request(rpc: &str, workspace: &str, operator: &mut Client) -> Cal
     }
 }
 
-async fn right_request_of_sidecar(rpc: &str, id: String, secret: String, operator: &mut Client) -> Call {
+async fn right_request_of_sidecar(rpc: &str, id: String, secret: String, operator: &Client) -> Call {
+    // A renewal waits for a heartbeat, and all databases of a run are copies of one, the history included.
+    static HISTORY: OnceCell<String> = OnceCell::const_new();
     let renewal = v1::RenewLeaseRequest { sidecar_id: id.clone(), ..Default::default() };
-    let history = operator.sidecars.renew_lease(renewal.clone()).await.unwrap().into_inner().history;
+    let (mut sidecars, asked) = (operator.sidecars.clone(), renewal.clone());
+    let renewed = || async move { sidecars.renew_lease(asked).await.unwrap().into_inner().history };
+    let history = HISTORY.get_or_init(renewed).await.clone();
     match rpc {
         "RenewLease" => Call::RenewLease(renewal),
         "AcknowledgeRevision" => Call::AcknowledgeRevision(v1::AcknowledgeRevisionRequest {
