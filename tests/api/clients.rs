@@ -76,6 +76,7 @@ impl Client {
         let service = InterceptedService::new(channel.clone(), credential);
         Self {
             health: HealthClient::new(channel),
+            sidecars: SidecarServiceClient::new(service.clone()),
             tokens: TokenServiceClient::new(service.clone()),
             sidecars: SidecarServiceClient::new(service.clone()),
             workspaces: WorkspaceServiceClient::new(service),
@@ -124,6 +125,16 @@ impl Client {
     pub async fn introspect(&mut self, secret: &str) -> Result<v1::IntrospectTokenResponse, Status> {
         let request = v1::IntrospectTokenRequest { token: secret.to_owned(), ..Default::default() };
         Ok(self.tokens.introspect_token(request).await?.into_inner())
+    }
+
+    /// Judges several presented tokens at once.
+    pub async fn introspect_all(
+        &mut self,
+        requests: Vec<v1::IntrospectTokenRequest>,
+    ) -> Result<Vec<v1::introspection_outcome::Outcome>, Status> {
+        let request = v1::BatchIntrospectTokensRequest { requests };
+        let answer = self.tokens.batch_introspect_tokens(request).await?.into_inner();
+        Ok(answer.outcomes.into_iter().map(|outcome| outcome.outcome.unwrap()).collect())
     }
 
     pub async fn revoke(&mut self, id: &str) -> Result<v1::Token, Status> {

@@ -14,6 +14,8 @@
 )]
 
 mod bad_requests;
+mod batch;
+mod cached;
 mod calls;
 mod clients;
 mod crash;
@@ -32,6 +34,7 @@ mod rights;
 mod roles;
 mod scanner;
 mod secrets;
+mod sidecar_service;
 mod tls;
 mod watch;
 mod watch_ends;
