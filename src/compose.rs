@@ -131,7 +131,7 @@ impl Server {
         let store = Store::new(&options.database)?;
         store.migrate().await?;
         let prover = Prover::new()?;
-        let following = Following::begin(&options, &store, prover.clone(), &metrics).await?;
+        let following = Following::begin(&options, &store, prover, &metrics).await?;
         let Following { cache, feed, fleet, watching, mut parts } = following;
         let (committing, writer) = Committing::start(store.clone(), taking_effect(&cache, &feed));
         parts.push(("the writer of changes", AbortOnDropHandle::new(writer)));
@@ -141,7 +141,6 @@ impl Server {
             keyring: Arc::new(options.keyring),
             hasher: options.hasher,
             proofs: ProofCache::new(PROOFS),
-            prover,
             cache: Arc::clone(&cache),
             feed,
             fleet: fleet.clone(),

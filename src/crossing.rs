@@ -53,6 +53,13 @@ impl Crossing {
         Self { runtime, tasks: TaskTracker::new(), places }
     }
 
+    /// The same way with places of its own, which nobody else takes.
+    #[must_use]
+    pub fn with_own_places(&self, limit: usize) -> Self {
+        let places = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+        Self { places, ..self.clone() }
+    }
+
     /// Does the work over there, to its end, whether or not anybody waits for it here.
     ///
     /// # Errors

@@ -53,6 +53,7 @@ struct Counts {
     argon2_runs: CounterBy,
     argon2_duration: Histogram,
     credential_reads: Counter,
+    cached_answers: Counter,
     proof_cache_hits: Counter,
     caller_rejections: CounterBy,
     watchers: Gauge,
@@ -117,9 +118,14 @@ impl Metrics {
         self.counts.argon2_duration.observe(elapsed.as_secs_f64());
     }
 
-    /// A credential's row was read from the database. A forged token must not get this far.
-    pub fn credential_was_read(&self) {
-        self.counts.credential_reads.inc();
+    /// So many credentials were looked for in the database. A forged token must not get this far.
+    pub fn credentials_were_read(&self, count: usize) {
+        self.counts.credential_reads.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// A presented token was judged without the database.
+    pub fn answer_was_cached(&self) {
+        self.counts.cached_answers.inc();
     }
 
     /// A secret was known to be proved already, and argon2id spared.
@@ -184,6 +190,7 @@ impl Counts {
             argon2_runs: counter_by::<Argon2Purpose>(registry, "argon2_runs", "Runs of argon2id"),
             argon2_duration: argon2_duration(registry),
             credential_reads: counter(registry, "credential_reads", "Database reads of a credential's row"),
+            cached_answers: counter(registry, "cached_answers", "Live tokens, callers' own included, found at hand"),
             proof_cache_hits: counter(registry, "proof_cache_hits", "Secrets proved without argon2id"),
             caller_rejections: counter_by::<CallerRejection>(registry, "caller_rejections", "Callers turned away"),
             watchers: gauge(registry, "watchers", "Open streams of revocations"),
@@ -260,7 +267,8 @@ mod tests {
         let metrics = Metrics::new([]);
         metrics.introspected(IntrospectionResult::Forged);
         metrics.argon2_ran(Argon2Purpose::Verify, Duration::from_millis(1));
-        metrics.credential_was_read();
+        metrics.credentials_were_read(2);
+        metrics.answer_was_cached();
         metrics.proof_was_cached();
         metrics.caller_rejected(CallerRejection::Missing);
         metrics.log_was_read_to(42);
@@ -274,7 +282,8 @@ mod tests {
             ("tokenkeep_introspections_total{result=\"other_workspace\"}", 0.0),
             ("tokenkeep_argon2_runs_total{purpose=\"verify\"}", 1.0),
             ("tokenkeep_argon2_duration_seconds_count", 1.0),
-            ("tokenkeep_credential_reads_total", 1.0),
+            ("tokenkeep_credential_reads_total", 2.0),
+            ("tokenkeep_cached_answers_total", 1.0),
             ("tokenkeep_proof_cache_hits_total", 1.0),
             ("tokenkeep_caller_rejections_total{reason=\"missing\"}", 1.0),
             ("tokenkeep_log_revision", 42.0),
@@ -293,7 +302,7 @@ mod tests {
     #[test]
     fn clones_share_their_counts() {
         let metrics = Metrics::new([]);
-        metrics.clone().credential_was_read();
+        metrics.clone().credentials_were_read(1);
         assert_eq!(value(&metrics, "tokenkeep_credential_reads_total"), Some(1.0));
     }
 }

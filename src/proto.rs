@@ -9,6 +9,7 @@ use prost_types::{FileDescriptorProto, FileDescriptorSet};
 #[expect(
     clippy::pedantic,
     clippy::doc_lazy_continuation,
+    clippy::large_enum_variant,
     reason = "generated code; the protos are linted and documented"
 )]
 pub mod v1 {
@@ -86,6 +87,7 @@ mod tests {
         for path in [
             "/tokenkeep.v1.TokenService/IntrospectToken",
             "/tokenkeep.v1.WorkspaceService/ListWorkspaces",
+            "/tokenkeep.v1.SidecarService/RenewLease",
             "/grpc.health.v1.Health/Watch",
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",

@@ -5,11 +5,15 @@
 mod callers;
 mod committing;
 mod error;
+mod freshness;
 mod introspection;
 mod issuing;
 mod keys;
 mod last_uses;
 mod operator;
+mod proving;
+mod search;
+mod sidecars;
 mod tokens;
 mod waiting;
 mod watching;
@@ -23,6 +27,7 @@ pub use error::{Error, InvalidField};
 pub use issuing::{Issued, Issuer, NewTokenWords, Regeneration};
 pub use keys::KeysError;
 pub use last_uses::LastUses;
+pub use sidecars::{Acknowledgement, Grant, Inquiry, Renewal, Resolution, Use};
 pub use tokens::{Page, Revocation, TokenChange, TokenPageRequest};
 pub use watching::{Frame, Subscription, Told, WatchRequest};
 pub use workspaces::WorkspacePageRequest;
@@ -33,7 +38,7 @@ use crate::fleet::Fleet;
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
-use crate::proof::{ProofCache, Prover};
+use crate::proof::ProofCache;
 use crate::store::Store;
 use keys::KeyDirectory;
 
@@ -47,10 +52,8 @@ pub struct Parts {
     pub keyring: Arc<Keyring>,
     /// Runs argon2.
     pub hasher: Hasher,
-    /// Remembers what argon2 has proved.
+    /// Remembers what argon2 has proved, by proofs as the cache makes them.
     pub proofs: ProofCache,
-    /// Makes the proofs.
-    pub prover: Prover,
     /// What is answered from.
     pub cache: Arc<Cache>,
     /// Follows the revision log.
@@ -70,7 +73,6 @@ pub struct Service {
     issuer: Issuer,
     hasher: Hasher,
     proofs: ProofCache,
-    prover: Prover,
     last_uses: LastUses,
     cache: Arc<Cache>,
     feed: Feed,
@@ -84,7 +86,7 @@ impl Service {
     /// # Errors
     /// [`KeysError`] if a key that is in use is not in the keyring, or the database cannot be asked.
     pub async fn new(parts: Parts) -> Result<Self, KeysError> {
-        let Parts { store, committing, keyring, hasher, proofs, prover, cache, feed, fleet, metrics } = parts;
+        let Parts { store, committing, keyring, hasher, proofs, cache, feed, fleet, metrics } = parts;
         let (held, argon2) = (Arc::clone(&keyring), hasher.clone());
         let issuer = Issuer::new(store.clone(), committing.clone(), held, argon2, metrics.clone()).await?;
         Ok(Self {
@@ -96,7 +98,6 @@ impl Service {
             issuer,
             hasher,
             proofs,
-            prover,
             cache,
             feed,
             fleet,

@@ -14,12 +14,13 @@ use super::ServerError;
 use super::health::Health;
 use crate::metrics::Metrics;
 use crate::proto::DESCRIPTOR_SET;
+use crate::proto::v1::sidecar_service_server::SidecarServiceServer;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::proto::v1::workspace_service_server::WorkspaceServiceServer;
-use crate::rpc::{Desk, TokenRpc, WorkspaceRpc, status};
+use crate::rpc::{Desk, SidecarRpc, TokenRpc, WorkspaceRpc, status};
 use crate::server::connection::GrpcService;
 use crate::server::deadline::{DeadlineRules, Deadlines};
-use crate::server::in_flight::InFlight;
+use crate::server::in_flight::{InFlight, Reserve};
 use crate::server::serving::ServingOptions;
 use crate::service::Error;
 use crate::text::Invalid;
@@ -29,6 +30,10 @@ const LARGEST_REQUEST: usize = 64 * 1024;
 
 /// The largest answer: a full page stays well below.
 const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
+
+/// The most renewals and acknowledgements of leases at once. They have places of their own: under a flood of introspections
+/// sidecars would otherwise lose their leases and add to it.
+const LEASES: usize = 4_096;
 
 /// Puts the services together; the layers from outside in: count, admit, bound the time.
 pub(super) fn build(
@@ -44,7 +49,10 @@ pub(super) fn build(
     let workspaces = WorkspaceServiceServer::new(WorkspaceRpc(desk.clone()))
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(LARGEST_ANSWER);
-    let mut routes = Routes::new(tokens).add_service(workspaces);
+    let sidecars = SidecarServiceServer::new(SidecarRpc::new(desk.clone(), desk.with_own_places(LEASES)))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER);
+    let mut routes = Routes::new(tokens).add_service(workspaces).add_service(sidecars);
     routes = routes.add_service(HealthServer::new(HealthService::from_health_reporter(health.reporter())));
     if reflection {
         routes = routes.add_service(reflection_builder().build_v1()?);
@@ -58,7 +66,8 @@ pub(super) fn build(
     };
     let bounded = Deadlines::new(routes.prepare(), rules);
     let limit = serving.limits.requests_in_flight;
-    let admitted = InFlight::new(bounded, limit, overloaded, Arc::clone(&serving.counters));
+    let admitted = InFlight::new(bounded, limit, overloaded, Arc::clone(&serving.counters))
+        .with_reserve(Reserve { keeps_for: is_of_leases, limit: LEASES });
     let counted = metrics.count_requests().layer(admitted);
     Ok(ServiceExt::<http::Request<Incoming>>::map_response(counted, |response| response.map(Body::new)))
 }
@@ -80,6 +89,14 @@ fn malformed_timeout() -> Status {
         "grpc-timeout",
         Invalid::Malformed("up to 8 digits and one of H, M, S, m, u, n"),
     ))
+}
+
+/// The methods without which sidecars lose their leases.
+fn is_of_leases(path: &str) -> bool {
+    matches!(
+        path,
+        "/tokenkeep.v1.SidecarService/RenewLease" | "/tokenkeep.v1.SidecarService/AcknowledgeRevision"
+    )
 }
 
 /// The methods that answer with a stream.

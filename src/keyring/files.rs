@@ -61,7 +61,7 @@ impl Keyring {
         if keys.is_empty() {
             return Err(KeyringError::Empty(directory.to_owned()));
         }
-        Ok(Self { keys })
+        Ok(Self::of(keys))
     }
 }
 

@@ -1,11 +1,12 @@
 //! From the words of the domain to the words of the wire.
 
-use std::collections::BTreeMap;
+pub(super) mod introspection;
+pub(super) mod sidecars;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prost_types::{Duration, Timestamp};
+use prost_types::Timestamp;
 
-use crate::introspection::{InactiveReason, Verdict};
 use crate::proto::v1;
 use crate::revocation::{Change, Event};
 use crate::service::{Frame, Issued, Told};
@@ -60,53 +61,6 @@ pub(super) fn created(issued: Issued) -> v1::CreateTokenResponse {
 pub(super) fn regenerated(issued: Issued) -> v1::RegenerateTokenResponse {
     let secret = issued.secret.expose().to_owned();
     v1::RegenerateTokenResponse { token: Some(token(issued.token)), secret }
-}
-
-pub(super) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::IntrospectTokenResponse {
-    let cache_lifetime = Some(Duration::default());
-    let (record, missing) = match verdict {
-        Verdict::Active { record, missing } => (record, missing),
-        Verdict::Inactive(reason) => {
-            return v1::IntrospectTokenResponse {
-                decision: v1::Decision::DenyInactive.into(),
-                inactive_reason: inactive_reason(reason).into(),
-                cache_lifetime,
-                ..v1::IntrospectTokenResponse::default()
-            };
-        }
-    };
-    let decision = if missing.is_empty() { v1::Decision::Allow } else { v1::Decision::DenyScope };
-    v1::IntrospectTokenResponse {
-        active: true,
-        decision: decision.into(),
-        missing_scopes: scopes(missing.iter()),
-        inactive_reason: v1::InactiveReason::Unspecified.into(),
-        scope: record.scopes.to_string(),
-        token_type: "Bearer".to_owned(),
-        exp: record.expire_time.map(unix_seconds),
-        iat: Some(unix_seconds(record.create_time)),
-        sub: record.principal.as_ref().map_or_else(String::new, |principal| principal.as_str().to_owned()),
-        jti: record.id.to_string(),
-        workspace: record.workspace.to_string(),
-        name: record.name.as_str().to_owned(),
-        generation: record.generation.0,
-        revision: record.revision.0,
-        cache_lifetime,
-        metadata: if include_metadata { record.metadata.entries().clone() } else { BTreeMap::new() },
-    }
-}
-
-const fn inactive_reason(reason: Option<InactiveReason>) -> v1::InactiveReason {
-    match reason {
-        None => v1::InactiveReason::Unspecified,
-        Some(InactiveReason::Malformed) => v1::InactiveReason::Malformed,
-        Some(InactiveReason::Forged) => v1::InactiveReason::Forged,
-        Some(InactiveReason::Unknown) => v1::InactiveReason::Unknown,
-        Some(InactiveReason::OtherWorkspace) => v1::InactiveReason::OtherWorkspace,
-        Some(InactiveReason::Expired) => v1::InactiveReason::Expired,
-        Some(InactiveReason::Revoked) => v1::InactiveReason::Revoked,
-        Some(InactiveReason::Superseded) => v1::InactiveReason::Superseded,
-    }
 }
 
 /// Whole seconds, rounded down; no token is older than 1970.

@@ -1,6 +1,7 @@
 //! The way of every request: who calls, may they, what do they ask, do it, and the one place where failures are logged.
 
 use std::future::Future;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -28,6 +29,12 @@ impl Desk {
         Self { service, crossing, drain }
     }
 
+    /// The same desk with places of its own for work under way.
+    #[must_use]
+    pub fn with_own_places(&self, limit: usize) -> Self {
+        Self { crossing: self.crossing.with_own_places(limit), ..self.clone() }
+    }
+
     /// Answers a request: authenticates the caller, then parses, then works, in this order, so that whoever may not ask
     /// learns nothing about what they asked.
     pub(super) async fn answer<Wire, Words, Answer, Work>(
@@ -43,21 +50,87 @@ impl Desk {
         Answer: Send + 'static,
         Work: Future<Output = Result<Answer, Error>> + Send,
     {
-        let (metadata, extensions, message) = request.into_parts();
-        let deadline = extensions.get::<Deadline>().copied();
+        self.answer_at_hand(request, permission, parse, |_, _, words| Continue(words), work).await
+    }
+
+    /// The same, but what `at_hand` breaks off with an answer to does not leave this thread, if the caller is known here too.
+    pub(super) async fn answer_at_hand<Wire, Words, Answer, Work>(
+        &self,
+        request: Request<Wire>,
+        permission: Permission,
+        parse: fn(Wire) -> Result<Words, Error>,
+        at_hand: impl FnOnce(&Service, &Caller, Words) -> ControlFlow<Result<Answer, Error>, Words>,
+        work: impl FnOnce(Arc<Service>, Caller, Words) -> Work + Send + 'static,
+    ) -> Result<Response<Answer>, Status>
+    where
+        Wire: Send + 'static,
+        Words: Send + 'static,
+        Answer: Send + 'static,
+        Work: Future<Output = Result<Answer, Error>> + Send,
+    {
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let asked = match Asked::by(&self.service, request, permission, parse) {
+            Ok(Asked::Admitted(caller, words)) => match at_hand(&self.service, &caller, words) {
+                Break(answer) => return told(answer),
+                Continue(words) => Asked::Admitted(caller, words),
+            },
+            Ok(unknown) => unknown,
+            Err(error) => return told(Err(error)),
+        };
         let service = Arc::clone(&self.service);
         let done = self.crossing.run(Box::pin(async move {
-            let missing = |_: &Error| service.metrics().caller_rejected(CallerRejection::Missing);
-            let credential = credential(&metadata).inspect_err(missing)?;
-            let caller = service.authenticate(&credential, permission).await?;
-            // Nobody waits any more, and nothing is begun yet.
-            if deadline.is_some_and(|deadline| deadline.remaining().is_zero()) {
-                return Err(Error::DeadlineExceeded);
-            }
-            work(service, caller, parse(message)?).await
+            let (caller, words) = asked.admitted(&service, permission, parse, deadline).await?;
+            work(service, caller, words).await
         }));
-        let done = done.await.unwrap_or_else(|error| Err(uncrossed(error)));
-        done.map(Response::new).map_err(|error| refuse(&error))
+        told(done.await.unwrap_or_else(|error| Err(uncrossed(error))))
+    }
+}
+
+fn told<Answer>(answer: Result<Answer, Error>) -> Result<Response<Answer>, Status> {
+    answer.map(Response::new).map_err(|error| refuse(&error))
+}
+
+/// A request on its way in.
+enum Asked<Wire, Words> {
+    /// By a caller that is known here, and so it is parsed.
+    Admitted(Caller, Words),
+    /// By whoever presents this.
+    Unknown(SecretString, Wire),
+}
+
+impl<Wire, Words> Asked<Wire, Words> {
+    fn by(
+        service: &Service,
+        request: Request<Wire>,
+        permission: Permission,
+        parse: fn(Wire) -> Result<Words, Error>,
+    ) -> Result<Self, Error> {
+        let missing = |_: &Error| service.metrics().caller_rejected(CallerRejection::Missing);
+        let credential = credential(request.metadata()).inspect_err(missing)?;
+        let message = request.into_inner();
+        match service.authenticate_at_hand(&credential, permission)? {
+            Some(caller) => Ok(Self::Admitted(caller, parse(message)?)),
+            None => Ok(Self::Unknown(credential, message)),
+        }
+    }
+
+    async fn admitted(
+        self,
+        service: &Service,
+        permission: Permission,
+        parse: fn(Wire) -> Result<Words, Error>,
+        deadline: Option<Deadline>,
+    ) -> Result<(Caller, Words), Error> {
+        let (credential, message) = match self {
+            Self::Admitted(caller, words) => return Ok((caller, words)),
+            Self::Unknown(credential, message) => (credential, message),
+        };
+        let caller = service.authenticate(&credential, permission).await?;
+        // Nobody waits any more, and nothing is begun yet.
+        if deadline.is_some_and(|deadline| deadline.remaining().is_zero()) {
+            return Err(Error::DeadlineExceeded);
+        }
+        Ok((caller, parse(message)?))
     }
 }
 
@@ -68,8 +141,14 @@ fn uncrossed(error: CrossingError) -> Error {
     }
 }
 
-/// Turns a failure into a status, and logs it here, once, if it is ours.
+/// Turns a failure into a status, and logs it here, once.
 pub(super) fn refuse(error: &Error) -> Status {
+    log(error);
+    status::from_error(error)
+}
+
+/// Logs a failure, loudly if it is ours.
+pub(super) fn log(error: &Error) {
     if matches!(error, Error::Internal(_)) {
         tracing::error!(error = crate::telemetry::chain(error), "a request failed");
     } else if matches!(error, Error::DatabaseUnavailable(_) | Error::OutcomeUnknown(_)) {
@@ -77,7 +156,6 @@ pub(super) fn refuse(error: &Error) -> Status {
     } else {
         tracing::debug!(error = crate::telemetry::chain(error), "a request was refused");
     }
-    status::from_error(error)
 }
 
 /// Takes the caller's token from the metadata, into a type that does not print it.

@@ -51,6 +51,15 @@ impl Fields {
         self.0.push(InvalidField { path: path.to_owned(), invalid });
     }
 
+    /// Notes a repeated field of which there must be at least one, and at most `limit`.
+    pub(super) fn count(&mut self, path: &str, count: usize, limit: usize) {
+        if count == 0 {
+            self.note(path, Invalid::Missing);
+        } else if count > limit {
+            self.note(path, Invalid::TooMany { limit });
+        }
+    }
+
     /// Puts together what was taken, if all could be.
     pub(super) fn finish<Words>(self, words: Option<Words>) -> Result<Words, Error> {
         match words {

@@ -1,10 +1,11 @@
 //! From the words of the wire to the words of the domain, with the path of every field that cannot be taken.
 
+pub(super) mod introspection;
+pub(super) mod sidecars;
+
 use prost_types::FieldMask;
-use secrecy::SecretString;
 
 use super::fields::Fields;
-use crate::introspection::{Freshness, Introspection};
 use crate::proto::v1;
 use crate::service::{
     Error, NewTokenWords, Regeneration, Revocation, TokenChange, TokenPageRequest, WatchRequest,
@@ -200,29 +201,6 @@ pub(super) fn revoke_token(request: v1::RevokeTokenRequest) -> Result<Revocation
 pub(super) fn wait_for_revision(request: v1::WaitForRevisionRequest) -> Result<Revision, Error> {
     let wanted = Invalid::Malformed("a revision that a mutation answered: 1 or more");
     if request.revision < 1 { Err(Error::field("revision", wanted)) } else { Ok(Revision(request.revision)) }
-}
-
-pub(super) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<(Introspection, bool), Error> {
-    let mut fields = Fields::default();
-    if request.token.is_empty() {
-        fields.note("token", Invalid::Missing);
-    }
-    let presented = SecretString::from(request.token);
-    let workspace = fields.optional("workspace", request.workspace, WorkspaceId::parse);
-    let required_scopes = fields.scope_list("required_scopes", request.required_scopes);
-    let freshness = match (request.strong, request.min_revision) {
-        (true, _) => Freshness::Strong,
-        (false, 0) => Freshness::Leased,
-        (false, revision) => Freshness::AtLeast(Revision(revision)),
-    };
-    if request.min_revision < 0 {
-        fields.note("min_revision", Invalid::Malformed("0 or more"));
-    }
-    let words = || {
-        let (workspace, required_scopes) = (workspace?, required_scopes?);
-        Some(Introspection { presented, workspace, required_scopes, freshness })
-    };
-    Ok((fields.finish(words())?, request.include_metadata))
 }
 
 pub(super) fn watch_revocations(request: v1::WatchRevocationsRequest) -> Result<WatchRequest, Error> {

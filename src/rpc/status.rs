@@ -6,7 +6,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::proto::v1::ErrorReason;
+use crate::proto::v1::{self, ErrorReason};
 use crate::service::{Error, Permission};
 
 /// The domain of every reason.
@@ -31,6 +31,14 @@ pub fn from_error(error: &Error) -> Status {
         details.set_retry_info(Some(RETRY_DELAY));
     }
     Status::with_error_details(code, error.to_string(), details)
+}
+
+/// The same within an answer that holds outcomes of several.
+#[must_use]
+pub fn failure(error: &Error) -> v1::IntrospectionFailure {
+    let (code, reason) = classify(error);
+    let message = error.to_string();
+    v1::IntrospectionFailure { code: code.into(), reason: reason.into(), message }
 }
 
 fn classify(error: &Error) -> (Code, ErrorReason) {
@@ -64,6 +72,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::UpstreamUnavailable => (Code::Unavailable, ErrorReason::UpstreamUnavailable),
         Error::SlowConsumer => (Code::ResourceExhausted, ErrorReason::SlowConsumer),
         Error::Draining => (Code::Unavailable, ErrorReason::Draining),
+        Error::AnswerTooLarge => (Code::ResourceExhausted, ErrorReason::AnswerTooLarge),
         Error::Overloaded => (Code::ResourceExhausted, ErrorReason::ServerOverloaded),
         Error::VerifierOverloaded => (Code::ResourceExhausted, ErrorReason::VerifierOverloaded),
         Error::KeyUnavailable(_) => (Code::Unavailable, ErrorReason::KeyUnavailable),
@@ -115,6 +124,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::UpstreamUnavailable
         | Error::SlowConsumer
         | Error::Draining
+        | Error::AnswerTooLarge
         | Error::Overloaded
         | Error::VerifierOverloaded
         | Error::DatabaseUnavailable(_)

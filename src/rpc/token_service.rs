@@ -1,9 +1,13 @@
 //! `TokenService`: for each RPC its permission, its parser, its work and its answer.
 
+use std::ops::ControlFlow::{Break, Continue};
+
 use tokio::time::Instant;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
+use super::answers::introspection as verdicts;
+use super::requests::introspection;
 use super::{Desk, answers, requests, watch};
 use crate::crossing::Deadline;
 use crate::proto::v1;
@@ -131,13 +135,41 @@ impl TokenService for TokenRpc {
         request: Request<v1::IntrospectTokenRequest>,
     ) -> Answer<v1::IntrospectTokenResponse> {
         self.0
-            .answer(
+            .answer_at_hand(
                 request,
                 Permission::Introspect,
-                requests::introspect_token,
-                |service, caller, words| async move {
-                    let (ask, include_metadata) = words;
-                    Ok(answers::verdict(service.introspect(&caller, ask).await?, include_metadata))
+                introspection::introspect_token,
+                |service, caller, asked| {
+                    let known = service.introspect_at_hand(caller, &[&asked.introspection]);
+                    match known.and_then(|mut verdicts| verdicts.pop()) {
+                        Some(verdict) => Break(Ok(verdicts::verdict(verdict, asked.include_metadata))),
+                        None => Continue(asked),
+                    }
+                },
+                |service, caller, asked| async move {
+                    let verdict = service.introspect(&caller, &asked.introspection).await?;
+                    Ok(verdicts::verdict(verdict, asked.include_metadata))
+                },
+            )
+            .await
+    }
+
+    async fn batch_introspect_tokens(
+        &self,
+        request: Request<v1::BatchIntrospectTokensRequest>,
+    ) -> Answer<v1::BatchIntrospectTokensResponse> {
+        self.0
+            .answer_at_hand(
+                request,
+                Permission::Introspect,
+                introspection::introspect_tokens,
+                |service, caller, batch| match service.introspect_at_hand(caller, &batch.introspections()) {
+                    Some(known) => Break(Ok(verdicts::batch(batch, known.into_iter().map(Ok)))),
+                    None => Continue(batch),
+                },
+                |service, caller, batch| async move {
+                    let judged = service.introspect_all(&caller, &batch.introspections()).await;
+                    Ok(verdicts::batch(batch, judged))
                 },
             )
             .await

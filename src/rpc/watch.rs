@@ -95,6 +95,7 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::RevisionNotReached
         | Error::LeaseLost
         | Error::UpstreamUnavailable
+        | Error::AnswerTooLarge
         | Error::Overloaded
         | Error::VerifierOverloaded
         | Error::KeyUnavailable(_)

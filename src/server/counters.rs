@@ -23,6 +23,8 @@ pub struct ConnectionCounters {
     pub accept_failed: AtomicU64,
     /// Requests being answered now, streams until their headers are sent.
     pub in_flight: AtomicUsize,
+    /// The same of those that have places of their own.
+    pub reserved_in_flight: AtomicUsize,
     /// Requests refused because too many were in flight.
     pub requests_refused: AtomicU64,
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -25,9 +25,22 @@ pub type Refusal = fn() -> Status;
 pub struct InFlight<S> {
     inner: S,
     limit: usize,
+    reserve: Option<Reserve>,
     overloaded: Refusal,
     counters: Arc<ConnectionCounters>,
 }
+
+/// Places that are kept for some requests, who take no others: what must go on while all else is overloaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Reserve {
+    /// Whether they are kept for the method of this path (`/package.Service/Method`).
+    pub keeps_for: fn(&str) -> bool,
+    /// How many.
+    pub limit: usize,
+}
+
+/// Where places of one kind are counted.
+type Count = fn(&ConnectionCounters) -> &AtomicUsize;
 
 /// An answer that holds its place among the requests in flight, or a refusal.
 pub enum Placed<F> {
@@ -39,26 +52,39 @@ pub enum Placed<F> {
 
 /// A place among the requests in flight, given back when dropped.
 #[derive(Debug)]
-pub struct Place(Arc<ConnectionCounters>);
+pub struct Place(Arc<ConnectionCounters>, Count);
 
 impl<S> InFlight<S> {
     /// Bounds `inner` to `limit` requests at once, together with whatever else uses the same `counters`;
     /// `overloaded` makes the status of a refused one, which should carry a time to retry after.
     #[must_use]
     pub fn new(inner: S, limit: usize, overloaded: Refusal, counters: Arc<ConnectionCounters>) -> Self {
-        Self { inner, limit, overloaded, counters }
+        Self { inner, limit, reserve: None, overloaded, counters }
     }
 
-    fn place(&self) -> Option<Place> {
-        let others = self.counters.in_flight.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(&self.counters));
-        (others < self.limit).then_some(place)
+    /// Keeps places beside those of all other requests.
+    #[must_use]
+    pub fn with_reserve(self, reserve: Reserve) -> Self {
+        Self { reserve: Some(reserve), ..self }
+    }
+
+    fn place(&self, path: &str) -> Option<Place> {
+        let (limit, count): (usize, Count) = match self.reserve {
+            Some(reserve) if (reserve.keeps_for)(path) => {
+                (reserve.limit, |counters| &counters.reserved_in_flight)
+            }
+            Some(_) | None => (self.limit, |counters| &counters.in_flight),
+        };
+        let others = count(&self.counters).fetch_add(1, Ordering::Relaxed);
+        let place = Place(Arc::clone(&self.counters), count);
+        (others < limit).then_some(place)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let Self(counters, count) = self;
+        count(counters).fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -75,7 +101,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if let Some(place) = self.place() {
+        if let Some(place) = self.place(request.uri().path()) {
             return Placed::Admitted(self.inner.call(request), place);
         }
         count(&self.counters.requests_refused);

@@ -1,15 +1,19 @@
 //! Who calls, and what they may do: callers hold tokens of tokenkeep itself.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
+use super::freshness::Arrival;
+use super::proving::{Question, Sight};
+use super::search::Search;
 use super::{Error, Service};
-use crate::introspection::InactiveReason;
+use crate::clock::BootTime;
+use crate::introspection::{Freshness, InactiveReason, Record};
 use crate::metrics::CallerRejection;
-use crate::store::tokens::Credential;
 use crate::text::Initiator;
-use crate::token::{Generation, Scope, ScopeSet, Token, TokenId};
+use crate::token::{Revision, Scope, ScopeSet, TokenId};
 use crate::workspace::WorkspaceId;
 
 /// What a caller needs a scope for. Each RPC names one.
@@ -31,6 +35,8 @@ pub enum Permission {
     LearnInactiveReason,
     /// Follow the stream of revocations.
     WatchRevocations,
+    /// Hold a lease, and be told records to answer from.
+    Sidecar,
     /// Add workspaces.
     CreateWorkspace,
     /// Read and list workspaces.
@@ -52,6 +58,7 @@ impl Permission {
             Self::Introspect => "tokenkeep:introspect",
             Self::LearnInactiveReason => "tokenkeep:introspect:reason",
             Self::WatchRevocations => "tokenkeep:revocations:watch",
+            Self::Sidecar => "tokenkeep:sidecar",
             Self::CreateWorkspace => "tokenkeep:workspaces:create",
             Self::ReadWorkspaces => "tokenkeep:workspaces:read",
             Self::UpdateWorkspace => "tokenkeep:workspaces:update",
@@ -81,44 +88,37 @@ impl Reach {
 
 /// A caller whose token was proved to be live.
 #[derive(Debug, Clone)]
-pub struct Caller {
-    token: TokenId,
-    scopes: ScopeSet,
-    reach: Reach,
-    /// Which secret of the token it presented.
-    generation: Generation,
-    /// When its token expires.
-    expire_time: Option<SystemTime>,
-}
+pub struct Caller(Arc<Record>);
 
 impl Caller {
     /// Takes a token for a caller; it must be live.
-    pub(super) fn of(token: Token) -> Self {
-        let (generation, expire_time) = (token.generation, token.expire_time);
-        Self { generation, expire_time, ..Self::with_scopes(token.id, token.workspace, token.scopes) }
-    }
-
-    pub(super) fn with_scopes(token: TokenId, workspace: WorkspaceId, scopes: ScopeSet) -> Self {
-        let reach = if workspace.is_system() { Reach::Every } else { Reach::One(workspace) };
-        Self { token, scopes, reach, generation: Generation::FIRST, expire_time: None }
+    pub(super) const fn of(record: Arc<Record>) -> Self {
+        Self(record)
     }
 
     /// The id of the caller's own token.
     #[must_use]
-    pub const fn token(&self) -> TokenId {
-        self.token
+    pub fn token(&self) -> TokenId {
+        self.0.id
     }
 
     /// The workspaces it acts on.
     #[must_use]
-    pub const fn reach(&self) -> &Reach {
-        &self.reach
+    pub fn reach(&self) -> Reach {
+        let own = &self.0.workspace;
+        if own.is_system() { Reach::Every } else { Reach::One(own.clone()) }
+    }
+
+    /// Whether it acts on a workspace.
+    #[must_use]
+    pub fn acts_on(&self, workspace: &WorkspaceId) -> bool {
+        self.0.workspace.is_system() || self.0.workspace == *workspace
     }
 
     /// Whether its token grants what is needed.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
-        self.scopes.grants(&permission.scope())
+        self.0.scopes.grants(&permission.scope())
     }
 
     /// Refuses a caller whose token does not grant what is needed.
@@ -134,7 +134,7 @@ impl Caller {
     /// # Errors
     /// [`Error::WorkspaceDenied`].
     pub fn require_workspace(&self, workspace: &WorkspaceId) -> Result<(), Error> {
-        if self.reach.covers(workspace) { Ok(()) } else { Err(Error::WorkspaceDenied(workspace.clone())) }
+        if self.acts_on(workspace) { Ok(()) } else { Err(Error::WorkspaceDenied(workspace.clone())) }
     }
 
     /// Refuses power over tokenkeep that the caller lacks: it could otherwise make or take a token mightier than its
@@ -143,7 +143,7 @@ impl Caller {
     /// # Errors
     /// [`Error::ScopeEscalation`], naming the first such scope.
     pub fn require_covering(&self, scopes: &ScopeSet) -> Result<(), Error> {
-        let uncovered = scopes.iter().find(|scope| scope.is_reserved() && !self.scopes.grants(scope));
+        let uncovered = scopes.iter().find(|scope| scope.is_reserved() && !self.0.scopes.grants(scope));
         uncovered.map_or(Ok(()), |scope| Err(Error::ScopeEscalation(scope.clone())))
     }
 
@@ -153,7 +153,7 @@ impl Caller {
     /// # Errors
     /// [`Error::LifetimeEscalation`].
     pub fn require_outliving(&self, scopes: &ScopeSet, expire_time: Option<SystemTime>) -> Result<(), Error> {
-        let outlives = match (expire_time, self.expire_time) {
+        let outlives = match (expire_time, self.0.expire_time) {
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(theirs), Some(own)) => theirs > own,
@@ -164,7 +164,7 @@ impl Caller {
 
     /// On whose behalf it acts: the initiator it names, else itself.
     pub(super) fn on_behalf_of(&self, initiator: Option<Initiator>) -> Result<Initiator, Error> {
-        let own = || Initiator::parse(self.token.to_string());
+        let own = || Initiator::parse(self.0.id.to_string());
         initiator.map_or_else(own, Ok).map_err(|invalid| Error::field("initiator", invalid))
     }
 }
@@ -180,19 +180,37 @@ impl Service {
         permission: Permission,
     ) -> Result<Caller, Error> {
         let undecided = |_: &Error| self.metrics.caller_rejected(CallerRejection::Undecided);
-        match self.prove(credential, |_| Ok(())).await.inspect_err(undecided)? {
-            Ok(token) => {
-                let caller = Caller::of(token);
-                let forbidden = |_: &Error| self.metrics.caller_rejected(CallerRejection::Forbidden);
-                caller.require(permission).inspect_err(forbidden)?;
-                Ok(caller)
-            }
-            Err(reason) => Err(self.reject(reason)),
-        }
+        let proved = self.prove(Question::of_caller(credential)).await.inspect_err(undecided)?;
+        let live = proved.map_err(|reason| self.reject(reason))?;
+        self.admit(live.record, permission)
     }
 
-    /// Looks again whether a caller that was proved before still lives, its secret not replaced, and still may. Gives
-    /// how long its token lives on, by the database's clock; `None` for ever.
+    /// The same by what is at hand, at once and without asking anybody; `None` if that is not enough.
+    ///
+    /// # Errors
+    /// [`Error::CredentialInvalid`], [`Error::ScopeRequired`].
+    pub fn authenticate_at_hand(
+        &self,
+        credential: &SecretString,
+        permission: Permission,
+    ) -> Result<Option<Caller>, Error> {
+        let Ok(Sight::Proved(proved)) = self.at_hand(&Question::of_caller(credential), Revision::ZERO) else {
+            return Ok(None);
+        };
+        self.note_at_hand(&proved);
+        let live = proved.map_err(|reason| self.reject(reason))?;
+        self.admit(live.record, permission).map(Some)
+    }
+
+    fn admit(&self, record: Arc<Record>, permission: Permission) -> Result<Caller, Error> {
+        let caller = Caller::of(record);
+        let forbidden = |_: &Error| self.metrics.caller_rejected(CallerRejection::Forbidden);
+        caller.require(permission).inspect_err(forbidden)?;
+        Ok(caller)
+    }
+
+    /// Looks again, in the database, whether a caller that was proved before still lives, its secret not replaced, and
+    /// still may. Gives how long its token lives on; `None` for ever.
     ///
     /// # Errors
     /// As [`Service::authenticate`].
@@ -201,11 +219,14 @@ impl Service {
         caller: &Caller,
         permission: Permission,
     ) -> Result<Option<Duration>, Error> {
-        let found = self.look_again(caller.token, caller.generation).await?;
-        let Credential { token, read_time, .. } = found.map_err(|reason| self.reject(reason))?;
-        let left = token.expire_time.map(|end| end.duration_since(read_time).unwrap_or_default());
-        Caller::of(token).require(permission)?;
-        Ok(left)
+        let Caller(before) = caller;
+        let mut search = Search::of(self, std::iter::once(before.id));
+        let of_itself = |_: &WorkspaceId| Ok(());
+        let found =
+            search.judge_again(of_itself, (before.id, before.generation), &mut Arrival::now(self)).await?;
+        let live = found.map_err(|reason| self.reject(reason))?;
+        Caller::of(live.record).require(permission)?;
+        Ok(live.deadline.map(|deadline| deadline.since(BootTime::now())))
     }
 
     fn reject(&self, reason: InactiveReason) -> Error {
@@ -218,5 +239,12 @@ impl Service {
             }
         });
         Error::CredentialInvalid
+    }
+}
+
+impl<'ask> Question<'ask> {
+    /// Whether what a caller presents for itself is a live token.
+    const fn of_caller(credential: &'ask SecretString) -> Self {
+        Self { text: credential, caller: None, workspace: None, freshness: Freshness::Leased }
     }
 }

@@ -103,6 +103,9 @@ pub enum Error {
     /// Frames were not read in time.
     #[error("frames were not read in time; resume from the last cursor")]
     SlowConsumer,
+    /// Not in this answer: it is full.
+    #[error("the answer is full; ask for this again, with fewer others")]
+    AnswerTooLarge,
     /// Cannot decide: the server is going away.
     #[error("the server is draining; try another")]
     Draining,

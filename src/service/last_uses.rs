@@ -76,6 +76,6 @@ impl LastUses {
 
     async fn write(&self, batch: &[(TokenId, SystemTime)]) -> Result<(), StoreError> {
         let mut connection = self.store.connection().await?;
-        last_uses::record(&mut connection, batch).await
+        last_uses::record(&mut connection, batch, None).await
     }
 }

@@ -1,9 +1,15 @@
 //! The operator's token: the first caller, minted by whoever holds the database and the keyring.
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use super::{Caller, Error, Issued, Issuer, NewTokenWords, Regeneration, Service};
+use crate::introspection::Record;
 use crate::store::tokens::{self, TokenQuery};
 use crate::text::{Description, Initiator, Metadata, Name, NamePrefix};
-use crate::token::{Expiry, Precondition, Scope, ScopeSet, Token, TokenFilter, TokenId, TokenState};
+use crate::token::{
+    Expiry, Generation, Precondition, Revision, Scope, ScopeSet, Token, TokenFilter, TokenId, TokenState,
+};
 use crate::workspace::WorkspaceId;
 
 /// The name by which the operator's token is found again.
@@ -30,7 +36,7 @@ impl Issuer {
     /// That it cannot be done now.
     pub async fn issue_operator_token(&self, reset: bool) -> Result<Option<Issued>, Error> {
         let workspace = WorkspaceId::parse(WorkspaceId::SYSTEM.to_owned()).map_err(field("workspace"))?;
-        let caller = Caller::operator(workspace.clone());
+        let caller = Caller::operator(workspace.clone())?;
         match self.find_operator_token(&workspace).await? {
             None => self.create_token(&caller, operator_words(workspace)?).await.map(Some),
             Some(_) if !reset => Ok(None),
@@ -59,12 +65,19 @@ impl Issuer {
 
 impl Caller {
     /// Whoever holds the database and the keyring may do everything: the proof is having got this far.
-    fn operator(workspace: WorkspaceId) -> Self {
-        Self::with_scopes(
-            TokenId::generate(),
+    fn operator(workspace: WorkspaceId) -> Result<Self, Error> {
+        Ok(Self::of(Arc::new(Record {
+            id: TokenId::generate(),
             workspace,
-            ScopeSet::new(vec![everything()]).unwrap_or_default(),
-        )
+            name: Name::parse(NAME.to_owned()).map_err(field("name"))?,
+            principal: None,
+            scopes: ScopeSet::new(vec![everything()]).map_err(field("scopes"))?,
+            metadata: Metadata::default(),
+            expire_time: None,
+            create_time: SystemTime::UNIX_EPOCH,
+            generation: Generation::FIRST,
+            revision: Revision::ZERO,
+        })))
     }
 }
 

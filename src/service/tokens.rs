@@ -196,5 +196,5 @@ async fn require_workspace(connection: &mut Connection, id: &WorkspaceId) -> Res
 
 /// What the caller does not act on does not exist for it.
 pub(super) fn known_to(caller: &Caller, id: TokenId, found: Option<Token>) -> Result<Token, Error> {
-    found.filter(|token| caller.reach().covers(&token.workspace)).ok_or(Error::TokenNotFound(id))
+    found.filter(|token| caller.acts_on(&token.workspace)).ok_or(Error::TokenNotFound(id))
 }

@@ -111,7 +111,7 @@ impl Service {
     }
 
     async fn watch_scope(&self, caller: &Caller, workspace: Option<WorkspaceId>) -> Result<Reach, Error> {
-        let Some(workspace) = workspace else { return Ok(caller.reach().clone()) };
+        let Some(workspace) = workspace else { return Ok(caller.reach()) };
         caller.require_workspace(&workspace)?;
         let mut connection = self.store.connection().await?;
         let found = workspaces::find(&mut connection, &workspace).await?;

@@ -27,7 +27,7 @@ impl Service {
         name: Name,
         token_prefix: TokenPrefix,
     ) -> Result<Workspace, Error> {
-        if *caller.reach() != Reach::Every {
+        if caller.reach() != Reach::Every {
             return Err(Error::EveryWorkspaceRequired);
         }
         // In a transaction, although it is one statement: a loss before COMMIT is then known to have changed nothing.
@@ -62,7 +62,7 @@ impl Service {
             request.after.as_deref().map(|text| self.read_workspace_page(&context, text)).transpose()?;
         let mut connection = self.store.connection().await?;
         if let Reach::One(own) = caller.reach() {
-            let own = if after.is_none() { workspaces::find(&mut connection, own).await? } else { None };
+            let own = if after.is_none() { workspaces::find(&mut connection, &own).await? } else { None };
             return Ok(Page { items: own.into_iter().collect(), next: None });
         }
         let mut items = workspaces::list(&mut connection, after.as_ref(), request.size + 1).await?;

@@ -1,11 +1,13 @@
 //! Tokens: insert, find, lock, change; and pages of them.
 
+use std::collections::HashMap;
 use std::time::SystemTime;
 
+use diesel::dsl::auto_type;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+pub use super::token_ends::{Revocation, revoke};
 pub use super::token_list::{TokenQuery, list};
 
 use super::connection::Connection;
@@ -16,10 +18,8 @@ use super::token_row::{TokenRow, expire_time, last_use_time, statement_timestamp
 use super::transaction::Transaction;
 use crate::hash::SecretHash;
 use crate::revocation::HistoryId;
-use crate::text::{Description, Initiator, Metadata, Name, Principal, RevokeReason};
-use crate::token::{
-    Ended, Expiry, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenEdit, TokenId, TokenState,
-};
+use crate::text::{Description, Initiator, Metadata, Name, Principal};
+use crate::token::{Expiry, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenEdit, TokenId};
 use crate::workspace::WorkspaceId;
 
 /// What is kept of a new secret.
@@ -73,8 +73,15 @@ pub struct Credential {
     pub hash: SecretHash,
     /// When this was read, by the database's clock.
     pub read_time: SystemTime,
+}
+
+/// What was found of several tokens, at one moment.
+#[derive(Debug, Clone)]
+pub struct Credentials {
     /// The history of the log in which this was read.
     pub history: HistoryId,
+    /// Those that are there.
+    pub of: HashMap<TokenId, Credential>,
 }
 
 /// Adds a token. A token that is born [`Expired`](crate::token::TokenState::Expired) was given a moment in the past:
@@ -182,76 +189,43 @@ pub async fn replace_secret(
     into_token(row)
 }
 
-/// The end of a token that the transaction has locked and that is not revoked yet.
-#[derive(Debug, Clone)]
-pub struct Revocation {
-    /// The token as it was locked.
-    pub token: Token,
-    /// Why it ends.
-    pub reason: RevokeReason,
-    /// The position of this change.
-    pub revision: Revision,
-}
-
-const REVOKE: &str = "\
-    UPDATE tokens SET revoke_time = statement_timestamp(), revoke_reason = ended.reason, \
-    revision = ended.revision, update_time = statement_timestamp() \
-    FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS ended (token, reason, revision) \
-    WHERE tokens.id = ended.token RETURNING update_time AS time";
-
-#[derive(QueryableByName)]
-struct TimeRow {
-    #[diesel(sql_type = Timestamptz)]
-    time: Moment,
-}
-
-/// Ends tokens, in one statement and at one moment; gives them as they are now, in the same order.
-///
-/// # Errors
-/// [`StoreError::Unavailable`]; [`StoreError::Mismatch`] if one of them is not there.
-pub async fn revoke(
-    transaction: &mut Transaction,
-    revocations: Vec<Revocation>,
-) -> Result<Vec<Token>, StoreError> {
-    let ids: Vec<Uuid> = revocations.iter().map(|ended| ended.token.id.as_uuid()).collect();
-    let reasons: Vec<&str> = revocations.iter().map(|ended| ended.reason.as_str()).collect();
-    let revisions: Vec<i64> = revocations.iter().map(|ended| ended.revision.0).collect();
-    let query = diesel::sql_query(REVOKE)
-        .bind::<Array<SqlUuid>, _>(ids)
-        .bind::<Array<Text>, _>(reasons)
-        .bind::<Array<BigInt>, _>(revisions);
-    let times: Vec<TimeRow> = transaction.connection().rows(query).await?;
-    if times.len() != revocations.len() {
-        return Err(StoreError::from_diesel(diesel::NotFound));
-    }
-    let ended = revocations.into_iter().zip(times).map(|(revocation, TimeRow { time: Moment(time) })| {
-        let Revocation { token, reason, revision } = revocation;
-        let ended = Some(Ended { time, reason });
-        Token { ended, state: TokenState::Revoked, update_time: time, revision, ..token }
-    });
-    Ok(ended.collect())
-}
-
-/// What it takes to judge a secret of the token of that id.
+/// What it takes to judge secrets of the tokens of these ids.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
-pub async fn credential(connection: &mut Connection, id: TokenId) -> Result<Option<Credential>, StoreError> {
-    let history = histories::table.find(true).select(histories::id).single_value().assume_not_null();
-    let columns = (TokenRow::as_select(), tokens::kid, tokens::tag, tokens::secret_hash, history);
-    let query = tokens::table.find(id.as_uuid()).select(columns);
-    let row: Option<(TokenRow, String, Vec<u8>, String, Uuid)> = connection.row_if_any(query).await?;
-    row.map(|(row, kid, tag, hash, history)| {
-        Ok(Credential {
-            history: HistoryId(history),
-            read_time: row.read_time.0,
-            token: row.into_token(None)?,
-            kid: understood("tokens.kid", Kid::parse(&kid).ok_or(()))?,
-            tag: Tag(understood("tokens.tag", tag.try_into())?),
-            hash: SecretHash::from_phc(hash),
-        })
-    })
-    .transpose()
+pub async fn credentials(connection: &mut Connection, ids: &[TokenId]) -> Result<Credentials, StoreError> {
+    let wanted: Vec<Uuid> = ids.iter().map(TokenId::as_uuid).collect();
+    let columns = (TokenRow::as_select(), tokens::kid, tokens::tag, tokens::secret_hash, history());
+    let query = tokens::table.filter(tokens::id.eq_any(wanted)).select(columns);
+    let rows: Vec<CredentialRow> = connection.rows(query).await?;
+    // Where not even one is there, the history must be asked for by itself, of the same database.
+    let history = match rows.first() {
+        Some((.., history)) => *history,
+        None => connection.row(diesel::select(history())).await?,
+    };
+    let of: Result<_, StoreError> = rows.into_iter().map(credential).collect();
+    Ok(Credentials { history: HistoryId(history), of: of? })
+}
+
+type CredentialRow = (TokenRow, String, Vec<u8>, String, Uuid);
+
+/// The history of the log, as the statement at hand sees it.
+#[auto_type]
+fn history() -> _ {
+    histories::table.find(true).select(histories::id).single_value().assume_not_null()
+}
+
+fn credential((row, kid, tag, hash, _): CredentialRow) -> Result<(TokenId, Credential), StoreError> {
+    let read_time = row.read_time.0;
+    let token = row.into_token(None)?;
+    let credential = Credential {
+        kid: understood("tokens.kid", Kid::parse(&kid).ok_or(()))?,
+        tag: Tag(understood("tokens.tag", tag.try_into())?),
+        hash: SecretHash::from_phc(hash),
+        read_time,
+        token,
+    };
+    Ok((credential.token.id, credential))
 }
 
 fn into_token((row, last_use_time): (TokenRow, Option<Moment>)) -> Result<Token, StoreError> {

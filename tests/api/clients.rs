@@ -1,6 +1,7 @@
 //! The actors: gRPC clients with or without a credential, and how they read a refusal.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
@@ -125,6 +126,21 @@ impl Client {
     pub async fn revoke(&mut self, id: &str) -> Result<v1::Token, Status> {
         let request = v1::RevokeTokenRequest { id: id.to_owned(), ..Default::default() };
         Ok(self.tokens.revoke_token(request).await?.into_inner().token.unwrap())
+    }
+
+    /// Revokes a token and waits for the whole fleet; gives the revision, and whether the fleet confirmed it.
+    pub async fn revoke_everywhere(&mut self, id: &str) -> (i64, bool) {
+        let wait = v1::RevocationWait::Fleet.into();
+        let request = v1::RevokeTokenRequest { id: id.to_owned(), wait, ..Default::default() };
+        let answer = self.tokens.revoke_token(request).await.unwrap().into_inner();
+        (answer.token.unwrap().revision, answer.fleet_confirmed)
+    }
+
+    /// Waits until a revision is everywhere, for so long at most.
+    pub async fn wait_for_revision(&mut self, revision: i64, timeout: Duration) -> Result<bool, Status> {
+        let mut request = Request::new(v1::WaitForRevisionRequest { revision });
+        request.set_timeout(timeout);
+        Ok(self.tokens.wait_for_revision(request).await?.into_inner().fleet_confirmed)
     }
 
     pub async fn regenerate(&mut self, id: &str, etag: &str) -> Result<v1::RegenerateTokenResponse, Status> {

@@ -35,7 +35,7 @@ async fn various(store: &Store) -> Vec<Token> {
     }
     let some = ids.iter().zip(0..).filter(|(_, number)| number % 4 != 0);
     let uses: Vec<_> = some.map(|(id, number)| (*id, now - HOUR * (number % 5))).collect();
-    last_uses::record(&mut store.connection().await.unwrap(), &uses).await.unwrap();
+    last_uses::record(&mut store.connection().await.unwrap(), &uses, None).await.unwrap();
     let mut tokens = Vec::new();
     for id in ids.into_iter().rev() {
         tokens.push(find(store, id).await.unwrap());

@@ -34,8 +34,8 @@ async fn run_everything(store: Store) {
     workspaces::list(connection, Some(&id), 10).await.unwrap();
     let token = tokens::insert(connection, token()).await.unwrap().id;
     tokens::find(connection, token).await.unwrap();
-    tokens::credential(connection, token).await.unwrap();
-    last_uses::record(connection, &[(token, SystemTime::now())]).await.unwrap();
+    tokens::credentials(connection, &[token]).await.unwrap();
+    last_uses::record(connection, &[(token, SystemTime::now())], None).await.unwrap();
     let news = vec![event(token, Change::Updated)];
     let revision = log::append_all(&mut transaction, news, false).await.unwrap()[0].revision;
     let connection = transaction.connection();

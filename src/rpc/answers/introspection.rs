@@ -1,0 +1,80 @@
+//! Verdicts on presented tokens.
+
+use std::collections::BTreeMap;
+
+use prost_types::Duration;
+
+use super::{scopes, unix_seconds};
+use crate::introspection::{InactiveReason, Verdict};
+use crate::proto::v1;
+use crate::rpc::outcomes::outcomes;
+use crate::rpc::requests::introspection::Batch;
+use crate::service::Error;
+
+/// The outcomes of a batch, of which these are the verdicts on what could be taken, in order.
+pub(in crate::rpc) fn batch(
+    batch: Batch,
+    verdicts: impl IntoIterator<Item = Result<Verdict, Error>>,
+) -> v1::BatchIntrospectTokensResponse {
+    use v1::introspection_outcome::Outcome;
+    let mut verdicts = verdicts.into_iter();
+    let outcome = |outcome| v1::IntrospectionOutcome { outcome: Some(outcome) };
+    let items = batch.0.into_iter().map(|asked| {
+        let include_metadata = asked?.include_metadata;
+        let verdict = verdicts.next().unwrap_or(Err(Error::DeadlineExceeded))?;
+        Ok((verdict, include_metadata))
+    });
+    let outcomes = outcomes(
+        items,
+        |(verdict, include_metadata)| outcome(Outcome::Answer(self::verdict(verdict, include_metadata))),
+        |failure| outcome(Outcome::Failure(failure)),
+    );
+    v1::BatchIntrospectTokensResponse { outcomes }
+}
+
+pub(in crate::rpc) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::IntrospectTokenResponse {
+    let cache_lifetime = Some(Duration::default());
+    let (record, missing) = match verdict {
+        Verdict::Active { record, missing } => (record, missing),
+        Verdict::Inactive(reason) => {
+            return v1::IntrospectTokenResponse {
+                decision: v1::Decision::DenyInactive.into(),
+                inactive_reason: inactive_reason(reason).into(),
+                cache_lifetime,
+                ..v1::IntrospectTokenResponse::default()
+            };
+        }
+    };
+    let decision = if missing.is_empty() { v1::Decision::Allow } else { v1::Decision::DenyScope };
+    v1::IntrospectTokenResponse {
+        active: true,
+        decision: decision.into(),
+        missing_scopes: scopes(missing.iter()),
+        inactive_reason: v1::InactiveReason::Unspecified.into(),
+        scope: record.scopes.to_string(),
+        token_type: "Bearer".to_owned(),
+        exp: record.expire_time.map(unix_seconds),
+        iat: Some(unix_seconds(record.create_time)),
+        sub: record.principal.as_ref().map_or_else(String::new, |principal| principal.as_str().to_owned()),
+        jti: record.id.to_string(),
+        workspace: record.workspace.to_string(),
+        name: record.name.as_str().to_owned(),
+        generation: record.generation.0,
+        revision: record.revision.0,
+        cache_lifetime,
+        metadata: if include_metadata { record.metadata.entries().clone() } else { BTreeMap::new() },
+    }
+}
+
+pub(super) const fn inactive_reason(reason: Option<InactiveReason>) -> v1::InactiveReason {
+    match reason {
+        None => v1::InactiveReason::Unspecified,
+        Some(InactiveReason::Malformed) => v1::InactiveReason::Malformed,
+        Some(InactiveReason::Forged) => v1::InactiveReason::Forged,
+        Some(InactiveReason::Unknown) => v1::InactiveReason::Unknown,
+        Some(InactiveReason::OtherWorkspace) => v1::InactiveReason::OtherWorkspace,
+        Some(InactiveReason::Expired) => v1::InactiveReason::Expired,
+        Some(InactiveReason::Revoked) => v1::InactiveReason::Revoked,
+        Some(InactiveReason::Superseded) => v1::InactiveReason::Superseded,
+    }
+}

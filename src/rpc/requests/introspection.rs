@@ -1,0 +1,59 @@
+//! Requests to judge presented tokens, one or many.
+
+use secrecy::SecretString;
+
+use super::Fields;
+use super::sidecars::MOST_TOKENS;
+use crate::introspection::{Freshness, Introspection};
+use crate::proto::v1;
+use crate::service::Error;
+use crate::text::Invalid;
+use crate::token::Revision;
+use crate::workspace::WorkspaceId;
+
+/// What is asked about a presented token, and what of it the answer shall carry.
+pub(in crate::rpc) struct Asked {
+    pub(in crate::rpc) introspection: Introspection,
+    pub(in crate::rpc) include_metadata: bool,
+}
+
+/// Several, each of which may be one that cannot be taken.
+pub(in crate::rpc) struct Batch(pub(in crate::rpc) Vec<Result<Asked, Error>>);
+
+impl Batch {
+    /// Those that can be taken.
+    pub(in crate::rpc) fn introspections(&self) -> Vec<&Introspection> {
+        self.0.iter().flatten().map(|asked| &asked.introspection).collect()
+    }
+}
+
+pub(in crate::rpc) fn introspect_tokens(request: v1::BatchIntrospectTokensRequest) -> Result<Batch, Error> {
+    let mut fields = Fields::default();
+    fields.count("requests", request.requests.len(), MOST_TOKENS);
+    let asked = request.requests.into_iter().take(MOST_TOKENS).map(introspect_token).collect();
+    fields.finish(Some(Batch(asked)))
+}
+
+pub(in crate::rpc) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<Asked, Error> {
+    let mut fields = Fields::default();
+    if request.token.is_empty() {
+        fields.note("token", Invalid::Missing);
+    }
+    let presented = SecretString::from(request.token);
+    let workspace = fields.optional("workspace", request.workspace, WorkspaceId::parse);
+    let required_scopes = fields.scope_list("required_scopes", request.required_scopes);
+    let freshness = match (request.strong, request.min_revision) {
+        (true, _) => Freshness::Strong,
+        (false, 0) => Freshness::Leased,
+        (false, revision) => Freshness::AtLeast(Revision(revision)),
+    };
+    if request.min_revision < 0 {
+        fields.note("min_revision", Invalid::Malformed("0 or more"));
+    }
+    let words = || {
+        let (workspace, required_scopes) = (workspace?, required_scopes?);
+        Some(Introspection { presented, workspace, required_scopes, freshness })
+    };
+    let include_metadata = request.include_metadata;
+    Ok(Asked { introspection: fields.finish(words())?, include_metadata })
+}

@@ -1,0 +1,101 @@
+//! Requests of `SidecarService`.
+
+#![expect(clippy::needless_pass_by_value, reason = "all parsers have one shape")]
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::Fields;
+use crate::proto::v1;
+use crate::revocation::{HistoryId, Position};
+use crate::service::{Acknowledgement, Error, Inquiry, Renewal, Use};
+use crate::text::Invalid;
+use crate::token::{Generation, Revision, TokenId};
+
+/// The most tokens in one request.
+pub(in crate::rpc) const MOST_TOKENS: usize = 256;
+
+/// The most uses in one report.
+const MOST_USES: usize = 1_000;
+
+pub(in crate::rpc) fn renew_lease(request: v1::RenewLeaseRequest) -> Result<Renewal, Error> {
+    let mut fields = Fields::default();
+    let sidecar = uuid(&mut fields, "sidecar_id", &request.sidecar_id);
+    let applied = if request.history.is_empty() && request.applied_revision == 0 {
+        Some(None)
+    } else {
+        let revision = ("applied_revision", request.applied_revision);
+        position(&mut fields, &request.history, revision).map(Some)
+    };
+    let words = || Some(Renewal { sidecar: sidecar?, applied: applied? });
+    fields.finish(words())
+}
+
+pub(in crate::rpc) fn acknowledge_revision(
+    request: v1::AcknowledgeRevisionRequest,
+) -> Result<Acknowledgement, Error> {
+    let mut fields = Fields::default();
+    let sidecar = uuid(&mut fields, "sidecar_id", &request.sidecar_id);
+    let revision = ("applied_revision", request.applied_revision);
+    let applied = position(&mut fields, &request.history, revision);
+    let released = request.released;
+    let words = || Some(Acknowledgement { sidecar: sidecar?, applied: applied?, released });
+    fields.finish(words())
+}
+
+pub(in crate::rpc) fn resolve_tokens(
+    request: v1::ResolveTokensRequest,
+) -> Result<Inquiry<SecretString>, Error> {
+    let mut fields = Fields::default();
+    let since = position(&mut fields, &request.history, ("min_revision", request.min_revision));
+    fields.count("tokens", request.tokens.len(), MOST_TOKENS);
+    let tokens = request.tokens.into_iter().map(SecretString::from).collect();
+    let words = || Some(Inquiry { tokens, since: since? });
+    fields.finish(words())
+}
+
+pub(in crate::rpc) fn revalidate_tokens(
+    request: v1::RevalidateTokensRequest,
+) -> Result<Inquiry<(TokenId, Generation)>, Error> {
+    let mut fields = Fields::default();
+    let since = position(&mut fields, &request.history, ("min_revision", request.min_revision));
+    fields.count("tokens", request.tokens.len(), MOST_TOKENS);
+    let tokens = request.tokens.iter().take(MOST_TOKENS).enumerate().map(|(place, token)| {
+        let id = fields.take(&format!("tokens[{place}].token_id"), TokenId::parse(&token.token_id));
+        Some((id?, Generation(token.generation)))
+    });
+    let tokens: Vec<_> = tokens.collect();
+    let tokens: Option<Vec<_>> = tokens.into_iter().collect();
+    let words = || Some(Inquiry { tokens: tokens?, since: since? });
+    fields.finish(words())
+}
+
+pub(in crate::rpc) fn report_usage(request: v1::ReportUsageRequest) -> Result<Vec<Use>, Error> {
+    let mut fields = Fields::default();
+    fields.count("uses", request.uses.len(), MOST_USES);
+    let uses = request.uses.into_iter().take(MOST_USES).enumerate();
+    let uses: Vec<_> = uses.map(|(place, used)| token_use(&mut fields, place, used)).collect();
+    fields.finish(uses.into_iter().collect())
+}
+
+fn token_use(fields: &mut Fields, place: usize, used: v1::TokenUse) -> Option<Use> {
+    let token = fields.take(&format!("uses[{place}].token_id"), TokenId::parse(&used.token_id));
+    let age = Duration::try_from(used.age.unwrap_or_default());
+    let age = age.map_err(|_| Invalid::Malformed("0 s or more"));
+    let age = fields.take(&format!("uses[{place}].age"), age);
+    Some(Use { token: token?, age: age? })
+}
+
+fn uuid(fields: &mut Fields, path: &str, text: &str) -> Option<Uuid> {
+    fields.take(path, TokenId::parse(text)).map(|id| id.as_uuid())
+}
+
+fn position(fields: &mut Fields, history: &str, (path, revision): (&str, i64)) -> Option<Position> {
+    let history = uuid(fields, "history", history).map(HistoryId);
+    if revision < 0 {
+        fields.note(path, Invalid::Malformed("0 or more"));
+    }
+    Some(Position { history: history?, revision: Revision(revision) })
+}

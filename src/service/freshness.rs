@@ -1,0 +1,110 @@
+//! How fresh an answer is: what must be known before one is given, and by what right it is given.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Error, Service};
+use crate::clock::BootTime;
+use crate::fleet::Unconfirmed;
+use crate::introspection::{Freshness, InactiveReason};
+use crate::revocation::{HistoryId, Position};
+use crate::store::StoreError;
+use crate::token::Revision;
+
+/// How long a request waits for this server to apply what was committed elsewhere.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is proved for one request since it arrived. A heartbeat is asked for once, and serves all that the request asks.
+pub(super) struct Arrival<'service> {
+    service: &'service Service,
+    /// Until when to wait for what is to be applied.
+    until: Instant,
+    /// Where the log ended after the request had arrived, if that was needed.
+    head: Option<Result<Position, Unconfirmed>>,
+}
+
+impl<'service> Arrival<'service> {
+    /// Of a request that has arrived by now.
+    pub(super) fn now(service: &'service Service) -> Self {
+        Self { service, until: Instant::now() + PATIENCE, head: None }
+    }
+
+    /// Waits until what is applied here is as fresh as demanded, and gives the revision that it has reached at least.
+    ///
+    /// # Errors
+    /// [`Error::RevisionNotReached`], [`Error::DatabaseUnavailable`].
+    pub(super) async fn reach(&mut self, freshness: Freshness) -> Result<Revision, Error> {
+        let reached = match freshness {
+            Freshness::Leased => return Ok(Revision::ZERO),
+            Freshness::AtLeast(revision) => {
+                self.service.feed.reach_revision(revision, self.left()).await.map(|()| revision)
+            }
+            Freshness::Strong => {
+                let head = self.head().await?;
+                self.service.feed.reach(head, self.left()).await.map(|()| head.revision)
+            }
+        };
+        reached.map_err(|_| Error::RevisionNotReached)
+    }
+
+    /// Whether a token may be accepted that was found live in the database, in this history.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`].
+    pub(super) async fn may_accept(&mut self, source: HistoryId) -> Result<(), Error> {
+        let standing = match self.standing() {
+            Some(standing) => standing,
+            None => self.stand_again().await.ok_or(Error::LeaseLost)?,
+        };
+        if standing.history == source { Ok(()) } else { Err(Error::LeaseLost) }
+    }
+
+    /// Whether a token may be called dead for a reason that was found in the database, in this history. What the database
+    /// may only not know yet, since it was deposed, it must have proved to know.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`].
+    pub(super) async fn may_deny(&mut self, reason: InactiveReason, source: HistoryId) -> Result<(), Error> {
+        match reason {
+            InactiveReason::Malformed | InactiveReason::Forged => return Ok(()),
+            InactiveReason::Revoked | InactiveReason::OtherWorkspace => {}
+            InactiveReason::Unknown | InactiveReason::Expired | InactiveReason::Superseded => {
+                let head = self.head().await.map_err(|_| Error::LeaseLost)?;
+                if head.history != source {
+                    return Err(Error::LeaseLost);
+                }
+            }
+        }
+        self.may_accept(source).await
+    }
+
+    fn standing(&self) -> Option<Position> {
+        self.service.cache.standing(BootTime::now())
+    }
+
+    /// A lease that was lost may be had again at once, by a heartbeat of one's own.
+    async fn stand_again(&mut self) -> Option<Position> {
+        let head = self.head().await.ok()?;
+        self.service.feed.reach(head, self.left()).await.ok()?;
+        self.standing()
+    }
+
+    async fn head(&mut self) -> Result<Position, Unconfirmed> {
+        let head = match self.head {
+            Some(head) => head,
+            None => self.service.fleet.confirm().await.map(|beat| beat.head),
+        };
+        *self.head.insert(head)
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
+impl From<Unconfirmed> for Error {
+    fn from(error: Unconfirmed) -> Self {
+        Self::DatabaseUnavailable(StoreError::unavailable(error))
+    }
+}

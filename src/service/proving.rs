@@ -1,0 +1,143 @@
+//! Proving presented tokens: what each meets before anybody is asked, and what must be looked for in the database.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::freshness::Arrival;
+use super::search::Search;
+use super::{Caller, Error, Service};
+use crate::clock::BootTime;
+use crate::introspection::{Freshness, InactiveReason, Record};
+use crate::keyring::Origin;
+use crate::token::{Presented, Revision};
+use crate::workspace::WorkspaceId;
+
+/// A live token.
+#[derive(Debug, Clone)]
+pub(super) struct Live {
+    /// What is known of it.
+    pub record: Arc<Record>,
+    /// When it expires, or somewhat before.
+    pub deadline: Option<BootTime>,
+}
+
+/// A live token, or why it is none.
+pub(super) type Proved = Result<Live, InactiveReason>;
+
+/// A presented string, and what its finder wants to know.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question<'ask> {
+    /// What was presented.
+    pub text: &'ask SecretString,
+    /// Who asks; nobody when it is the caller's own token.
+    pub caller: Option<&'ask Caller>,
+    /// The workspace it must be of, if that matters.
+    pub workspace: Option<&'ask WorkspaceId>,
+    /// How fresh the answer must be.
+    pub freshness: Freshness,
+}
+
+/// What can be said of a presented string without asking anybody.
+pub(super) enum Sight<'ask> {
+    /// All that was asked.
+    Proved(Proved),
+    /// That it was issued here.
+    Unseen(Presented<'ask>),
+}
+
+impl Question<'_> {
+    /// A token that the caller does not act on is unknown to it, in whatever state it is.
+    pub(super) fn admits(&self, workspace: &WorkspaceId) -> Result<(), InactiveReason> {
+        if self.caller.is_some_and(|caller| !caller.acts_on(workspace)) {
+            return Err(InactiveReason::Unknown);
+        }
+        if self.workspace.is_some_and(|wanted| wanted != workspace) {
+            return Err(InactiveReason::OtherWorkspace);
+        }
+        Ok(())
+    }
+}
+
+impl Service {
+    /// What can be said without asking anybody, from nothing older than a revision. A forged token gets no further.
+    ///
+    /// One that the caller does not act on is looked for in the database as if it were not known, so that it is told
+    /// apart by nothing from one that is not there.
+    ///
+    /// # Errors
+    /// [`Error::KeyUnavailable`].
+    pub(super) fn at_hand<'ask>(
+        &self,
+        question: &Question<'ask>,
+        floor: Revision,
+    ) -> Result<Sight<'ask>, Error> {
+        let Ok(presented) = Presented::parse(question.text.expose_secret()) else {
+            return Ok(Sight::Proved(Err(InactiveReason::Malformed)));
+        };
+        match self.keyring.origin(&presented) {
+            Origin::Issued => {}
+            Origin::UnknownKey if self.keys.lists(presented.kid) => {
+                return Err(Error::KeyUnavailable(presented.kid));
+            }
+            Origin::Forged | Origin::UnknownKey => {
+                return Ok(Sight::Proved(Err(InactiveReason::Forged)));
+            }
+        }
+        let known = self.cache.look_up(&presented, BootTime::now());
+        let Some(known) = known.filter(|known| known.applied.revision >= floor) else {
+            return Ok(Sight::Unseen(presented));
+        };
+        Ok(match question.admits(&known.record.workspace) {
+            Ok(()) => Sight::Proved(Ok(Live { record: known.record, deadline: known.deadline })),
+            Err(InactiveReason::Unknown) => Sight::Unseen(presented),
+            Err(reason) => Sight::Proved(Err(reason)),
+        })
+    }
+
+    /// Takes note that an answer was found at hand, and of the use of the token if it lives.
+    pub(super) fn note_at_hand(&self, proved: &Proved) {
+        if let Ok(live) = proved {
+            self.metrics.answer_was_cached();
+            self.last_uses.note(live.record.id, self.fleet.database_time(BootTime::now()));
+        }
+    }
+
+    /// Takes a presented string through every check.
+    ///
+    /// # Errors
+    /// That it cannot be decided.
+    pub(super) async fn prove(&self, question: Question<'_>) -> Result<Proved, Error> {
+        let proved = self.prove_all(&[question]).await.pop();
+        proved.unwrap_or(Err(Error::DeadlineExceeded))
+    }
+
+    /// Takes presented strings through every check, each as if it were alone; what must be asked of the database is asked
+    /// at once. A forged one reaches neither the database nor argon2; one of a workspace that is not admitted is told
+    /// apart by nothing, not even by the time it takes, and leaves no trace; and a replaced secret never reaches argon2.
+    pub(super) async fn prove_all(&self, questions: &[Question<'_>]) -> Vec<Result<Proved, Error>> {
+        let mut arrival = Arrival::now(self);
+        let mut sights = Vec::with_capacity(questions.len());
+        for question in questions {
+            let floor = arrival.reach(question.freshness).await;
+            sights.push(floor.and_then(|floor| self.at_hand(question, floor)));
+        }
+        let unseen = sights.iter().filter_map(|sight| match sight {
+            Ok(Sight::Unseen(presented)) => Some(presented.id),
+            Ok(Sight::Proved(_)) | Err(_) => None,
+        });
+        let mut search = Search::of(self, unseen);
+        let mut proved = Vec::with_capacity(questions.len());
+        for (question, sight) in questions.iter().zip(sights) {
+            proved.push(match sight {
+                Ok(Sight::Unseen(presented)) => search.judge(question, &presented, &mut arrival).await,
+                Ok(Sight::Proved(at_hand)) => {
+                    self.note_at_hand(&at_hand);
+                    Ok(at_hand)
+                }
+                Err(error) => Err(error),
+            });
+        }
+        proved
+    }
+}

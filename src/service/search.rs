@@ -1,0 +1,185 @@
+//! Looking tokens up in the database: several at once, judged one by one, and remembered if they live.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::freshness::Arrival;
+use super::proving::{Live, Proved, Question};
+use super::{Error, Service};
+use crate::cache::{Flight, Learned, deadline};
+use crate::clock::BootTime;
+use crate::introspection::{InactiveReason, Record};
+use crate::metrics::Argon2Purpose;
+use crate::proof::Proof;
+use crate::revocation::HistoryId;
+use crate::store::StoreError;
+use crate::store::tokens::{self, Credential, Credentials};
+use crate::token::{Generation, Presented, Token, TokenId, TokenState};
+use crate::workspace::WorkspaceId;
+
+/// One look into the database for several tokens, taken when the first of them is needed.
+pub(super) struct Search<'service> {
+    service: &'service Service,
+    /// Begun before the look, so that what is applied meanwhile counts against what is found.
+    flights: HashMap<TokenId, Flight>,
+    /// When the look was taken, and what it found.
+    found: Option<(BootTime, Result<Credentials, StoreError>)>,
+    /// Whether there was no turn for one secret to be proved, so that the others need not wait for theirs.
+    overloaded: bool,
+}
+
+/// What the database holds of one token, and in which history.
+struct Finding {
+    /// Before it was looked for.
+    begun: BootTime,
+    history: HistoryId,
+    credential: Option<Credential>,
+}
+
+impl<'service> Search<'service> {
+    /// For tokens of these ids.
+    pub(super) fn of(service: &'service Service, ids: impl Iterator<Item = TokenId>) -> Self {
+        let flights = ids.map(|id| (id, service.cache.begin(id))).collect();
+        Self { service, flights, found: None, overloaded: false }
+    }
+
+    /// Judges a presented token by what is on record.
+    ///
+    /// # Errors
+    /// That it cannot be decided.
+    pub(super) async fn judge(
+        &mut self,
+        question: &Question<'_>,
+        presented: &Presented<'_>,
+        arrival: &mut Arrival<'_>,
+    ) -> Result<Proved, Error> {
+        let Finding { begun, history, credential } = self.find(presented.id).await?;
+        let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
+            question.admits(&credential.token.workspace)?;
+            current(presented, &credential)?;
+            Ok(credential)
+        });
+        let credential = match on_record {
+            Ok(credential) => credential,
+            Err(reason) => return arrival.may_deny(reason, history).await.map(|()| Err(reason)),
+        };
+        let Some(proof) = self.prove_secret(presented, &credential).await? else {
+            tracing::error!(token = %presented.id, "a stored hash does not match the secret that its tag matches");
+            return Ok(Err(InactiveReason::Forged));
+        };
+        arrival.may_accept(history).await?;
+        self.service.last_uses.note(presented.id, credential.read_time);
+        Ok(Ok(self.remember(credential, begun, history, Some(proof))))
+    }
+
+    /// Judges a token by id alone, of which the secret of this generation was proved before.
+    ///
+    /// # Errors
+    /// That it cannot be decided.
+    pub(super) async fn judge_again(
+        &mut self,
+        admits: impl Fn(&WorkspaceId) -> Result<(), InactiveReason>,
+        (id, generation): (TokenId, Generation),
+        arrival: &mut Arrival<'_>,
+    ) -> Result<Proved, Error> {
+        let Finding { begun, history, credential } = self.find(id).await?;
+        let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
+            admits(&credential.token.workspace)?;
+            require(credential.token.generation == generation, InactiveReason::Superseded)?;
+            living(&credential.token)?;
+            Ok(credential)
+        });
+        match on_record {
+            Ok(credential) => {
+                arrival.may_accept(history).await?;
+                let proof = self.service.proofs.known(id, generation);
+                Ok(Ok(self.remember(credential, begun, history, proof)))
+            }
+            Err(reason) => arrival.may_deny(reason, history).await.map(|()| Err(reason)),
+        }
+    }
+
+    async fn find(&mut self, id: TokenId) -> Result<Finding, Error> {
+        let (begun, found) = match self.found.take() {
+            Some(found) => found,
+            None => (BootTime::now(), self.look().await),
+        };
+        let (begun, found) = self.found.insert((begun, found));
+        let found = found.as_ref().map_err(StoreError::clone)?;
+        let credential = found.of.get(&id).cloned();
+        Ok(Finding { begun: *begun, history: found.history, credential })
+    }
+
+    async fn look(&self) -> Result<Credentials, StoreError> {
+        let ids: Vec<TokenId> = self.flights.keys().copied().collect();
+        self.service.metrics.credentials_were_read(ids.len());
+        let mut connection = self.service.store.connection().await?;
+        tokens::credentials(&mut connection, &ids).await
+    }
+
+    /// argon2, unless it has proved this very secret before; gives what the secret is recognised by from now on.
+    async fn prove_secret(
+        &mut self,
+        presented: &Presented<'_>,
+        credential: &Credential,
+    ) -> Result<Option<Proof>, Error> {
+        let Service { proofs, cache, metrics, keyring, hasher, .. } = self.service;
+        let (id, generation) = (credential.token.id, credential.token.generation);
+        let proof = cache.prover().proof(&presented.secret);
+        if proofs.known(id, generation) == Some(proof) {
+            metrics.proof_was_cached();
+            return Ok(Some(proof));
+        }
+        if self.overloaded {
+            return Err(Error::VerifierOverloaded);
+        }
+        let key = keyring.key(presented.kid).ok_or(Error::KeyUnavailable(presented.kid))?;
+        let started = Instant::now();
+        let proved = hasher.verify(&presented.secret, &key.pepper(), &credential.hash).await;
+        let proved = proved.map_err(Error::from).inspect_err(|error| {
+            self.overloaded = matches!(error, Error::VerifierOverloaded);
+        })?;
+        metrics.argon2_ran(Argon2Purpose::Verify, started.elapsed());
+        if proved {
+            proofs.remember(id, generation, proof);
+        }
+        Ok(proved.then_some(proof))
+    }
+
+    /// Keeps a live token at hand, if its secret is known.
+    fn remember(
+        &mut self,
+        credential: Credential,
+        begun: BootTime,
+        history: HistoryId,
+        proof: Option<Proof>,
+    ) -> Live {
+        let Credential { token, read_time, .. } = credential;
+        let deadline = token.expire_time.map(|time| deadline(time, read_time, begun));
+        let record = Arc::new(Record::from(token));
+        if let (Some(flight), Some(proof)) = (self.flights.remove(&record.id), proof) {
+            flight.land(Learned { record: Arc::clone(&record), proof, deadline }, history);
+        }
+        Live { record, deadline }
+    }
+}
+
+/// Whether what is presented is the token's present secret, by the row's own record of its tag, and the token lives.
+fn current(presented: &Presented<'_>, credential: &Credential) -> Result<(), InactiveReason> {
+    require(credential.tag == presented.tag, InactiveReason::Superseded)?;
+    living(&credential.token)
+}
+
+const fn living(token: &Token) -> Result<(), InactiveReason> {
+    match token.state {
+        TokenState::Active => Ok(()),
+        TokenState::Expired => Err(InactiveReason::Expired),
+        TokenState::Revoked => Err(InactiveReason::Revoked),
+    }
+}
+
+const fn require(right: bool, otherwise: InactiveReason) -> Result<(), InactiveReason> {
+    if right { Ok(()) } else { Err(otherwise) }
+}
