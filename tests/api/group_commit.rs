@@ -237,3 +237,14 @@ async fn a_drain_finishes_what_has_gathered() {
     let (status, _) = server.wait(Duration::from_secs(10)).await;
     assert_eq!(status.code(), Some(0), "{}", server.log());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_a_revoke_is_answered_the_same_server_accepts_the_token_no_more() {
+    let (_server, mut operator, _) = scene(0).await;
+    for number in 0..40 {
+        let (token, secret) = operator.create_token("acme", &format!("short-lived {number}"), &[]).await;
+        assert!(operator.introspect(&secret).await.unwrap().active);
+        operator.revoke(&token.id).await.unwrap();
+        assert!(!operator.introspect(&secret).await.unwrap().active, "token {number} lives on");
+    }
+}
