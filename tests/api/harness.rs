@@ -154,7 +154,7 @@ impl Database {
     pub fn command(&self, role: &str) -> Command {
         let mut command = tokenkeep(role);
         command.env("TOKENKEEP_DATABASE_URL", &self.url);
-        if role != "migrate" {
+        if !["migrate", "renew-history"].contains(&role) {
             command.arg("--keyring").arg(&self.keyring);
         }
         command

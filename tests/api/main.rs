@@ -22,6 +22,7 @@ mod crash;
 mod dev;
 mod fleet;
 mod fleet_waits;
+mod group_commit;
 mod grants;
 mod harness;
 mod ledger;
