@@ -68,6 +68,12 @@ impl Client {
         Self::over(endpoint.connect().await.unwrap(), secret)
     }
 
+    /// A client of a Unix socket.
+    pub async fn connect_unix(path: &std::path::Path) -> Self {
+        let endpoint = Endpoint::from_shared(format!("unix://{}", path.display())).unwrap();
+        Self::over(endpoint.connect().await.unwrap(), None)
+    }
+
     pub fn over(channel: Channel, secret: Option<&str>) -> Self {
         let credential = Credential(secret.map(|secret| format!("Bearer {secret}").parse().unwrap()));
         let service = InterceptedService::new(channel.clone(), credential);
@@ -125,6 +131,13 @@ impl Client {
     pub async fn revoke(&mut self, id: &str) -> Result<v1::Token, Status> {
         let request = v1::RevokeTokenRequest { id: id.to_owned(), ..Default::default() };
         Ok(self.tokens.revoke_token(request).await?.into_inner().token.unwrap())
+    }
+
+    /// Revokes, and waits until no cache answers from before that.
+    pub async fn revoke_everywhere(&mut self, id: &str) {
+        let wait = v1::RevocationWait::Fleet.into();
+        let request = v1::RevokeTokenRequest { id: id.to_owned(), wait, ..Default::default() };
+        assert!(self.tokens.revoke_token(request).await.unwrap().into_inner().fleet_confirmed);
     }
 
     pub async fn regenerate(&mut self, id: &str, etag: &str) -> Result<v1::RegenerateTokenResponse, Status> {

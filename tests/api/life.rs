@@ -273,7 +273,7 @@ async fn argon2_proves_a_secret_once_and_a_forged_or_replaced_one_never_reaches_
 
 /// The same token with another secret and a checksum that is right: what somebody could make who knows the format and
 /// an id, but no key.
-fn forge(secret: &str) -> String {
+pub(crate) fn forge(secret: &str) -> String {
     let position = secret.rfind('_').unwrap() + 30;
     let other = if &secret[position..=position] == "0" { "1" } else { "0" };
     let mut forged = secret[..secret.len() - 6].to_owned();
