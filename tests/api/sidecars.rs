@@ -44,15 +44,24 @@ impl Sidecar {
         secret: &str,
         settings: impl FnOnce(&mut Command) -> &mut Command,
     ) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let socket = directory.path().join("socket");
         let upstreams: Vec<String> =
             servers.iter().map(|server| format!("http://{}", server.address)).collect();
+        Self::of(&upstreams.join(","), secret, settings).await
+    }
+
+    /// One that asks the servers at these addresses.
+    pub async fn of(
+        upstreams: &str,
+        secret: &str,
+        settings: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("socket");
         let credential = directory.path().join("credential");
         fs::write(&credential, format!("{secret}\n")).unwrap();
         let mut command = tokenkeep("sidecar");
         command.arg("--listen").arg(format!("127.0.0.1:0,unix:{}", socket.display()));
-        command.args(["--operations-listen", "127.0.0.1:0", "--upstream", &upstreams.join(",")]);
+        command.args(["--operations-listen", "127.0.0.1:0", "--upstream", upstreams]);
         command.arg("--credential-file").arg(credential);
         settings(&mut command);
         let (process, serving, log) = spawn(&mut command).await;
