@@ -112,8 +112,8 @@ async fn once_a_fleet_revoke_returns_no_sidecar_accepts_the_token() {
     }
     waits.sort();
     println!("a fleet revoke took {:?} at the median, {:?} at most", waits[25], waits[49]);
-    // It waited for what the sidecars said, and not for their leases to run out.
-    assert!(waits[49] < Duration::from_secs(2), "{waits:?}");
+    // It waited for what the sidecars said, and neither for the next renewal of their leases nor for their end.
+    assert!(waits[25] < Duration::from_millis(300) && waits[49] < Duration::from_secs(2), "{waits:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,10 +243,10 @@ async fn uses_that_only_the_sidecar_saw_are_told_to_the_server() {
     assert_eq!(told(&mut client, &secret).await, Told::Active);
     let last_use = async || {
         let found = server.operator().await.get_token(&token.id).await.unwrap();
-        found.last_use_time.map(|time| (time.seconds, time.nanos))
+        found.last_use_time.map(|time| time.seconds)
     };
     eventually("the first use is known", || async { last_use().await.is_some() }).await;
-    let first = last_use().await;
+    let first = last_use().await.unwrap();
     eventually("the one request is counted", || async { resolved_by(&server).await == 1.0 }).await;
     eventually("a use from the cache is known", || {
         let mut client = client.clone();
@@ -254,7 +254,8 @@ async fn uses_that_only_the_sidecar_saw_are_told_to_the_server() {
         let last_use = &last_use;
         async move {
             assert_eq!(told(&mut client, &secret).await, Told::Active);
-            last_use().await > first
+            // Long after the server itself has judged it.
+            last_use().await.unwrap() > first + 1
         }
     })
     .await;
@@ -269,8 +270,13 @@ async fn the_socket_is_its_owners_unless_a_mode_says_else_and_only_introspection
     let (_, secret) = token(&server, "over a socket").await;
     let mut client = Client::connect_unix(&sidecar.socket()).await;
     assert_eq!(told(&mut client, &secret).await, Told::Active);
-    assert!(client.health("").await.unwrap());
-    assert!(client.health("tokenkeep.v1.TokenService").await.unwrap());
+    for service in ["", "tokenkeep.v1.TokenService"] {
+        eventually("it serves", || {
+            let mut client = client.clone();
+            async move { client.health(service).await.unwrap() }
+        })
+        .await;
+    }
     assert_eq!(http_get(sidecar.operations, "/healthz").await.0, 200);
     let status = client.get_token("").await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);

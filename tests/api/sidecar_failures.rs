@@ -9,6 +9,9 @@ use crate::clients::Client;
 use crate::harness::{Server, eventually, tokenkeep};
 use crate::sidecars::{LEASE, Sidecar, Told, told};
 
+/// Between two questions of a client that never stops asking, so that others get a turn.
+const GRAIN: Duration = Duration::from_millis(10);
+
 const VERIFICATIONS: &str = "tokenkeep_argon2_runs_total{purpose=\"verify\"}";
 
 /// Tokens that a sidecar knows.
@@ -76,11 +79,14 @@ async fn with_a_second_server_the_death_of_the_first_is_not_noticed() {
     let sidecar = Sidecar::beside(&[&first, &second]).await;
     let mut client = sidecar.client().await;
     let known = known(&first, &mut client, 2).await;
+    let (_, unknown) = first.operator().await.create_token("acme", "unknown", &[]).await;
     let (dying, other) = followed(&[&first, &second]).await;
     dying.signal("KILL");
     let killed = Instant::now();
+    assert_eq!(told(&mut client, &unknown).await, Told::Active, "a request waits for the next server");
     while killed.elapsed() < LEASE + Duration::from_secs(1) {
         assert_eq!(told(&mut client, &known[0].1).await, Told::Active, "after {:?}", killed.elapsed());
+        tokio::time::sleep(GRAIN).await;
     }
     sidecar.holds_a_lease().await;
     other.operator().await.revoke_everywhere(&known[1].0).await;
@@ -100,6 +106,7 @@ async fn with_a_second_server_the_silence_of_the_first_is_survived() {
     let stopped = Instant::now();
     while stopped.elapsed() < LEASE + Duration::from_secs(2) {
         assert_eq!(told(&mut client, &known[0].1).await, Told::Active, "after {:?}", stopped.elapsed());
+        tokio::time::sleep(GRAIN).await;
     }
     sidecar.holds_a_lease().await;
     silent.signal("CONT");

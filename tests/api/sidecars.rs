@@ -60,6 +60,8 @@ impl Sidecar {
         let credential = directory.path().join("credential");
         fs::write(&credential, format!("{secret}\n")).unwrap();
         let mut command = tokenkeep("sidecar");
+        // A flag wins.
+        command.env("TOKENKEEP_LOG", "info,tokenkeep::sidecar=debug");
         command.arg("--listen").arg(format!("127.0.0.1:0,unix:{}", socket.display()));
         command.args(["--operations-listen", "127.0.0.1:0", "--upstream", upstreams]);
         command.arg("--credential-file").arg(credential);
