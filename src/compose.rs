@@ -5,6 +5,7 @@ mod health;
 mod retention;
 mod routes;
 mod sampling;
+pub mod sidecar;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -24,6 +24,7 @@ pub mod rpc;
 pub mod server;
 pub mod service;
 pub mod settings;
+pub mod sidecar;
 pub mod store;
 pub mod telemetry;
 pub mod text;

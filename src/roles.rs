@@ -6,6 +6,7 @@ mod migrate;
 mod operator_token;
 mod renew_history;
 mod serve;
+mod sidecar;
 mod version;
 
 use std::io;
@@ -15,11 +16,13 @@ use std::process::ExitCode;
 use tokio::runtime::Runtime;
 
 use crate::compose::ServerError;
+use crate::compose::sidecar::SidecarError;
 use crate::keyring::KeyringError;
 use crate::postgres;
 use crate::server::listen::ListenAddressError;
 use crate::service;
 use crate::settings::{CommandLine, Role, SettingsError};
+use crate::sidecar::{CredentialError, UpstreamError};
 use crate::store::{StoreError, UrlError};
 use crate::telemetry::{self, TelemetryError};
 
@@ -56,6 +59,15 @@ pub enum RoleError {
     /// The server did not start, or did not go on.
     #[error("the server failed")]
     Server(#[from] ServerError),
+    /// The sidecar did not start, or did not go on.
+    #[error("the sidecar failed")]
+    Sidecar(#[from] SidecarError),
+    /// The address of a server cannot be asked.
+    #[error("cannot ask a server")]
+    Upstream(#[from] UpstreamError),
+    /// The sidecar has no credential.
+    #[error("cannot use the credential")]
+    Credential(#[from] CredentialError),
     /// The keyring does not fit the database.
     #[error("cannot use the keyring")]
     Keys(#[from] service::KeysError),
@@ -94,6 +106,9 @@ impl RoleError {
             | Self::Postgres(_)
             | Self::Listen(_)
             | Self::Server(_)
+            | Self::Sidecar(_)
+            | Self::Upstream(_)
+            | Self::Credential(_)
             | Self::Keys(_)
             | Self::Randomness(_)
             | Self::Issue(_)
@@ -114,6 +129,7 @@ pub fn run(command_line: CommandLine) -> Result<ExitCode, RoleError> {
     match command_line.role {
         Role::Serve(settings) => serve::run(&settings).map(|()| ExitCode::SUCCESS),
         Role::Dev(settings) => dev::run(&settings).map(|()| ExitCode::SUCCESS),
+        Role::Sidecar(settings) => sidecar::run(&settings).map(|()| ExitCode::SUCCESS),
         Role::Migrate(settings) => migrate::run(&settings).map(|()| ExitCode::SUCCESS),
         Role::OperatorToken(settings) => operator_token::run(&settings).map(|()| ExitCode::SUCCESS),
         Role::RenewHistory(settings) => renew_history::run(&settings).map(|()| ExitCode::SUCCESS),

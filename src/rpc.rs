@@ -11,7 +11,10 @@ mod token_service;
 mod watch;
 mod workspace_service;
 
+pub(crate) use answers::introspection::verdict;
 pub use desk::Desk;
+pub(crate) use outcomes::fitting;
+pub(crate) use requests::introspection::{Batch, introspect_token, introspect_tokens};
 pub use sidecar_service::SidecarRpc;
 pub use token_service::TokenRpc;
 pub use workspace_service::WorkspaceRpc;

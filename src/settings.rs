@@ -9,6 +9,7 @@ mod error;
 mod file;
 pub mod groups;
 mod layers;
+pub mod sidecar;
 mod value;
 
 use std::ffi::OsString;
@@ -19,6 +20,7 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 
 pub use database::{DatabaseSource, DatabaseUrl, DirectDatabaseSource};
 pub use error::{Origin, SettingsError};
+pub use sidecar::Sidecar;
 pub use value::{Argon2Cost, OperationsListen, Parallelism};
 
 use groups::{Address, DataDirectory, Hashing, Keys, Logging, Server};
@@ -43,6 +45,8 @@ pub enum Role {
     Serve(Serve),
     /// Serve the API over a private PostgreSQL of its own: one machine, nothing to install.
     Dev(Dev),
+    /// Answer introspections beside whoever asks, from a cache that servers keep coherent.
+    Sidecar(Sidecar),
     /// Bring the database to this version's schema, and end.
     Migrate(Migrate),
     /// Issue the operator's token, which may do anything.

@@ -7,7 +7,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::HealthService;
+use tonic_health::server::{HealthReporter, HealthService};
 use tower::{Layer as _, ServiceExt};
 
 use super::ServerError;
@@ -26,16 +26,16 @@ use crate::service::Error;
 use crate::text::Invalid;
 
 /// The largest request: a token with all its fields at their limits, in the longest characters, fits.
-const LARGEST_REQUEST: usize = 64 * 1024;
+pub(super) const LARGEST_REQUEST: usize = 64 * 1024;
 
 /// The largest answer: a full page stays well below.
-const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
+pub(super) const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
 
 /// The most renewals and acknowledgements of leases at once. They have places of their own: under a flood of introspections
 /// sidecars would otherwise lose their leases and add to it.
 const LEASES: usize = 4_096;
 
-/// Puts the services together; the layers from outside in: count, admit, bound the time.
+/// Puts the services of a server together.
 pub(super) fn build(
     desk: &Desk,
     metrics: &Metrics,
@@ -52,12 +52,30 @@ pub(super) fn build(
     let sidecars = SidecarServiceServer::new(SidecarRpc::new(desk.clone(), desk.with_own_places(LEASES)))
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(LARGEST_ANSWER);
-    let mut routes = Routes::new(tokens).add_service(workspaces).add_service(sidecars);
-    routes = routes.add_service(HealthServer::new(HealthService::from_health_reporter(health.reporter())));
+    let routes = Routes::new(tokens).add_service(workspaces).add_service(sidecars);
+    Ok(bounded(common(routes, health.reporter(), reflection)?, metrics, serving))
+}
+
+/// Adds what goes with every API: health, and if wanted reflection.
+pub(super) fn common(
+    routes: Routes,
+    health: HealthReporter,
+    reflection: bool,
+) -> Result<Routes, tonic_reflection::server::Error> {
+    let mut routes = routes.add_service(HealthServer::new(HealthService::from_health_reporter(health)));
     if reflection {
         routes = routes.add_service(reflection_builder().build_v1()?);
         routes = routes.add_service(reflection_builder().build_v1alpha()?);
     }
+    Ok(routes)
+}
+
+/// The layers that every request passes, from outside in: count, admit, bound the time.
+pub(super) fn bounded(
+    routes: Routes,
+    metrics: &Metrics,
+    serving: &ServingOptions,
+) -> impl GrpcService + use<> {
     let rules = DeadlineRules {
         unary_maximum: serving.limits.unary_deadline,
         is_streaming,
@@ -69,7 +87,7 @@ pub(super) fn build(
     let admitted = InFlight::new(bounded, limit, overloaded, Arc::clone(&serving.counters))
         .with_reserve(Reserve { keeps_for: is_of_leases, limit: LEASES });
     let counted = metrics.count_requests().layer(admitted);
-    Ok(ServiceExt::<http::Request<Incoming>>::map_response(counted, |response| response.map(Body::new)))
+    ServiceExt::<http::Request<Incoming>>::map_response(counted, |response| response.map(Body::new))
 }
 
 fn reflection_builder<'bytes>() -> tonic_reflection::server::Builder<'bytes> {

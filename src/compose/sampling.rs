@@ -18,6 +18,11 @@ pub(super) fn add(metrics: &Metrics, store: Store, counters: Arc<ConnectionCount
             .map(|(state, count)| (state, i64::try_from(count).unwrap_or(i64::MAX)))
             .to_vec()
     }));
+    add_connections(metrics, counters);
+}
+
+/// Of the connections alone.
+pub(super) fn add_connections(metrics: &Metrics, counters: Arc<ConnectionCounters>) {
     let open = Arc::clone(&counters);
     metrics.sample(Sampled::connections(move || {
         vec![("open", i64::try_from(open.open.load(Ordering::Relaxed)).unwrap_or(i64::MAX))]

@@ -49,6 +49,24 @@ impl Sampled {
         let reading = Reading::Totals(Box::new(read));
         Self { name: "connection_events", help, label: "event", reading }
     }
+
+    /// `tokenkeep_sidecar_state` by `of`: what a sidecar has at the moment, for instance `lease` and `revision`.
+    pub fn sidecar_state(read: impl Fn() -> Vec<(&'static str, i64)> + Send + Sync + 'static) -> Self {
+        let help = "What the sidecar has at the moment.";
+        Self { name: "sidecar_state", help, label: "of", reading: Reading::Levels(Box::new(read)) }
+    }
+
+    /// `tokenkeep_sidecar_answers_total` by `source`: for instance `cache` and `server`.
+    pub fn sidecar_answers(read: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static) -> Self {
+        let help = "Answers of the sidecar, by what it had them from.";
+        Self { name: "sidecar_answers", help, label: "source", reading: Reading::Totals(Box::new(read)) }
+    }
+
+    /// `tokenkeep_sidecar_calls_total` by `call`: of servers, for instance `resolve` and `follow`.
+    pub fn sidecar_calls(read: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static) -> Self {
+        let help = "Calls of the sidecar to servers.";
+        Self { name: "sidecar_calls", help, label: "call", reading: Reading::Totals(Box::new(read)) }
+    }
 }
 
 impl fmt::Debug for Sampled {

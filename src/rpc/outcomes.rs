@@ -18,15 +18,24 @@ pub(super) fn outcomes<Done, Outcome: Message>(
     done: impl Fn(Done) -> Outcome,
     failed: impl Fn(v1::IntrospectionFailure) -> Outcome,
 ) -> Vec<Outcome> {
-    let (mut bytes, mut logged) = (0, Vec::new());
+    let mut logged = Vec::new();
+    let mut told = |error: Error| {
+        log_once(&mut logged, &error);
+        status::failure(&error)
+    };
+    let items = items.into_iter().map(|item| item.map_err(&mut told));
+    fitting(items, done, failed)
+}
+
+/// The same of failures that were logged elsewhere.
+pub(crate) fn fitting<Done, Outcome: Message>(
+    items: impl IntoIterator<Item = Result<Done, v1::IntrospectionFailure>>,
+    done: impl Fn(Done) -> Outcome,
+    failed: impl Fn(v1::IntrospectionFailure) -> Outcome,
+) -> Vec<Outcome> {
+    let mut bytes = 0;
     let outcomes = items.into_iter().map(|item| {
-        let outcome = match item {
-            Ok(item) => done(item),
-            Err(error) => {
-                log_once(&mut logged, &error);
-                failed(status::failure(&error))
-            }
-        };
+        let outcome = item.map_or_else(&failed, &done);
         bytes += outcome.encoded_len();
         if bytes <= MOST_BYTES { outcome } else { failed(status::failure(&Error::AnswerTooLarge)) }
     });

@@ -12,6 +12,9 @@ use crate::service::{Error, Permission};
 /// The domain of every reason.
 pub const DOMAIN: &str = "tokenkeep";
 
+/// What the names of reasons begin with in the proto, and nowhere else.
+const PREFIX: &str = "ERROR_REASON_";
+
 /// How long a caller should wait before it tries again what could not be decided.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
@@ -86,7 +89,36 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
 /// The reason as it stands in `ErrorInfo`.
 fn name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
-    name.strip_prefix("ERROR_REASON_").unwrap_or(name)
+    name.strip_prefix(PREFIX).unwrap_or(name)
+}
+
+/// The reason that a status carries, if it is one of ours.
+#[must_use]
+pub fn reason(status: &Status) -> Option<ErrorReason> {
+    let details = status.get_error_details();
+    let info = details.error_info().filter(|info| info.domain == DOMAIN)?;
+    ErrorReason::from_str_name(&format!("{PREFIX}{}", info.reason))
+}
+
+/// A server's status within an answer that holds outcomes of several.
+#[must_use]
+pub fn passed_on(status: &Status) -> v1::IntrospectionFailure {
+    v1::IntrospectionFailure {
+        code: status.code().into(),
+        reason: reason(status).unwrap_or_default().into(),
+        message: status.message().to_owned(),
+    }
+}
+
+/// The failure of an introspection that is the only one of its answer.
+#[must_use]
+pub fn from_failure(failure: &v1::IntrospectionFailure) -> Status {
+    let code = Code::from_i32(failure.code);
+    let mut details = ErrorDetails::with_error_info(name(failure.reason()), DOMAIN, HashMap::new());
+    if matches!(code, Code::Unavailable | Code::ResourceExhausted) {
+        details.set_retry_info(Some(RETRY_DELAY));
+    }
+    Status::with_error_details(code, &failure.message, details)
 }
 
 /// The values that the message speaks of, for programs.
@@ -188,6 +220,15 @@ mod tests {
         ] {
             assert_eq!(told(&error), (code, reason.to_owned(), again));
         }
+    }
+
+    #[test]
+    fn a_failure_among_many_and_alone_are_told_alike() {
+        let status = from_error(&Error::VerifierOverloaded);
+        let again = from_failure(&passed_on(&status));
+        assert_eq!((again.code(), reason(&again)), (status.code(), reason(&status)));
+        assert_eq!(reason(&again), Some(ErrorReason::VerifierOverloaded));
+        assert!(again.get_error_details().retry_info().is_some());
     }
 
     #[test]

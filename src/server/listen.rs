@@ -73,13 +73,13 @@ impl ListenAddress {
         }
     }
 
-    /// Listens on the address and gives the socket and the address it has got.
-    pub(super) fn bind(&self) -> Result<(Listener, Self), ListenError> {
+    /// Listens on the address and gives the socket and the address it has got. A Unix socket's file gets that mode.
+    pub(super) fn bind(&self, socket_mode: u32) -> Result<(Listener, Self), ListenError> {
         match self {
             Self::Tcp(address) => bind_tcp(*address).map_err(|error| self.refused(error)),
             Self::Unix(path) => {
                 remove_stale(path)?;
-                let listener = bind_unix(path).map_err(|error| self.refused(error))?;
+                let listener = bind_unix(path, socket_mode).map_err(|error| self.refused(error))?;
                 Ok((Listener::Unix(listener), self.clone()))
             }
         }
@@ -135,10 +135,10 @@ fn bind_tcp(address: SocketAddr) -> io::Result<(Listener, ListenAddress)> {
 }
 
 /// The file gets its mode before the socket listens, so that nobody connects in between.
-fn bind_unix(path: &Path) -> io::Result<unix::UnixListener> {
+fn bind_unix(path: &Path, mode: u32) -> io::Result<unix::UnixListener> {
     let descriptor: OwnedFd = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
     bind(&descriptor, &SocketAddrUnix::new(path)?)?;
-    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
     listen(&descriptor, BACKLOG)?;
     Ok(descriptor.into())
 }

@@ -27,6 +27,8 @@ use super::tls::{CurrentConfig, TlsError, TlsFiles};
 pub struct ServingOptions {
     /// Where to listen, one or more.
     pub listen: Vec<ListenAddress>,
+    /// The mode of the files of Unix sockets, which decides who may connect.
+    pub socket_mode: u32,
     /// TLS for the TCP addresses; Unix sockets are guarded by their file's mode.
     pub tls: Option<TlsFiles>,
     /// Allows plaintext beyond loopback.
@@ -81,6 +83,7 @@ impl ServingOptions {
     pub fn new(listen: ListenAddress) -> Self {
         Self {
             listen: vec![listen],
+            socket_mode: 0o600,
             tls: None,
             insecure_plaintext: false,
             threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
@@ -104,7 +107,8 @@ impl Serving {
         check_plaintext(&options.listen, options.tls.is_some() || options.insecure_plaintext)?;
         let follow = |files: TlsFiles| files.follow(Arc::clone(&options.counters));
         let (config, reloader) = options.tls.clone().map(follow).transpose()?.unzip();
-        let bound = options.listen.iter().map(ListenAddress::bind).collect::<Result<Vec<_>, _>>()?;
+        let bound = options.listen.iter().map(|address| address.bind(options.socket_mode));
+        let bound = bound.collect::<Result<Vec<_>, _>>()?;
         let (listeners, addresses) = bound.into_iter().unzip();
 
         let parts = Parts::new(options.draining.clone());

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::freshness::Arrival;
 use super::proving::{Live, Proved, Question};
 use super::search::Search;
-use super::{Caller, Error, Reach, Service};
+use super::{Caller, Error, Permission, Reach, Service};
 use crate::clock::BootTime;
 use crate::introspection::{Freshness, InactiveReason, Record};
 use crate::keyring::TagKey;
@@ -37,6 +37,8 @@ pub struct Grant {
     pub length: Duration,
     /// What forged tokens are told by.
     pub tag_keys: Vec<(Kid, TagKey)>,
+    /// Whether the sidecar may tell why a token is not active.
+    pub tells_inactive_reasons: bool,
 }
 
 /// A sidecar says how far it has come.
@@ -102,7 +104,8 @@ impl Service {
         }
         let needs = Position { revision: applied.revision.max(beat.head.revision), ..applied };
         let tag_keys = self.keyring.tags().iter().map(|(kid, key)| (kid, key.clone())).collect();
-        Ok(Grant { needs, length: self.fleet.lease_length(), tag_keys })
+        let tells_inactive_reasons = caller.may(Permission::LearnInactiveReason);
+        Ok(Grant { needs, length: self.fleet.lease_length(), tag_keys, tells_inactive_reasons })
     }
 
     /// Takes note of how far a sidecar has applied the log.

@@ -110,7 +110,7 @@ pub struct Limits {
     /// How long open requests and streams may take to end when the server is told to stop.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value::duration)]
     pub drain_timeout: Duration,
-    /// How often the times at which tokens were last used are written to the database.
+    /// How often the times at which tokens were last used are written to the database, or told to a server.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value::duration)]
     pub last_use_interval: Duration,
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokenkeep::proto::v1;
+use tokenkeep::proto::v1::sidecar_service_client::SidecarServiceClient;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
 use tokenkeep::proto::v1::workspace_service_client::WorkspaceServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -29,11 +30,12 @@ impl Interceptor for Credential {
     }
 }
 
-/// A caller of both services.
+/// A caller of every service.
 #[derive(Clone)]
 pub struct Client {
     pub tokens: TokenServiceClient<InterceptedService<Channel, Credential>>,
     pub workspaces: WorkspaceServiceClient<InterceptedService<Channel, Credential>>,
+    pub sidecars: SidecarServiceClient<InterceptedService<Channel, Credential>>,
     health: HealthClient<Channel>,
 }
 
@@ -75,6 +77,7 @@ impl Client {
         Self {
             health: HealthClient::new(channel),
             tokens: TokenServiceClient::new(service.clone()),
+            sidecars: SidecarServiceClient::new(service.clone()),
             workspaces: WorkspaceServiceClient::new(service),
         }
     }

@@ -54,22 +54,41 @@ async fn a_lease_is_lost_while_the_database_hangs_and_held_again_after() {
     assert!(server.metric("tokenkeep_heartbeats_total{result=\"failed\"}").await > 0.0);
 }
 
-/// Reading the database is not enough: it may be a primary that was deposed.
+/// A primary that was deposed still answers, but commits nothing: its synchronous standby is another's by now.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lease_is_lost_when_the_database_can_be_read_but_not_written() {
-    let database = Database::fresh().await;
+async fn a_lease_is_lost_when_the_database_can_be_read_but_commits_nothing() {
+    let run = tokio::task::spawn_blocking(Run::begin).await.unwrap();
+    let database = run.template();
     let server = server(&database, &["--lease", "1s"]).await;
-    let (mut operator, ids) = tokens(&server, 1).await;
+    let mut operator = server.operator().await;
     let mut watcher = Watcher::at_head(&operator).await;
-    let mut locker = database.connect().await;
-    let transaction = locker.transaction().await.unwrap();
-    transaction.batch_execute("LOCK TABLE servers IN EXCLUSIVE MODE").await.unwrap();
+    let postgres = database.connect().await;
+    let standby = async |name: &str| {
+        let set = format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'");
+        postgres.batch_execute(&set).await.unwrap();
+        postgres.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    };
+    standby("nobody").await;
     eventually("the lease is lost", || async { !leads(&server).await }).await;
-    operator.revoke(&ids[0]).await.unwrap();
-    assert_eq!(watcher.event().await.1.token_id, ids[0], "the log is read all the same");
-    assert!(!leads(&server).await);
-    transaction.rollback().await.unwrap();
+    fill_log_without_waiting(&postgres).await;
+    assert_eq!(watcher.event().await.0, 1, "the log is read all the same");
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(2_500) {
+        assert!(!leads(&server).await, "a lease that nobody confirmed");
+    }
+    let status = operator.introspect(&database.operator_secret).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    standby("").await;
     eventually("the lease is held again", || leads(&server)).await;
+    assert!(operator.introspect(&database.operator_secret).await.unwrap().active);
+}
+
+/// Appends one event in a transaction that waits for no standby.
+async fn fill_log_without_waiting(postgres: &tokio_postgres::Client) {
+    let append = "BEGIN; SET LOCAL synchronous_commit = local; \
+         INSERT INTO revisions (revision, kind, workspace, token, generation, reason, initiator) \
+         VALUES (1, 'revoked', 'tokenkeep', gen_random_uuid(), 1, '', 'test'); COMMIT";
+    postgres.batch_execute(append).await.unwrap();
 }
 
 /// How long after a revoke at one server a watcher at another hears of it, for each of many.

@@ -20,6 +20,7 @@ mod crash;
 mod dev;
 mod fleet;
 mod fleet_waits;
+mod grants;
 mod group_commit;
 mod harness;
 mod ledger;

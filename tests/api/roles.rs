@@ -12,6 +12,7 @@ use crate::calls::Call;
 use crate::clients::{refusal, refused};
 use crate::harness::{Database, Server, tokenkeep};
 use crate::refusals::end_of;
+use crate::watchers::Watcher;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_token_is_one_and_a_reset_ends_it() {

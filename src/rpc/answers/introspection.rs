@@ -32,7 +32,8 @@ pub(in crate::rpc) fn batch(
     v1::BatchIntrospectTokensResponse { outcomes }
 }
 
-pub(in crate::rpc) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::IntrospectTokenResponse {
+/// Renders a verdict.
+pub(crate) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::IntrospectTokenResponse {
     let cache_lifetime = Some(Duration::default());
     let (record, missing) = match verdict {
         Verdict::Active { record, missing } => (record, missing),

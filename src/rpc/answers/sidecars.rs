@@ -17,6 +17,7 @@ pub(in crate::rpc) fn granted(grant: Grant) -> v1::RenewLeaseResponse {
         revision: grant.needs.revision.0,
         lease_length: Some(duration(grant.length)),
         tag_keys: grant.tag_keys.into_iter().map(tag_key).collect(),
+        tells_inactive_reasons: grant.tells_inactive_reasons,
     }
 }
 

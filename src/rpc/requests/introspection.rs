@@ -12,29 +12,29 @@ use crate::token::Revision;
 use crate::workspace::WorkspaceId;
 
 /// What is asked about a presented token, and what of it the answer shall carry.
-pub(in crate::rpc) struct Asked {
-    pub(in crate::rpc) introspection: Introspection,
-    pub(in crate::rpc) include_metadata: bool,
+pub(crate) struct Asked {
+    pub(crate) introspection: Introspection,
+    pub(crate) include_metadata: bool,
 }
 
 /// Several, each of which may be one that cannot be taken.
-pub(in crate::rpc) struct Batch(pub(in crate::rpc) Vec<Result<Asked, Error>>);
+pub(crate) struct Batch(pub(crate) Vec<Result<Asked, Error>>);
 
 impl Batch {
     /// Those that can be taken.
-    pub(in crate::rpc) fn introspections(&self) -> Vec<&Introspection> {
+    pub(crate) fn introspections(&self) -> Vec<&Introspection> {
         self.0.iter().flatten().map(|asked| &asked.introspection).collect()
     }
 }
 
-pub(in crate::rpc) fn introspect_tokens(request: v1::BatchIntrospectTokensRequest) -> Result<Batch, Error> {
+pub(crate) fn introspect_tokens(request: v1::BatchIntrospectTokensRequest) -> Result<Batch, Error> {
     let mut fields = Fields::default();
     fields.count("requests", request.requests.len(), MOST_TOKENS);
     let asked = request.requests.into_iter().take(MOST_TOKENS).map(introspect_token).collect();
     fields.finish(Some(Batch(asked)))
 }
 
-pub(in crate::rpc) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<Asked, Error> {
+pub(crate) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<Asked, Error> {
     let mut fields = Fields::default();
     if request.token.is_empty() {
         fields.note("token", Invalid::Missing);

@@ -1,0 +1,173 @@
+//! Puts a sidecar together, keeps watch over its parts, and takes it down.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::service::Routes;
+
+use super::{first_to_end, routes, sampling};
+use crate::cache::Cache;
+use crate::metrics::{Metrics, Sampled};
+use crate::operations::{Operations, OperationsError};
+use crate::proof::Prover;
+use crate::proto::v1::token_service_server::TokenServiceServer;
+use crate::server::limits::raise_descriptor_limit;
+use crate::server::listen::ListenAddress;
+use crate::server::serving::{Serving, ServingError, ServingOptions};
+use crate::sidecar::{
+    CredentialFile, Health, Parts, Sidecar, SidecarRpc, Upstream, follow_upstreams, report_usage,
+};
+use crate::workspace::WorkspaceId;
+
+/// Everything a sidecar needs to know.
+pub struct SidecarOptions {
+    /// The servers it follows and asks, any of which will do.
+    pub upstreams: Vec<Upstream>,
+    /// What it authenticates by.
+    pub credential: CredentialFile,
+    /// The workspaces that it answers for; all that its credential acts on if there are none.
+    pub workspaces: Vec<WorkspaceId>,
+    /// The most tokens it remembers.
+    pub cache_entries: usize,
+    /// Where and how it is served.
+    pub serving: ServingOptions,
+    /// Where `/metrics` and `/healthz` are served, if anywhere.
+    pub operations: Option<SocketAddr>,
+    /// Whether server reflection is served.
+    pub reflection: bool,
+    /// How often last uses are reported.
+    pub last_use_interval: Duration,
+    /// How long a drain may take.
+    pub drain_timeout: Duration,
+}
+
+/// Why a sidecar did not start or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SidecarError {
+    /// Our own descriptors cannot be read.
+    #[error("cannot read the descriptors of the API")]
+    Descriptors(#[from] prost::DecodeError),
+    /// The operating system has no randomness to give.
+    #[error("cannot get random bytes from the operating system")]
+    Randomness(#[from] rand::rngs::SysError),
+    /// Introspections cannot be served.
+    #[error("cannot serve")]
+    Serving(#[from] ServingError),
+    /// The operations listener cannot be served.
+    #[error("cannot serve the operations listener")]
+    Operations(#[from] OperationsError),
+    /// Reflection cannot be built from our own descriptors.
+    #[error("cannot build server reflection")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// A part that must never end has ended.
+    #[error("{0} has ended, and without it nothing may be served")]
+    PartEnded(String),
+}
+
+/// How long a drain takes for telling a server the latest uses, and that the lease is given up.
+const LAST_CALLS: Duration = Duration::from_secs(3);
+
+/// A sidecar at work.
+pub struct SidecarProcess {
+    sidecar: Arc<Sidecar>,
+    serving: Serving,
+    operations: Option<SocketAddr>,
+    health: Health,
+    /// What must never end of itself, by name.
+    parts: Vec<(&'static str, AbortOnDropHandle<()>)>,
+    drain_timeout: Duration,
+}
+
+impl SidecarProcess {
+    /// Serves, and begins to follow a server; until it does, requests wait a moment and then are told that nobody can know.
+    ///
+    /// # Errors
+    /// [`SidecarError`]; nothing is left running then.
+    pub async fn start(options: SidecarOptions) -> Result<Self, SidecarError> {
+        if let Err(error) = raise_descriptor_limit() {
+            tracing::warn!(error = crate::telemetry::chain(&error), "the limit on open files stays as it is");
+        }
+        let metrics = Metrics::new(crate::proto::method_paths()?);
+        let cache = Arc::new(Cache::new(options.cache_entries, Prover::new()?));
+        let sidecar = Arc::new(Sidecar::new(Parts { cache, workspaces: options.workspaces }));
+        add_samples(&metrics, &sidecar);
+        sampling::add_connections(&metrics, Arc::clone(&options.serving.counters));
+        let health = Health::of(Arc::clone(&sidecar));
+        let following = follow_upstreams(Arc::clone(&sidecar), options.upstreams, options.credential);
+        let reporting = report_usage(Arc::clone(&sidecar), options.last_use_interval);
+        let mut parts = vec![
+            ("the follower of the servers", AbortOnDropHandle::new(tokio::spawn(following))),
+            ("the reporter of last uses", AbortOnDropHandle::new(tokio::spawn(reporting))),
+            ("the health watch", AbortOnDropHandle::new(tokio::spawn(health.clone().watch()))),
+        ];
+        let mut operations = None;
+        if let Some(address) = options.operations {
+            let listener = Operations::bind(address).await?;
+            operations = Some(listener.address());
+            // It outlives the drain, so that its progress can be seen.
+            let serving = listener.serve(metrics.clone(), health.probe(), CancellationToken::new());
+            parts.push(("the operations listener", AbortOnDropHandle::new(tokio::spawn(serving))));
+        }
+        let tokens = TokenServiceServer::new(SidecarRpc(Arc::clone(&sidecar)))
+            .max_decoding_message_size(routes::LARGEST_REQUEST)
+            .max_encoding_message_size(routes::LARGEST_ANSWER);
+        let routes = routes::common(Routes::new(tokens), health.reporter(), options.reflection)?;
+        let bounded = routes::bounded(routes, &metrics, &options.serving);
+        let serving = Serving::start(options.serving, bounded)?;
+        Ok(Self { sidecar, serving, operations, health, parts, drain_timeout: options.drain_timeout })
+    }
+
+    /// The addresses that are listened on.
+    #[must_use]
+    pub fn addresses(&self) -> &[ListenAddress] {
+        self.serving.local_addresses()
+    }
+
+    /// The address of the operations listener, if there is one.
+    #[must_use]
+    pub const fn operations(&self) -> Option<SocketAddr> {
+        self.operations
+    }
+
+    /// Serves until `shutdown` comes back, then drains: finishes what is under way, tells the server the latest uses and
+    /// that the lease is given up, and always ends.
+    ///
+    /// # Errors
+    /// [`SidecarError::PartEnded`]; it has drained then too.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), SidecarError> {
+        let ended = tokio::select! {
+            () = shutdown => Ok(()),
+            part = self.serving.failed() => Err(SidecarError::PartEnded(format!("{part:?}"))),
+            name = first_to_end(&mut self.parts) => Err(SidecarError::PartEnded(name.to_owned())),
+        };
+        self.drain().await;
+        ended
+    }
+
+    async fn drain(self) {
+        tracing::info!(timeout_seconds = self.drain_timeout.as_secs_f64(), "draining");
+        self.health.leave().await;
+        let report = self.serving.drain(self.drain_timeout).await;
+        let last_calls = async {
+            self.sidecar.release().await;
+            self.sidecar.report().await;
+        };
+        if timeout(LAST_CALLS, last_calls).await.is_err() {
+            tracing::warn!("the server did not take the lease and the latest uses in time");
+        }
+        tracing::info!(graceful = report.graceful, cut = report.cut, "ended");
+    }
+}
+
+fn add_samples(metrics: &Metrics, sidecar: &Arc<Sidecar>) {
+    let (answers, calls) = (Arc::clone(sidecar.counts()), Arc::clone(sidecar.counts()));
+    let sidecar = Arc::clone(sidecar);
+    metrics.sample(Sampled::sidecar_state(move || sidecar.state()));
+    metrics.sample(Sampled::sidecar_answers(move || answers.answers()));
+    metrics.sample(Sampled::sidecar_calls(move || calls.calls()));
+}

@@ -1,0 +1,166 @@
+//! A session with one server: connect, learn where its log is, follow, hold a lease; and when it ends, for whatever
+//! reason, the next one, with any server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tonic::{Status, Streaming};
+
+use super::counts::Call;
+use super::credential::CredentialFile;
+use super::failure::Failure;
+use super::holding::Grant;
+use super::links::Link;
+use super::upstream::{Connections, Upstream, within};
+use super::{Place, Sidecar, acknowledging, following, holding, revalidating};
+use crate::proto::v1;
+use crate::revocation::Position;
+use crate::token::{Revision, TokenId};
+
+/// How long a session may take to get going; a lease is granted within about 250 ms.
+const SETUP: Duration = Duration::from_secs(3);
+
+/// The pause before the next session, drawn evenly from this range, so that the sidecars of a lost server do not come to
+/// the others all at once.
+const PAUSE: std::ops::RangeInclusive<u64> = 50..=1_000;
+
+/// Follows one of the servers after the other, and never ends.
+pub async fn follow_upstreams(sidecar: Arc<Sidecar>, upstreams: Vec<Upstream>, credential: CredentialFile) {
+    let mut sessions =
+        Sessions { known_by: credential.credential().token, sidecar, credential, number: 0, away: false };
+    let begin = rand::random_range(0..upstreams.len().max(1));
+    for upstream in upstreams.iter().cycle().skip(begin) {
+        let ended = sessions.next(upstream).await;
+        sessions.note_end(upstream, &ended);
+        sleep(Duration::from_millis(rand::random_range(PAUSE))).await;
+    }
+}
+
+struct Sessions {
+    sidecar: Arc<Sidecar>,
+    credential: CredentialFile,
+    /// The token that everything that is known was seen with.
+    known_by: TokenId,
+    number: u64,
+    /// Whether it was told that there is no session.
+    away: bool,
+}
+
+/// What a session begins with.
+struct Opening {
+    stream: Streaming<v1::WatchRevocationsResponse>,
+    grant: Grant,
+    resumed: bool,
+}
+
+impl Sessions {
+    async fn next(&mut self, upstream: &Upstream) -> Failure {
+        self.credential.renew();
+        let token = self.credential.credential().token;
+        if token != std::mem::replace(&mut self.known_by, token) {
+            // Another token may see other workspaces: no revocation in those that were seen until now would be heard.
+            self.sidecar.forget();
+        }
+        self.number += 1;
+        self.sidecar.counts.call_was_made(Call::Follow);
+        let opened = timeout(SETUP, self.open(upstream)).await;
+        let (connections, opening) = match opened.unwrap_or_else(|_| Err(Failure::silent())) {
+            Ok(opened) => opened,
+            Err(failure) => return failure,
+        };
+        tracing::info!(upstream = upstream.address(), resumed = opening.resumed, "following");
+        self.away = false;
+        let ended = self.run(connections, opening).await;
+        self.sidecar.links.down();
+        ended
+    }
+
+    async fn open(&self, upstream: &Upstream) -> Result<(Arc<Connections>, Opening), Failure> {
+        let connections = upstream.connect(self.credential.credential()).await?;
+        let opening = self.sidecar.open(&connections).await?;
+        Ok((connections, opening))
+    }
+
+    /// Runs every part of the session until the first of them ends.
+    async fn run(&self, connections: Arc<Connections>, opening: Opening) -> Failure {
+        let (session, mut failures) = mpsc::channel(1);
+        let link = Link { number: self.number, connections: Arc::clone(&connections), session };
+        let sidecar = || Arc::clone(&self.sidecar);
+        let mut parts = JoinSet::new();
+        parts.spawn(following::follow(sidecar(), opening.stream));
+        parts.spawn(holding::hold(sidecar(), Arc::clone(&connections), opening.grant));
+        parts.spawn(acknowledging::acknowledge(sidecar(), connections));
+        parts.spawn(revalidating::revalidate(sidecar(), link.clone()));
+        let credential = self.credential.clone();
+        parts.spawn(async move {
+            credential.changed().await;
+            Failure::Away(Status::unavailable("the credential has changed"))
+        });
+        self.sidecar.links.up(link);
+        let ended = tokio::select! {
+            Some(failure) = failures.recv() => failure,
+            ended = parts.join_next() => match ended {
+                Some(Ok(failure)) => failure,
+                Some(Err(_)) | None => Failure::Away(Status::internal("a part of the session panicked")),
+            },
+        };
+        // None of them may apply anything while the consequences are drawn.
+        parts.shutdown().await;
+        ended
+    }
+
+    /// Draws the consequences of an end, and tells of it once.
+    fn note_end(&mut self, upstream: &Upstream, ended: &Failure) {
+        match ended {
+            Failure::Refused(_) => self.sidecar.forget(),
+            Failure::Astray(_) => drop(self.sidecar.place.send_replace(None)),
+            Failure::LeaseUnknown => self.sidecar.cache.lose_lease(),
+            Failure::Away(_) => {}
+        }
+        if !std::mem::replace(&mut self.away, true) {
+            let refused = matches!(ended, Failure::Refused(_));
+            let (upstream, reason) = (upstream.address(), ended.reason());
+            tracing::warn!(upstream, reason, refused, "the session with the server has ended; trying on");
+        }
+    }
+}
+
+impl Sidecar {
+    /// Begins to follow: right after the last frame if the history still is the same, else anew.
+    ///
+    /// A stream that begins anew does not name its history. It is the one that leases are granted in both before and
+    /// after its first frame, since a history that has ended never comes back.
+    async fn open(&self, connections: &Connections) -> Result<Opening, Failure> {
+        let before = self.renew(connections).await?;
+        let place = self.place.borrow().clone();
+        let place = place.filter(|place| place.position.history == before.offer.needs.history);
+        if let Some(Place { cursor, .. }) = place {
+            let stream = watch(connections, cursor).await?;
+            self.cache.offer(before.offer);
+            return Ok(Opening { stream, grant: before, resumed: true });
+        }
+        self.place.send_replace(None);
+        let mut stream = watch(connections, String::new()).await?;
+        let frame = stream.message().await?.ok_or_else(Failure::silent)?;
+        let position = Position { revision: Revision(frame.revision), history: before.offer.needs.history };
+        self.cache.follow(position);
+        self.place.send_replace(Some(Place { position, cursor: frame.cursor }));
+        let after = self.renew(connections).await?;
+        if after.offer.needs.history != position.history {
+            return Err(Failure::Astray("the history has changed".to_owned()));
+        }
+        self.cache.offer(after.offer);
+        Ok(Opening { stream, grant: after, resumed: false })
+    }
+}
+
+async fn watch(
+    connections: &Connections,
+    cursor: String,
+) -> Result<Streaming<v1::WatchRevocationsResponse>, Failure> {
+    let request = v1::WatchRevocationsRequest { workspace: String::new(), cursor };
+    within(SETUP, connections.log.clone().watch_revocations(request)).await
+}

@@ -1,0 +1,214 @@
+//! A server to ask, and the connections to it: one for what keeps the lease alive, one for what clients wait for, so that
+//! a flood of misses delays no heartbeat.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri};
+use tonic::{Request, Response, Status};
+
+use super::credential::Credential;
+use super::failure::Failure;
+use crate::proto::v1::sidecar_service_client::SidecarServiceClient;
+use crate::proto::v1::token_service_client::TokenServiceClient;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// Quiet time after which a connection is pinged, and time to answer: what a link that is open at one end only costs.
+const KEEPALIVE: Duration = Duration::from_secs(1);
+
+/// The largest answer: 256 records with all their fields at their limits, in the longest characters.
+const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
+
+/// How servers are told from others, and how the sidecar is, when TLS is spoken.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamTls {
+    /// The authorities that are trusted, in PEM; those of the web if there are none.
+    pub authority: Option<Vec<u8>>,
+    /// The name that the server's certificate must bear, if not the host of the address.
+    pub server_name: Option<String>,
+    /// The sidecar's own certificate chain and its private key, in PEM.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// An address that cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// Not of a form that is known.
+    #[error("`{0}` is no address of a server: write https://host:port, http://127.0.0.1:port or unix:/path")]
+    Malformed(String),
+    /// The credential and every token would cross a network for all to read.
+    #[error(
+        "`{0}` is beyond loopback and without TLS: write https://, or ask for it with --insecure-plaintext"
+    )]
+    PlaintextRefused(String),
+    /// The TLS files cannot be used.
+    #[error("cannot speak TLS to `{address}`")]
+    Tls {
+        /// The address.
+        address: String,
+        /// The reason.
+        #[source]
+        source: tonic::transport::Error,
+    },
+}
+
+/// A server to ask.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    address: String,
+    endpoint: Endpoint,
+}
+
+/// Puts the credential into every request.
+#[derive(Clone)]
+pub(super) struct Authorize(MetadataValue<Ascii>);
+
+type Authorized = InterceptedService<Channel, Authorize>;
+
+/// Connections to one server.
+pub(super) struct Connections {
+    /// Follows the log.
+    pub(super) log: TokenServiceClient<Authorized>,
+    /// Keeps the lease, on the connection of the log.
+    pub(super) lease: SidecarServiceClient<Authorized>,
+    /// Asks about tokens.
+    pub(super) tokens: SidecarServiceClient<Authorized>,
+}
+
+impl Upstream {
+    /// A server at `https://host:port`, at `unix:/path`, or at `http://host:port`, which without `insecure_plaintext`
+    /// must be of this machine.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub fn new(address: &str, tls: &UpstreamTls, insecure_plaintext: bool) -> Result<Self, UpstreamError> {
+        let malformed = || UpstreamError::Malformed(address.to_owned());
+        let endpoint = match address.strip_prefix("unix:") {
+            Some(path) if path.starts_with('/') => Endpoint::from_shared(format!("unix://{path}")),
+            Some(_) => return Err(malformed()),
+            None => Endpoint::from_shared(address.to_owned()),
+        };
+        let mut endpoint = endpoint.map_err(|_| malformed())?;
+        match (endpoint.uri().scheme_str(), endpoint.uri().host()) {
+            (Some("https"), Some(_)) => {
+                let failed = |source| UpstreamError::Tls { address: address.to_owned(), source };
+                endpoint = endpoint.tls_config(tls.config()).map_err(failed)?;
+            }
+            (Some("http"), Some(_)) if insecure_plaintext || is_loopback(endpoint.uri()) => {}
+            (Some("http"), Some(_)) => return Err(UpstreamError::PlaintextRefused(address.to_owned())),
+            _ if address.starts_with("unix:") => {}
+            _ => return Err(malformed()),
+        }
+        Ok(Self { address: address.to_owned(), endpoint: with_limits(endpoint) })
+    }
+
+    /// The address, as it was given.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Connects.
+    pub(super) async fn connect(&self, credential: &Credential) -> Result<Arc<Connections>, Failure> {
+        let authorize = Authorize::with(credential)?;
+        let connect = || async { Ok::<_, Failure>(self.endpoint.connect().await?) };
+        let both = async { tokio::try_join!(connect(), connect()) };
+        let (control, data) = tokio::time::timeout(CONNECT, both).await.map_err(|_| Failure::silent())??;
+        let control = InterceptedService::new(control, authorize.clone());
+        let data = InterceptedService::new(data, authorize);
+        let tokens = SidecarServiceClient::new(data).max_decoding_message_size(LARGEST_ANSWER);
+        let log = TokenServiceClient::new(control.clone());
+        Ok(Arc::new(Connections { log, lease: SidecarServiceClient::new(control), tokens }))
+    }
+}
+
+fn with_limits(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .connect_timeout(CONNECT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true)
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host == "localhost", |address| address.to_canonical().is_loopback())
+}
+
+impl UpstreamTls {
+    fn config(&self) -> ClientTlsConfig {
+        let mut config = match &self.authority {
+            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+            None => ClientTlsConfig::new().trust_anchors(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        };
+        if let Some(name) = &self.server_name {
+            config = config.domain_name(name);
+        }
+        if let Some((certificate, key)) = &self.identity {
+            config = config.identity(Identity::from_pem(certificate, key));
+        }
+        config
+    }
+}
+
+impl Authorize {
+    fn with(credential: &Credential) -> Result<Self, Failure> {
+        let header = zeroize::Zeroizing::new(format!("Bearer {}", credential.text.expose_secret()));
+        let value = MetadataValue::try_from(header.as_str());
+        let mut value = value.map_err(|_| Failure::Refused(Status::unauthenticated("not a token")))?;
+        value.set_sensitive(true);
+        Ok(Self(value))
+    }
+}
+
+impl Interceptor for Authorize {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// Makes a call that must be answered within a time.
+pub(super) async fn within<Message>(
+    time: Duration,
+    call: impl Future<Output = Result<Response<Message>, Status>>,
+) -> Result<Message, Failure> {
+    let answered = tokio::time::timeout(time, call).await.map_err(|_| Failure::silent())?;
+    Ok(answered?.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plaintext_beyond_this_machine_must_be_asked_for_by_name() {
+        let tls = UpstreamTls::default();
+        for address in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "unix:/run/s"] {
+            Upstream::new(address, &tls, false).unwrap();
+        }
+        for address in ["http://192.0.2.1:1", "http://tokens.example:1", "http://localhost.example:1"] {
+            let refused = Upstream::new(address, &tls, false);
+            assert!(matches!(refused, Err(UpstreamError::PlaintextRefused(_))), "{address}: {refused:?}");
+            Upstream::new(address, &tls, true).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for address in ["", "127.0.0.1:1", "ftp://host:1", "unix:relative", "http://"] {
+            let refused = Upstream::new(address, &UpstreamTls::default(), true);
+            assert!(matches!(refused, Err(UpstreamError::Malformed(_))), "{address}: {refused:?}");
+        }
+    }
+}
