@@ -56,7 +56,7 @@ fn main() -> Outcome<()> {
     let database = PrivateDatabase::start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let scene = Scene::set(&database).await?;
+        let scene = Box::pin(Scene::set(&database)).await?;
         let mut measured = String::new();
         for callers in CALLERS {
             writeln!(measured, "{}", scene.compare(callers).await?)?;
