@@ -133,7 +133,7 @@ pub struct Locked {
 /// # Errors
 /// [`StoreError::Unavailable`], also if somebody else held one for too long; [`StoreError::Corrupt`].
 pub async fn lock(transaction: &mut Transaction, ids: &[TokenId]) -> Result<Vec<Locked>, StoreError> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+    let ids: Vec<Uuid> = ids.iter().map(TokenId::as_uuid).collect();
     let query = tokens::table.filter(tokens::id.eq_any(ids)).order(tokens::id);
     let query = query.select((TokenRow::as_select(), last_use_time())).for_no_key_update();
     let rows: Vec<(TokenRow, Option<Moment>)> = transaction.connection().rows(query).await?;
