@@ -167,9 +167,9 @@ impl Postgreses {
         }
     }
 
-    /// Makes the standby the primary. The old one is told nothing and runs on.
+    /// Makes the standby, if there is one, the primary. The old one is told nothing and runs on.
     pub async fn promote(&mut self) {
-        let standby = self.standby.take().unwrap();
+        let Some(standby) = self.standby.take() else { return };
         standby.execute("postgres", "SELECT pg_promote()").await;
         self.deposed = Some(std::mem::replace(&mut self.primary, standby));
     }

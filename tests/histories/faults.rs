@@ -217,11 +217,7 @@ impl World {
                 processes.iter().skip(1).next_back().into_iter().for_each(|last| signal(*last, Signal::KILL));
             }
             What::EndSessions => self.end_sessions().await,
-            What::Promote(delays) => {
-                if self.ground.postgres.lock().await.standby.is_some() {
-                    self.promote(delays).await;
-                }
-            }
+            What::Promote(delays) => self.promote(delays).await,
             What::Bad(between, trouble) => {
                 between.links(self).into_iter().for_each(|link| trouble.apply(link));
                 tokio::time::sleep(lasts).await;

@@ -217,10 +217,13 @@ impl World {
         Moment::now()
     }
 
-    /// Promotes the standby; each server is led to the new primary after a while of its own.
+    /// Promotes the standby, if there is one; each server is led to the new primary after a while of its own.
     pub async fn promote(&self, delays: &[Duration]) {
         let before = Moment::now();
         let mut postgres = self.ground.postgres.lock().await;
+        if postgres.standby.is_none() {
+            return;
+        }
         let old = history_id(&postgres.primary, &self.database).await;
         postgres.promote().await;
         let target = postgres.primary.target();
