@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::iter::Peekable;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ cargo test --features defects --test histories -- --teeth [DEFECT] [--rounds N]
 cargo test --features defects --test histories -- --defect DEFECT [--seed N] [--histories N] ...";
 
 impl Arguments {
-    pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+    pub fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut arguments = Self {
             seed: 1,
             histories: 10,
@@ -47,15 +48,20 @@ impl Arguments {
             defect: None,
             rounds: 3,
         };
+        let mut words = words.peekable();
         while let Some(word) = words.next() {
             arguments.take(&word, &mut words)?;
         }
         Ok(arguments)
     }
 
-    fn take(&mut self, word: &str, rest: &mut impl Iterator<Item = String>) -> Result<(), String> {
+    fn take(
+        &mut self,
+        word: &str,
+        rest: &mut Peekable<impl Iterator<Item = String>>,
+    ) -> Result<(), String> {
         if word == "--teeth" {
-            self.teeth = Some(rest.next());
+            self.teeth = Some(rest.next_if(|next| !next.starts_with('-')));
             return Ok(());
         }
         // What the test runner of cargo is told for every test.

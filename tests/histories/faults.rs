@@ -37,7 +37,7 @@ pub enum What {
     /// Every session is ended.
     EndSessions,
     /// The standby becomes the primary, the old one runs on. Each server is led over after a while of its own.
-    Promote(Vec<Duration>),
+    Promote(Vec<Option<Duration>>),
     Bad(Between, Trouble),
 }
 
@@ -110,7 +110,7 @@ impl What {
             46..50 => Self::KillBackend,
             50..54 => Self::EndSessions,
             54..64 if scope.standby => {
-                Self::Promote((0..scope.servers).map(|_| chance.milliseconds(0, 2_500)).collect())
+                Self::Promote((0..scope.servers).map(|_| Some(chance.milliseconds(0, 2_500))).collect())
             }
             _ => Self::Bad(Between::draw(chance, scope), Trouble::draw(chance)),
         }

@@ -25,6 +25,8 @@ mod proxy;
 mod recorder;
 mod report;
 mod run;
+mod scenarios;
+mod teeth;
 mod watcher;
 mod world;
 
@@ -53,7 +55,12 @@ fn main() -> ExitCode {
         return if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let clean = runtime.block_on(random(&arguments));
+    let clean = runtime.block_on(async {
+        match &arguments.teeth {
+            Some(only) => teeth::show(&arguments, only.as_deref()).await,
+            None => random(&arguments).await,
+        }
+    });
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

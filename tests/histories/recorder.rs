@@ -66,6 +66,14 @@ impl Recorder {
         }
     }
 
+    /// Forgets what was done to a token, for a past in which it was not.
+    pub fn forget_changes_of(&self, id: &str) {
+        let mut operations = self.operations.lock().unwrap();
+        operations.retain(|operation| {
+            !matches!(operation.call, Call::Change { .. }) || operation.token() != Some(id)
+        });
+    }
+
     pub fn tokens(&self) -> Vec<Known> {
         self.tokens.lock().unwrap().clone()
     }

@@ -63,7 +63,9 @@ pub async fn finish(world: &Arc<World>) -> History {
     let mut converged = agreeing.join_all().await;
     converged.sort_unstable();
     let idle_in_transaction = idle_in_transaction(world).await;
-    let (log, tokens) = tables(world).await;
+    let (rest, tokens) = tables(world).await;
+    let mut log = std::mem::take(&mut *world.compacted.lock().await);
+    log.extend(rest);
     let (operations, streams) = world.recorder.finish();
     let renewals = world.renewals.lock().await.clone();
     let aftermath = Aftermath { converged, idle_in_transaction };
@@ -114,7 +116,7 @@ async fn idle_in_transaction(world: &World) -> usize {
 }
 
 /// The log and the tokens as the primary has them.
-async fn tables(world: &World) -> (Vec<LogRow>, Vec<TokenRow>) {
+pub async fn tables(world: &World) -> (Vec<LogRow>, Vec<TokenRow>) {
     let client = world.ground.postgres.lock().await.primary.connect(&world.database).await.unwrap();
     let log = "SELECT revision, kind, workspace, token::text, generation FROM revisions ORDER BY revision";
     let log = client.query(log, &[]).await.unwrap();

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::calls::{self, Tokens};
 use crate::ground::{Ground, database_url};
-use crate::history::{Node, Renewal};
+use crate::history::{LogRow, Node, Renewal};
 use crate::moment::Moment;
 use crate::process::Program;
 use crate::proxy::{Link, Target};
@@ -27,7 +27,7 @@ pub struct Plan {
     /// The defect that the programs under test are to have.
     pub defect: Option<String>,
     /// More flags of the servers.
-    pub server_flags: Vec<(String, String)>,
+    pub server_flags: Vec<(&'static str, &'static str)>,
 }
 
 /// How clients reach everybody.
@@ -95,6 +95,8 @@ pub struct World {
     pub recorder: Arc<Recorder>,
     pub reach: Arc<Reach>,
     pub renewals: Mutex<Vec<Renewal>>,
+    /// Rows of the log that were deleted.
+    pub compacted: Mutex<Vec<LogRow>>,
 }
 
 impl World {
@@ -121,6 +123,7 @@ impl World {
             recorder: Arc::default(),
             reach: Arc::new(reach),
             renewals: Mutex::default(),
+            compacted: Mutex::default(),
             plan,
         };
         world.servers = (0..world.plan.servers).map(|number| Mutex::new(world.server(number))).collect();
@@ -139,7 +142,7 @@ impl World {
             program.argument("--lease", format!("{}ms", self.plan.lease.as_millis()));
         }
         for (name, value) in &self.plan.server_flags {
-            program.argument(name, value);
+            program.argument(name, *value);
         }
         self.seed(program)
     }
@@ -217,8 +220,8 @@ impl World {
         Moment::now()
     }
 
-    /// Promotes the standby, if there is one; each server is led to the new primary after a while of its own.
-    pub async fn promote(&self, delays: &[Duration]) {
+    /// Promotes the standby, if there is one; each server is led to the new primary after a while of its own, or not.
+    pub async fn promote(&self, delays: &[Option<Duration>]) {
         let before = Moment::now();
         let mut postgres = self.ground.postgres.lock().await;
         if postgres.standby.is_none() {
@@ -230,8 +233,10 @@ impl World {
         let lead = self.links.server_database.iter().zip(delays).map(|(link, delay)| {
             let target = target.clone();
             async move {
-                tokio::time::sleep(*delay).await;
-                link.lead_to(target);
+                if let Some(delay) = delay {
+                    tokio::time::sleep(*delay).await;
+                    link.lead_to(target);
+                }
                 true
             }
         });
