@@ -71,6 +71,8 @@ pub enum Promise {
     Converges,
     /// No session is left idle in a transaction.
     NoneIdle,
+    /// No program ends unasked, or panics.
+    Stands,
 }
 
 impl fmt::Display for Violation {

@@ -321,13 +321,16 @@ fn an_aftermath_without_peace() {
     let aftermath = |took, idle_in_transaction| {
         let converged = vec![(HERE, took)];
         let mut tale = life();
-        tale.0.aftermath = Aftermath { converged, idle_in_transaction };
+        tale.0.aftermath = Aftermath { converged, idle_in_transaction, misdeeds: Vec::new() };
         tale
     };
     aftermath(Some(Duration::from_secs(2)), 0).keeps_everything();
     aftermath(Some(Duration::from_secs(4)), 0).breaks(Promise::Converges);
     aftermath(None, 0).breaks(Promise::Converges);
     aftermath(Some(Duration::from_secs(2)), 1).breaks(Promise::NoneIdle);
+    let mut tale = life();
+    tale.0.aftermath.misdeeds.push((HERE, "it ended by itself".to_owned()));
+    tale.breaks(Promise::Stands);
 }
 
 #[test]

@@ -191,6 +191,8 @@ pub struct Aftermath {
     pub converged: Vec<(Node, Option<Duration>)>,
     /// Sessions that were left idle in a transaction.
     pub idle_in_transaction: usize,
+    /// Programs that ended unasked, or panicked.
+    pub misdeeds: Vec<(Node, String)>,
 }
 
 impl Operation {

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -20,14 +20,7 @@ pub struct Program {
 
 struct Running {
     child: Child,
-    addresses: Addresses,
-}
-
-/// Where a process serves.
-#[derive(Debug, Clone, Copy)]
-pub struct Addresses {
-    pub listen: SocketAddr,
-    pub operations: SocketAddr,
+    address: SocketAddr,
 }
 
 impl Program {
@@ -47,11 +40,11 @@ impl Program {
         self
     }
 
-    /// Starts it, if it does not run, and waits until it says that it serves; gives nothing if it ended instead or took
+    /// Starts it, if it does not run, and waits until it says that it serves, and where; gives nothing if it ended instead or took
     /// longer than it may.
-    pub async fn start(&mut self, within: Duration) -> Option<Addresses> {
+    pub async fn start(&mut self, within: Duration) -> Option<SocketAddr> {
         if let Some(running) = &self.running {
-            return Some(running.addresses);
+            return Some(running.address);
         }
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
         let begun = log.metadata().unwrap().len();
@@ -62,9 +55,9 @@ impl Program {
         let mut child = command.spawn().unwrap();
         let deadline = Instant::now() + within;
         loop {
-            if let Some(addresses) = addresses(&self.log, begun) {
-                self.running = Some(Running { child, addresses });
-                return Some(addresses);
+            if let Some(address) = address(&self.log, begun) {
+                self.running = Some(Running { child, address });
+                return Some(address);
             }
             if child.try_wait().unwrap().is_some() {
                 return None;
@@ -76,10 +69,6 @@ impl Program {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-    }
-
-    pub fn addresses(&self) -> Option<Addresses> {
-        self.running.as_ref().map(|running| running.addresses)
     }
 
     pub fn kill(&mut self) {
@@ -110,9 +99,13 @@ impl Program {
         }
     }
 
-    /// Whether it ended without having been told to.
-    pub fn has_died(&mut self) -> bool {
-        self.running.as_mut().is_some_and(|running| running.child.try_wait().unwrap().is_some())
+    /// What it did that no program should: end unasked, or panic.
+    pub fn misdeeds(&mut self) -> Vec<String> {
+        let ended = self.running.as_mut().and_then(|running| running.child.try_wait().unwrap());
+        let ended = ended.map(|status| format!("it ended by itself: {status}"));
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let panics = text.lines().filter(|line| line.contains("panicked")).map(str::to_owned);
+        ended.into_iter().chain(panics).collect()
     }
 }
 
@@ -129,22 +122,14 @@ pub fn signal(process: u32, name: Signal) {
     }
 }
 
-/// The addresses in the line that says that it serves, written after `begun`.
-fn addresses(log: &PathBuf, begun: u64) -> Option<Addresses> {
+/// The address in the line that says that it serves, written after `begun`.
+fn address(log: &Path, begun: u64) -> Option<SocketAddr> {
     let mut text = String::new();
     let mut file = File::open(log).ok()?;
     file.seek(SeekFrom::Start(begun)).ok()?;
     file.read_to_string(&mut text).ok()?;
     text.lines().find_map(|line| {
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
-        let field = |name: &str| line.get(name)?.as_str()?.parse().ok();
-        (line.get("message")? == "serving")
-            .then(|| Some(Addresses { listen: field("listen")?, operations: field("operations")? }))?
+        (line.get("message")? == "serving").then(|| line.get("listen")?.as_str()?.parse().ok())?
     })
-}
-
-/// The lines of a log that tell of defects.
-pub fn errors(log: &PathBuf) -> Vec<String> {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    text.lines().filter(|line| line.contains("\"ERROR\"") || line.contains("panicked")).map(str::to_owned).collect()
 }

@@ -68,7 +68,11 @@ pub async fn finish(world: &Arc<World>) -> History {
     log.extend(rest);
     let (operations, streams) = world.recorder.finish();
     let renewals = world.renewals.lock().await.clone();
-    let aftermath = Aftermath { converged, idle_in_transaction };
+    let mut misdeeds = Vec::new();
+    for node in world.nodes() {
+        misdeeds.extend(world.program(node).lock().await.misdeeds().into_iter().map(|misdeed| (node, misdeed)));
+    }
+    let aftermath = Aftermath { converged, idle_in_transaction, misdeeds };
     History { lease: world.plan.lease, operations, streams, renewals, log, tokens, aftermath }
 }
 

@@ -138,9 +138,7 @@ impl World {
         program.environment("TOKENKEEP_DATABASE_URL", url);
         program.argument("--keyring", self.ground.keyring.display().to_string());
         program.argument("--database-connections", "6").argument("--drain-timeout", "1s");
-        if std::env::var_os("NO_LEASE").is_none() {
-            program.argument("--lease", format!("{}ms", self.plan.lease.as_millis()));
-        }
+        program.argument("--lease", format!("{}ms", self.plan.lease.as_millis()));
         for (name, value) in &self.plan.server_flags {
             program.argument(name, *value);
         }
@@ -184,8 +182,8 @@ impl World {
     }
 
     pub async fn start_locked(&self, node: Node, program: &mut Program) -> bool {
-        let Some(addresses) = program.start(START).await else { return false };
-        let target = Target::Tcp(addresses.listen);
+        let Some(address) = program.start(START).await else { return false };
+        let target = Target::Tcp(address);
         match node {
             Node::Server(number) => {
                 self.links.client_server[number].lead_to(target.clone());

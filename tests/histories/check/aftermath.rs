@@ -21,5 +21,7 @@ pub(super) fn check(history: &History) -> Vec<Violation> {
         let story = format!("{} sessions are", history.aftermath.idle_in_transaction);
         violations.push(Violation { promise: Promise::NoneIdle, at: Moment::NEVER, story });
     }
+    let misdeeds = history.aftermath.misdeeds.iter().map(|(node, misdeed)| format!("{node}: {misdeed}"));
+    violations.extend(misdeeds.map(|story| Violation { promise: Promise::Stands, at: Moment::NEVER, story }));
     violations
 }
