@@ -17,6 +17,8 @@ pub struct Arguments {
     pub lease: Duration,
     /// Where failures are kept.
     pub keep: PathBuf,
+    /// The program under test.
+    pub program: PathBuf,
     /// Run no histories, but judge one that was kept.
     pub check: Option<PathBuf>,
     /// Whether to show that seeded defects are found; of this name only, if one is given.
@@ -29,7 +31,7 @@ pub struct Arguments {
 
 pub const USAGE: &str = "\
 cargo test --test histories -- [--seed N] [--histories N] [--seconds N] [--servers N] [--sidecars N] [--lease MS]
-                               [--keep DIRECTORY] [--check FILE]
+                               [--program FILE] [--keep DIRECTORY] [--check FILE]
 cargo test --features defects --test histories -- --teeth [DEFECT] [--rounds N]
 cargo test --features defects --test histories -- --defect DEFECT [--seed N] [--histories N] ...";
 
@@ -43,6 +45,7 @@ impl Arguments {
             sidecars: 4,
             lease: Duration::from_secs(1),
             keep: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("histories"),
+            program: PathBuf::from(env!("CARGO_BIN_EXE_tokenkeep")),
             check: None,
             teeth: None,
             defect: None,
@@ -55,11 +58,7 @@ impl Arguments {
         Ok(arguments)
     }
 
-    fn take(
-        &mut self,
-        word: &str,
-        rest: &mut Peekable<impl Iterator<Item = String>>,
-    ) -> Result<(), String> {
+    fn take(&mut self, word: &str, rest: &mut Peekable<impl Iterator<Item = String>>) -> Result<(), String> {
         if word == "--teeth" {
             self.teeth = Some(rest.next_if(|next| !next.starts_with('-')));
             return Ok(());
@@ -79,6 +78,7 @@ impl Arguments {
             "--sidecars" => self.sidecars = count()?,
             "--lease" => self.lease = Duration::from_millis(number()?),
             "--keep" => self.keep = PathBuf::from(value),
+            "--program" => self.program = PathBuf::from(value),
             "--check" => self.check = Some(PathBuf::from(value)),
             "--defect" => self.defect = Some(value),
             "--rounds" => self.rounds = u32::try_from(number()?).map_err(|_| "too many rounds".to_owned())?,

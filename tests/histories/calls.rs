@@ -80,7 +80,11 @@ pub fn failure(status: &Status) -> Answer {
     }
 }
 
-pub async fn create(client: &mut Tokens, workspace: &str, lifetime: Option<Duration>) -> (Answer, Option<String>) {
+pub async fn create(
+    client: &mut Tokens,
+    workspace: &str,
+    lifetime: Option<Duration>,
+) -> (Answer, Option<String>) {
     let expiration = lifetime.map(|lifetime| {
         let lifetime = prost_types::Duration::try_from(lifetime).unwrap();
         v1::create_token_request::Expiration::Lifetime(lifetime)
@@ -193,7 +197,8 @@ pub async fn regenerate(client: &mut Tokens, id: &str) -> (Answer, Option<String
 pub async fn update(client: &mut Tokens, id: &str, version: u32) -> Answer {
     let token = v1::Token { id: id.to_owned(), scopes: scopes(version), ..Default::default() };
     let mask = prost_types::FieldMask { paths: vec!["scopes".to_owned()] };
-    let request = v1::UpdateTokenRequest { token: Some(token), update_mask: Some(mask), ..Default::default() };
+    let request =
+        v1::UpdateTokenRequest { token: Some(token), update_mask: Some(mask), ..Default::default() };
     match patiently(client.update_token(request)).await {
         Ok(updated) => changed(updated.token, false),
         Err(status) => failure(&status),

@@ -50,9 +50,23 @@ impl Tale {
         self
     }
 
-    fn operation(mut self, node: Node, call: Call, invoke: u64, returned: Option<u64>, answer: Answer) -> Self {
+    fn operation(
+        mut self,
+        node: Node,
+        call: Call,
+        invoke: u64,
+        returned: Option<u64>,
+        answer: Answer,
+    ) -> Self {
         let returned = returned.map_or(Moment::NEVER, seconds);
-        self.0.operations.push(Operation { client: 0, node, call, invoke: seconds(invoke), returned, answer });
+        self.0.operations.push(Operation {
+            client: 0,
+            node,
+            call,
+            invoke: seconds(invoke),
+            returned,
+            answer,
+        });
         self
     }
 
@@ -157,7 +171,10 @@ fn a_strong_accept_after_an_acknowledged_revoke() {
 #[test]
 fn a_cached_accept_a_lease_after_an_acknowledged_revoke() {
     Tale::begin().change(Change::Revoked, 2, 4, 1, 1).active(6, Freshness::Leased, 0).keeps_everything();
-    Tale::begin().change(Change::Revoked, 2, 4, 1, 1).active(8, Freshness::Leased, 0).breaks(Promise::WithinLease);
+    Tale::begin()
+        .change(Change::Revoked, 2, 4, 1, 1)
+        .active(8, Freshness::Leased, 0)
+        .breaks(Promise::WithinLease);
 }
 
 #[test]
@@ -170,7 +187,10 @@ fn an_accept_after_the_fleet_confirmed_the_revoke() {
     waited(true).active(6, Freshness::Leased, 0).breaks(Promise::Confirmed);
     let call = Call::Change { token: "t".to_owned(), change: Change::Revoked, fleet: true };
     let answer = Answer::Changed { revision: 1, generation: 1, confirmed: true };
-    tale().operation(HERE, call, 2, Some(5), answer).active(6, Freshness::Leased, 0).breaks(Promise::Confirmed);
+    tale()
+        .operation(HERE, call, 2, Some(5), answer)
+        .active(6, Freshness::Leased, 0)
+        .breaks(Promise::Confirmed);
 }
 
 #[test]
@@ -259,9 +279,8 @@ fn a_hole_in_the_log() {
 
 #[test]
 fn a_caller_refused_for_nothing() {
-    let refused = |reason: &str| {
-        Tale::begin().look(HERE, 2, Freshness::Leased, 1, Answer::Refused(reason.to_owned()))
-    };
+    let refused =
+        |reason: &str| Tale::begin().look(HERE, 2, Freshness::Leased, 1, Answer::Refused(reason.to_owned()));
     refused("LEASE_LOST").keeps_everything();
     refused("CREDENTIAL_INVALID").breaks(Promise::Served);
     refused("INTERNAL").breaks(Promise::Served);
@@ -313,7 +332,9 @@ fn a_stream_that_ends_well() {
 fn progress_confirmed_by_a_database_that_did_not_know() {
     let stale = vec![progress(3, true), progress(3, true)];
     life().stream(None, None, stale).breaks(Promise::Bookmarkable);
-    life().stream(None, None, vec![progress(3, true), event(4, Change::Revoked, "acme"), progress(4, true)]).keeps_everything();
+    life()
+        .stream(None, None, vec![progress(3, true), event(4, Change::Revoked, "acme"), progress(4, true)])
+        .keeps_everything();
 }
 
 #[test]

@@ -52,7 +52,12 @@ impl Client {
         answer
     }
 
-    pub async fn create(&mut self, node: Node, workspace: &str, lifetime: Option<Duration>) -> Option<String> {
+    pub async fn create(
+        &mut self,
+        node: Node,
+        workspace: &str,
+        lifetime: Option<Duration>,
+    ) -> Option<String> {
         let invoke = Moment::now();
         let (answer, secret) = calls::create(self.at(node), workspace, lifetime).await;
         let answer = self.record(node, Call::Create, invoke, answer);
@@ -61,7 +66,13 @@ impl Client {
         Some(token)
     }
 
-    pub async fn introspect(&mut self, node: Node, known: &Known, generation: i32, freshness: Freshness) -> Answer {
+    pub async fn introspect(
+        &mut self,
+        node: Node,
+        known: &Known,
+        generation: i32,
+        freshness: Freshness,
+    ) -> Answer {
         let Some(secret) = known.secrets.get(&generation) else { return Answer::Unknown };
         let call = Call::Introspect { token: known.id.clone(), generation, freshness, batch: false };
         let invoke = Moment::now();
@@ -73,7 +84,8 @@ impl Client {
     pub async fn introspect_batch(&mut self, node: Node, known: &[Known], freshness: Freshness) {
         let presented: Vec<(&Known, i32)> =
             known.iter().filter_map(|known| Some((known, *known.secrets.last_key_value()?.0))).collect();
-        let secrets: Vec<String> = presented.iter().map(|(known, last)| known.secrets[last].clone()).collect();
+        let secrets: Vec<String> =
+            presented.iter().map(|(known, last)| known.secrets[last].clone()).collect();
         let invoke = Moment::now();
         let answers = calls::introspect_batch(self.at(node), &secrets, freshness).await;
         for ((known, generation), answer) in presented.into_iter().zip(answers) {
@@ -110,7 +122,15 @@ impl Client {
         self.changed(node, id, Change::Updated(version), false, invoke, answer)
     }
 
-    fn changed(&mut self, node: Node, id: &str, change: Change, fleet: bool, invoke: Moment, answer: Answer) -> Answer {
+    fn changed(
+        &mut self,
+        node: Node,
+        id: &str,
+        change: Change,
+        fleet: bool,
+        invoke: Moment,
+        answer: Answer,
+    ) -> Answer {
         let call = Call::Change { token: id.to_owned(), change, fleet };
         let answer = self.record(node, call, invoke, answer);
         if let Answer::Changed { revision, .. } = answer {

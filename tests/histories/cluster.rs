@@ -192,6 +192,10 @@ fn options(directory: &Path, name: &str, more: &[(&str, &str)]) -> Options {
         binaries_directory: None,
         fetch: Fetch::Allowed,
         database: TEMPLATE.to_owned(),
-        settings: settings.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        settings: settings
+            .iter()
+            .chain(more)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
     }
 }

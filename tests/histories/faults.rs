@@ -126,7 +126,11 @@ impl Between {
     fn draw(chance: &mut Chance, scope: Scope) -> Self {
         let server = chance.below(scope.servers);
         if scope.sidecars == 0 || chance.percent(45) {
-            return if chance.percent(25) { Self::ClientsAndServer(server) } else { Self::ServerAndDatabase(server) };
+            return if chance.percent(25) {
+                Self::ClientsAndServer(server)
+            } else {
+                Self::ServerAndDatabase(server)
+            };
         }
         let sidecar = chance.below(scope.sidecars);
         match chance.below(3) {
@@ -143,7 +147,9 @@ impl Between {
             Self::ServerAndDatabase(server) => vec![&links.server_database[server]],
             Self::SidecarAndServer(sidecar, server) => vec![&links.sidecar_server[sidecar][server]],
             Self::SidecarAndServers(sidecar) => links.sidecar_server[sidecar].iter().collect(),
-            Self::ServerAndSidecars(server) => links.sidecar_server.iter().map(|links| &links[server]).collect(),
+            Self::ServerAndSidecars(server) => {
+                links.sidecar_server.iter().map(|links| &links[server]).collect()
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -13,6 +13,8 @@ use crate::cluster::{Postgreses, TEMPLATE};
 use crate::proxy::Link;
 
 pub struct Ground {
+    /// The program under test.
+    pub program: PathBuf,
     pub directory: TempDir,
     pub postgres: Mutex<Postgreses>,
     pub keyring: PathBuf,
@@ -22,25 +24,28 @@ pub struct Ground {
 }
 
 impl Ground {
-    pub async fn lay() -> Self {
+    pub async fn lay(program: &Path) -> Self {
         let directory = tempfile::Builder::new().prefix("tokenkeep-histories-").tempdir().unwrap();
         // PostgreSQL may run as another user, who must get through.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let postgres = tokio::task::block_in_place(|| Postgreses::start(directory.path()));
-        let (keyring, credential) = (directory.path().join("keyring"), directory.path().join("operator-token"));
+        let (keyring, credential) =
+            (directory.path().join("keyring"), directory.path().join("operator-token"));
         tokenkeep::keyring::create_first_key(&keyring).unwrap();
         let link = Link::to(postgres.primary.target()).await;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeep"));
+        let mut command = Command::new(program);
         command.arg("operator-token").arg("--keyring").arg(&keyring).arg("--out").arg(&credential);
         command.env("TOKENKEEP_DATABASE_URL", database_url(&link, TEMPLATE));
         let status = tokio::task::block_in_place(|| command.status()).unwrap();
         assert!(status.success(), "the operator's token");
         for workspace in WORKSPACES {
-            let insert = format!("INSERT INTO workspaces (id, name, token_prefix) VALUES ('{workspace}', 'x', 'tk')");
+            let insert =
+                format!("INSERT INTO workspaces (id, name, token_prefix) VALUES ('{workspace}', 'x', 'tk')");
             postgres.primary.execute(TEMPLATE, &insert).await;
         }
         let operator = fs::read_to_string(&credential).unwrap().trim().to_owned();
-        Self { directory, postgres: Mutex::new(postgres), keyring, credential, operator }
+        let program = program.to_owned();
+        Self { program, directory, postgres: Mutex::new(postgres), keyring, credential, operator }
     }
 
     /// A fresh copy of the template under a name of its own.

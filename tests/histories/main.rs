@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 
 /// Runs random histories, and says whether none broke a promise.
 async fn random(arguments: &Arguments) -> bool {
-    let ground = Arc::new(Ground::lay().await);
+    let ground = Arc::new(Ground::lay(&arguments.program).await);
     let standby = ground.postgres.lock().await.can_stand_by();
     if !standby {
         println!("this build of PostgreSQL has no pg_basebackup: no standby, and nothing is promoted");
@@ -95,13 +95,23 @@ async fn one(ground: &Arc<Ground>, arguments: &Arguments, scope: Scope, seed: u6
     let violations = check::check(&history);
     totals.add(seed, &history, &violations);
     let took = moment::Moment::now().since(begun);
-    println!("seed {seed}: {} operations, {} violations, {took:.1?}", history.operations.len(), violations.len());
+    println!(
+        "seed {seed}: {} operations, {} violations, {took:.1?}",
+        history.operations.len(),
+        violations.len()
+    );
     if !violations.is_empty() {
         faults.iter().for_each(|fault| println!("  {fault}"));
         violations.iter().take(5).for_each(|violation| println!("  {violation}"));
         let kept = report::keep(&world, &arguments.keep, &faults, &history, &violations);
-        println!("  kept in {}; again by: cargo test --test histories -- --seed {seed} --histories 1 --seconds {} --servers {} --sidecars {} --lease {}",
-            kept.display(), arguments.length.as_secs(), arguments.servers, arguments.sidecars, arguments.lease.as_millis());
+        println!(
+            "  kept in {}; again by: cargo test --test histories -- --seed {seed} --histories 1 --seconds {} --servers {} --sidecars {} --lease {}",
+            kept.display(),
+            arguments.length.as_secs(),
+            arguments.servers,
+            arguments.sidecars,
+            arguments.lease.as_millis()
+        );
     }
     let (database, directory) = (world.database.clone(), world.directory.clone());
     drop(world);

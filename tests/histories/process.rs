@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// A server or a sidecar: how to start it, and its present process.
 pub struct Program {
+    file: PathBuf,
     role: &'static str,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
@@ -24,10 +25,10 @@ struct Running {
 }
 
 impl Program {
-    pub fn new(role: &'static str, log: PathBuf) -> Self {
+    pub fn new(file: &Path, role: &'static str, log: PathBuf) -> Self {
         let arguments = ["--listen", "127.0.0.1:0", "--operations-listen", "127.0.0.1:0"];
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Self { role, arguments, environment: Vec::new(), log, running: None }
+        Self { file: file.to_owned(), role, arguments, environment: Vec::new(), log, running: None }
     }
 
     pub fn argument(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
@@ -48,7 +49,7 @@ impl Program {
         }
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
         let begun = log.metadata().unwrap().len();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeep"));
+        let mut command = Command::new(&self.file);
         command.arg(self.role).args(&self.arguments).args(["--log-format", "json"]).env_clear();
         command.envs(std::env::vars().filter(|(name, _)| name == "PATH" || name == "HOME"));
         command.envs(self.environment.iter().cloned()).stderr(log);

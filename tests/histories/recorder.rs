@@ -43,8 +43,14 @@ impl Recorder {
     }
 
     pub fn add(&self, id: String, secret: String, expires: bool) {
-        let known =
-            Known { id, secrets: BTreeMap::from([(1, secret)]), version: 0, revision: 0, expires, alive: true };
+        let known = Known {
+            id,
+            secrets: BTreeMap::from([(1, secret)]),
+            version: 0,
+            revision: 0,
+            expires,
+            alive: true,
+        };
         self.tokens.lock().unwrap().push(known);
     }
 

@@ -37,7 +37,8 @@ impl Totals {
         }
         self.frames += history.streams.iter().map(|stream| stream.frames.len()).sum::<usize>();
         self.streams += history.streams.len();
-        let resumed = history.streams.iter().filter(|stream| stream.resumes.is_some() && !stream.frames.is_empty());
+        let resumed =
+            history.streams.iter().filter(|stream| stream.resumes.is_some() && !stream.frames.is_empty());
         self.resumed += resumed.count();
         self.changes += history.log.len();
         self.promotions += history.renewals.len();
@@ -53,7 +54,12 @@ impl Totals {
         }
         self.converged.sort_unstable();
         let at = |percent: usize| self.converged.get((self.converged.len().max(1) - 1) * percent / 100);
-        println!("agreed after the last fault: p50 {:?}, p99 {:?}, max {:?}", at(50), at(99), self.converged.last());
+        println!(
+            "agreed after the last fault: p50 {:?}, p99 {:?}, max {:?}",
+            at(50),
+            at(99),
+            self.converged.last()
+        );
     }
 
     pub fn is_clean(&self) -> bool {
@@ -85,7 +91,13 @@ const fn came(answer: &Answer) -> &'static str {
 }
 
 /// Keeps everything that a failure may be understood from, and says where.
-pub fn keep(world: &World, at: &Path, faults: &[Fault], history: &History, violations: &[Violation]) -> PathBuf {
+pub fn keep(
+    world: &World,
+    at: &Path,
+    faults: &[Fault],
+    history: &History,
+    violations: &[Violation],
+) -> PathBuf {
     let directory = at.join(&world.database);
     fs::remove_dir_all(&directory).ok();
     fs::create_dir_all(&directory).unwrap();

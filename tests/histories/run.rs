@@ -70,7 +70,8 @@ pub async fn finish(world: &Arc<World>) -> History {
     let renewals = world.renewals.lock().await.clone();
     let mut misdeeds = Vec::new();
     for node in world.nodes() {
-        misdeeds.extend(world.program(node).lock().await.misdeeds().into_iter().map(|misdeed| (node, misdeed)));
+        misdeeds
+            .extend(world.program(node).lock().await.misdeeds().into_iter().map(|misdeed| (node, misdeed)));
     }
     let aftermath = Aftermath { converged, idle_in_transaction, misdeeds };
     History { lease: world.plan.lease, operations, streams, renewals, log, tokens, aftermath }
@@ -90,7 +91,12 @@ async fn agree(world: Arc<World>, node: Node, healed: Moment) -> (Node, Option<D
     (node, None)
 }
 
-async fn agrees(client: &mut Client, node: Node, known: &[Known], truth: &BTreeMap<String, TokenRow>) -> bool {
+async fn agrees(
+    client: &mut Client,
+    node: Node,
+    known: &[Known],
+    truth: &BTreeMap<String, TokenRow>,
+) -> bool {
     for known in known.iter().rev().take(150) {
         let Some(row) = truth.get(&known.id) else { return false };
         for generation in known.secrets.keys().rev().take(2) {

@@ -29,7 +29,7 @@ struct Bite {
 
 /// Tries every scenario, or one. Says whether all bit, and nothing else was bitten.
 pub async fn show(arguments: &Arguments, only: Option<&str>) -> bool {
-    let ground = Arc::new(Ground::lay().await);
+    let ground = Arc::new(Ground::lay(&arguments.program).await);
     let standby = ground.postgres.lock().await.can_stand_by();
     let mut bites = Vec::new();
     for scenario in scenarios::all() {
@@ -38,7 +38,10 @@ pub async fn show(arguments: &Arguments, only: Option<&str>) -> bool {
             continue;
         }
         let bite = try_out(&ground, scenario, arguments).await;
-        println!("{}: caught {}/{} {:?}, passes without: {}", bite.scenario.defect, bite.caught, bite.rounds, bite.broken, bite.passes);
+        println!(
+            "{}: caught {}/{} {:?}, passes without: {}",
+            bite.scenario.defect, bite.caught, bite.rounds, bite.broken, bite.passes
+        );
         bites.push(bite);
     }
     if only.is_none() {
@@ -48,7 +51,8 @@ pub async fn show(arguments: &Arguments, only: Option<&str>) -> bool {
 }
 
 async fn try_out(ground: &Arc<Ground>, scenario: Scenario, arguments: &Arguments) -> Bite {
-    let mut bite = Bite { scenario, broken: BTreeMap::new(), caught: 0, rounds: arguments.rounds, passes: true };
+    let mut bite =
+        Bite { scenario, broken: BTreeMap::new(), caught: 0, rounds: arguments.rounds, passes: true };
     for round in 0..arguments.rounds {
         let seeded = tell(ground, &bite.scenario, true, round, arguments).await;
         let seen = seeded.iter().map(|violation| violation.promise);
@@ -62,7 +66,13 @@ async fn try_out(ground: &Arc<Ground>, scenario: Scenario, arguments: &Arguments
 }
 
 /// Tells a scenario of a program with or without its defect, and judges it.
-async fn tell(ground: &Arc<Ground>, scenario: &Scenario, seeded: bool, round: u32, arguments: &Arguments) -> Vec<Violation> {
+async fn tell(
+    ground: &Arc<Ground>,
+    scenario: &Scenario,
+    seeded: bool,
+    round: u32,
+    arguments: &Arguments,
+) -> Vec<Violation> {
     let plan = Plan {
         servers: 3,
         sidecars: 1,
@@ -104,6 +114,7 @@ fn write_table(bites: &[Bite]) {
     let (begin, end) = ("<!-- teeth -->\n", "<!-- end of teeth -->");
     let head = text.split(begin).next().unwrap_or_default();
     let tail = text.split(end).nth(1).unwrap_or("\n");
-    let title = "| defect | what it does to those who rely on us | caught by | directed |\n|---|---|---|---|\n";
+    let title =
+        "| defect | what it does to those who rely on us | caught by | directed |\n|---|---|---|---|\n";
     std::fs::write(TABLE, format!("{head}{begin}{title}{table}{end}{tail}")).unwrap();
 }

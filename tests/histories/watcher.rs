@@ -37,7 +37,8 @@ impl Watcher {
         while Moment::now() < until {
             let node = Node::Server(chance.below(self.reach.servers.len()));
             // Now and then it leaves a stream that is well.
-            let leave = if chance.percent(50) { until } else { Moment::now().after(chance.milliseconds(200, 3_000)) };
+            let leave =
+                if chance.percent(50) { until } else { Moment::now().after(chance.milliseconds(200, 3_000)) };
             self.watch(node, until.min(leave)).await;
             tokio::time::sleep(chance.milliseconds(10, 200)).await;
         }

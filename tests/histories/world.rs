@@ -133,7 +133,8 @@ impl World {
     }
 
     fn server(&self, number: usize) -> Program {
-        let mut program = Program::new("serve", self.directory.join(format!("server-{number}.log")));
+        let mut program =
+            Program::new(&self.ground.program, "serve", self.directory.join(format!("server-{number}.log")));
         let url = database_url(&self.links.server_database[number], &self.database);
         program.environment("TOKENKEEP_DATABASE_URL", url);
         program.argument("--keyring", self.ground.keyring.display().to_string());
@@ -146,7 +147,11 @@ impl World {
     }
 
     fn sidecar(&self, number: usize) -> Program {
-        let mut program = Program::new("sidecar", self.directory.join(format!("sidecar-{number}.log")));
+        let mut program = Program::new(
+            &self.ground.program,
+            "sidecar",
+            self.directory.join(format!("sidecar-{number}.log")),
+        );
         for link in &self.links.sidecar_server[number] {
             program.argument("--upstream", format!("http://{}", link.address));
         }

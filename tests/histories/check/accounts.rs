@@ -23,10 +23,16 @@ fn contiguous(log: &[LogRow]) -> Vec<Violation> {
 /// What was acknowledged is there.
 fn kept(history: &History, operation: &Operation) -> Option<Violation> {
     let lost = |story: &str| {
-        Some(Violation { promise: Promise::Durable, at: operation.invoke, story: format!("{story}; {operation:?}") })
+        Some(Violation {
+            promise: Promise::Durable,
+            at: operation.invoke,
+            story: format!("{story}; {operation:?}"),
+        })
     };
     match (&operation.call, &operation.answer) {
-        (Call::Create, Answer::Created { token, .. }) if !history.tokens.iter().any(|row| row.token == *token) => {
+        (Call::Create, Answer::Created { token, .. })
+            if !history.tokens.iter().any(|row| row.token == *token) =>
+        {
             lost("the token is not there")
         }
         (Call::Change { token, change, .. }, Answer::Changed { revision, generation, .. }) => {
@@ -49,7 +55,9 @@ fn explained(history: &History) -> Vec<Violation> {
     for operation in &history.operations {
         let Call::Change { token, change, .. } = &operation.call else { continue };
         match operation.answer {
-            Answer::Changed { revision, .. } if !acknowledged.insert(revision) && *change != Change::Revoked => {
+            Answer::Changed { revision, .. }
+                if !acknowledged.insert(revision) && *change != Change::Revoked =>
+            {
                 let story = format!("two changes of revision {revision}: {operation:?}");
                 violations.push(Violation { promise: Promise::ExactlyOnce, at: operation.invoke, story });
             }

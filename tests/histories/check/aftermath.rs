@@ -14,7 +14,11 @@ pub(super) fn check(history: &History) -> Vec<Violation> {
     let mut violations: Vec<Violation> = late
         .map(|(node, took)| {
             let story = took.map_or_else(|| "never".to_owned(), |took| format!("after {took:?}"));
-            Violation { promise: Promise::Converges, at: Moment::NEVER, story: format!("{node} agreed {story}") }
+            Violation {
+                promise: Promise::Converges,
+                at: Moment::NEVER,
+                story: format!("{node} agreed {story}"),
+            }
         })
         .collect();
     if history.aftermath.idle_in_transaction > 0 {

@@ -32,7 +32,8 @@ pub(super) fn check(history: &History, tokens: &Tokens<'_>) -> Vec<Violation> {
 }
 
 fn refusal(operation: &Operation, reason: &str) -> Option<Violation> {
-    let never = ["CREDENTIAL_MISSING", "CREDENTIAL_INVALID", "SCOPE_REQUIRED", "WORKSPACE_DENIED", "INTERNAL"];
+    let never =
+        ["CREDENTIAL_MISSING", "CREDENTIAL_INVALID", "SCOPE_REQUIRED", "WORKSPACE_DENIED", "INTERNAL"];
     never.contains(&reason).then(|| told(operation, Promise::Served, &format!("refused by {reason}")))
 }
 
@@ -116,4 +117,3 @@ impl Judged<'_, '_> {
         (!fine).then(|| (Promise::NeverDeniedAlive, format!("inactive ({reason:?}) while it was alive")))
     }
 }
-

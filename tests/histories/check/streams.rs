@@ -30,7 +30,9 @@ impl<'h> Judged<'h> {
 
     fn violation(&self, promise: Promise, at: Moment, story: &str) -> Violation {
         let Stream { watcher, node, workspace, invoke, resumes, .. } = self.stream;
-        let stream = format!("watcher {watcher} at {node}, workspace {workspace:?}, opened {invoke:?}, from {resumes:?}");
+        let stream = format!(
+            "watcher {watcher} at {node}, workspace {workspace:?}, opened {invoke:?}, from {resumes:?}"
+        );
         Violation { promise, at, story: format!("{story}; {stream}") }
     }
 
@@ -42,14 +44,23 @@ impl<'h> Judged<'h> {
 
     /// One frame, given up to where the stream has told everything.
     fn frame(&self, frame: &Frame, told: Option<i64>, number: usize) -> Option<Violation> {
-        let violation = |promise, story: &str| Some(self.violation(promise, frame.at, &format!("{story}: {frame:?}")));
+        let violation =
+            |promise, story: &str| Some(self.violation(promise, frame.at, &format!("{story}: {frame:?}")));
         let Some(told) = told else {
             let begins = matches!(frame.content, Content::Progress { .. });
-            return if begins { None } else { violation(Promise::Bookmarkable, "the first frame is no progress") };
+            return if begins {
+                None
+            } else {
+                violation(Promise::Bookmarkable, "the first frame is no progress")
+            };
         };
         let skipped = match frame.content {
-            Content::Event { .. } => self.rows().find(|row| told < row.revision && row.revision < frame.revision),
-            Content::Progress { .. } => self.rows().find(|row| told < row.revision && row.revision <= frame.revision),
+            Content::Event { .. } => {
+                self.rows().find(|row| told < row.revision && row.revision < frame.revision)
+            }
+            Content::Progress { .. } => {
+                self.rows().find(|row| told < row.revision && row.revision <= frame.revision)
+            }
         };
         if let Some(row) = skipped {
             let promise = match frame.content {
@@ -82,16 +93,20 @@ impl<'h> Judged<'h> {
                 && row.workspace == *workspace
                 && row.generation == *generation
         });
-        (!same).then(|| self.violation(Promise::Ordered, frame.at, &format!("{frame:?}, but the log has {row:?}")))
+        (!same).then(|| {
+            self.violation(Promise::Ordered, frame.at, &format!("{frame:?}, but the log has {row:?}"))
+        })
     }
 
     /// A cursor that came before the history was renewed must not be taken after.
     fn foreign_cursor(&self) -> Option<Violation> {
         let (_, came) = self.stream.resumes?;
         let first = self.stream.frames.first()?;
-        let renewal = self.history.renewals.iter().find(|renewal| {
-            came < renewal.before && renewal.after < self.stream.invoke
-        })?;
+        let renewal = self
+            .history
+            .renewals
+            .iter()
+            .find(|renewal| came < renewal.before && renewal.after < self.stream.invoke)?;
         Some(self.violation(Promise::HistorySafe, first.at, &format!("taken over {renewal:?}")))
     }
 
@@ -115,4 +130,3 @@ impl<'h> Judged<'h> {
         Some(self.violation(Promise::Bookmarkable, frame.at, &story))
     }
 }
-

@@ -35,7 +35,9 @@ impl<'h> Tokens<'h> {
     pub(super) fn of(history: &'h History) -> Self {
         let mut tokens = Self { by_id: BTreeMap::new(), confirmed: confirmed(history) };
         for operation in &history.operations {
-            if let (Call::Create, Answer::Created { token, expires, .. }) = (&operation.call, &operation.answer) {
+            if let (Call::Create, Answer::Created { token, expires, .. }) =
+                (&operation.call, &operation.answer)
+            {
                 tokens.by_id.entry(token).or_default().expires = *expires;
             }
         }
@@ -73,7 +75,9 @@ impl<'h> Tokens<'h> {
 fn confirmed(history: &History) -> Vec<(Moment, i64)> {
     let told = history.operations.iter().filter_map(|operation| match (&operation.call, &operation.answer) {
         (Call::Change { .. }, Answer::Changed { revision, confirmed: true, .. })
-        | (Call::Await { revision }, Answer::Awaited { confirmed: true }) => Some((operation.returned, *revision)),
+        | (Call::Await { revision }, Answer::Awaited { confirmed: true }) => {
+            Some((operation.returned, *revision))
+        }
         _ => None,
     });
     let mut steps: Vec<(Moment, i64)> = told.collect();
@@ -90,7 +94,8 @@ fn confirmed(history: &History) -> Vec<(Moment, i64)> {
 impl Token<'_> {
     /// An operation that was invoked at a moment may be why rows are there.
     fn explain(&mut self, which: impl Fn(&LogRow) -> bool, change: Change, invoke: Moment, surely: bool) {
-        for known in self.rows.iter_mut().filter(|known| known.row.change.is_like(change) && which(known.row)) {
+        for known in self.rows.iter_mut().filter(|known| known.row.change.is_like(change) && which(known.row))
+        {
             known.earliest = known.earliest.min(invoke);
             if let (true, Change::Updated(version)) = (surely, change) {
                 known.scopes = Some(version);
@@ -100,9 +105,10 @@ impl Token<'_> {
 
     /// The last revision that was acknowledged before a moment, by a given node if one is given.
     pub(super) fn acknowledged_before(&self, moment: Moment, by: Option<Node>) -> i64 {
-        let before = self.acknowledged.iter().filter(|(returned, node, _)| {
-            *returned < moment && by.is_none_or(|by| by == *node)
-        });
+        let before = self
+            .acknowledged
+            .iter()
+            .filter(|(returned, node, _)| *returned < moment && by.is_none_or(|by| by == *node));
         before.map(|(_, _, revision)| *revision).max().unwrap_or(0)
     }
 

@@ -26,9 +26,11 @@ impl Scene {
 
     /// Makes the log longer, one change at a time, and rings after each.
     pub async fn trickle_into_log(&self, count: u32) {
-        let client = self.world.ground.postgres.lock().await.primary.connect(&self.world.database).await.unwrap();
+        let client =
+            self.world.ground.postgres.lock().await.primary.connect(&self.world.database).await.unwrap();
         let append = APPEND.replace("COUNT", "1");
-        let one = format!("BEGIN; SET LOCAL synchronous_commit = off; {LOCK}; {append}; COMMIT; NOTIFY tokenkeep");
+        let one =
+            format!("BEGIN; SET LOCAL synchronous_commit = off; {LOCK}; {append}; COMMIT; NOTIFY tokenkeep");
         for _ in 0..count {
             client.batch_execute(&one).await.unwrap();
         }
@@ -49,7 +51,7 @@ impl Scene {
     /// Begins another history, as an operator does after a restore.
     pub async fn renew_history(&self) {
         let before = Moment::now();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeep"));
+        let mut command = Command::new(&self.world.ground.program);
         let url = database_url(&self.world.links.server_database[0], &self.world.database);
         command.arg("renew-history").env("TOKENKEEP_DATABASE_URL", url);
         let status = tokio::task::block_in_place(|| command.status()).unwrap();

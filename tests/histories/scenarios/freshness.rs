@@ -17,9 +17,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             &[Promise::AtLeast],
             |scene| Box::pin(at_least(scene)),
         ),
-        Scenario::new("StrongIsLeased", "a strong answer is as old as any other", &[Promise::Strong], |scene| {
-            Box::pin(strong(scene))
-        }),
+        Scenario::new(
+            "StrongIsLeased",
+            "a strong answer is as old as any other",
+            &[Promise::Strong],
+            |scene| Box::pin(strong(scene)),
+        ),
         Scenario::new(
             "UnavailableIsInactive",
             "an outage of the database is told as the end of live tokens",
