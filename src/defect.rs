@@ -20,8 +20,8 @@ pub enum Defect {
     BeatNotCommitted,
     /// A cached token works on after its expiry.
     ExpiryIgnored,
-    /// Progress tells of the head, whatever was delivered.
-    ProgressBeforeEvents,
+    /// The cursor of a frame is that of the head, whatever was delivered.
+    CursorBeforeEvents,
     /// A cursor whose successors were deleted continues at the head.
     ResumeAtHeadOnCompacted,
     /// A cursor of another history continues at the head.

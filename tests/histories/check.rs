@@ -63,9 +63,11 @@ pub enum Promise {
     Bookmarkable,
     /// A watcher of one workspace is told of no other.
     Filtered,
+    /// While nothing fails, an event is told soon after the change was acknowledged.
+    Prompt,
     /// A cursor of another history is refused.
     HistorySafe,
-    /// A stream never ends well.
+    /// A stream never ends well, nor by a defect.
     EndsWithReason,
     /// Once every fault is over, everybody soon agrees with the database.
     Converges,

@@ -101,6 +101,7 @@ impl Tale {
             invoke: seconds(50),
             resumes: resumes.map(|(revision, at)| (revision, seconds(at))),
             frames,
+            closed: seconds(70),
             end: None,
         });
         self
@@ -324,8 +325,36 @@ fn a_cursor_of_another_history_that_is_taken() {
 #[test]
 fn a_stream_that_ends_well() {
     let mut tale = life().stream(None, None, told());
-    tale.0.streams[0].end = Some("OK".to_owned());
-    tale.breaks(Promise::EndsWithReason);
+    tale.0.streams[0].end = Some("DRAINING".to_owned());
+    tale.keeps_everything();
+    for end in ["OK", "INTERNAL"] {
+        tale.0.streams[0].end = Some(end.to_owned());
+        tale.breaks(Promise::EndsWithReason);
+    }
+}
+
+#[test]
+fn a_change_that_a_stream_tells_late_though_nothing_fails() {
+    let changed = |calm, invoke, frames| {
+        let mut tale =
+            Tale::begin().change(Change::Revoked, invoke, invoke + 1, 1, 1).stream(None, None, frames);
+        tale.0.calm = calm;
+        tale
+    };
+    let begun = || vec![progress(0, false)];
+    changed(true, 62, begun()).breaks(Promise::Prompt);
+    changed(false, 62, begun()).keeps_everything();
+    changed(true, 58, begun()).keeps_everything();
+    changed(true, 68, begun()).keeps_everything();
+    let mut told = begun();
+    told.extend([event(1, Change::Revoked, "acme")]);
+    told[1].at = seconds(64);
+    if let Content::Event { generation, .. } = &mut told[1].content {
+        *generation = 1;
+    }
+    changed(true, 62, told.clone()).keeps_everything();
+    told[1].at = seconds(65);
+    changed(true, 62, told).breaks(Promise::Prompt);
 }
 
 #[test]

@@ -80,18 +80,23 @@ impl Client {
         self.record(node, call, invoke, answer)
     }
 
-    /// Presents the last secrets of several tokens at once.
-    pub async fn introspect_batch(&mut self, node: Node, known: &[Known], freshness: Freshness) {
-        let presented: Vec<(&Known, i32)> =
-            known.iter().filter_map(|known| Some((known, *known.secrets.last_key_value()?.0))).collect();
+    /// Presents secrets of several tokens at once, each by its generation.
+    pub async fn introspect_batch(
+        &mut self,
+        node: Node,
+        presented: &[(&Known, i32)],
+        freshness: Freshness,
+    ) -> Vec<Answer> {
         let secrets: Vec<String> =
-            presented.iter().map(|(known, last)| known.secrets[last].clone()).collect();
+            presented.iter().map(|(known, generation)| known.secrets[generation].clone()).collect();
         let invoke = Moment::now();
         let answers = calls::introspect_batch(self.at(node), &secrets, freshness).await;
-        for ((known, generation), answer) in presented.into_iter().zip(answers) {
-            let call = Call::Introspect { token: known.id.clone(), generation, freshness, batch: true };
-            self.record(node, call, invoke, answer);
+        for ((known, generation), answer) in presented.iter().zip(&answers) {
+            let call =
+                Call::Introspect { token: known.id.clone(), generation: *generation, freshness, batch: true };
+            self.record(node, call, invoke, answer.clone());
         }
+        answers
     }
 
     pub async fn revoke(&mut self, node: Node, id: &str, fleet: bool) -> Answer {
@@ -191,7 +196,10 @@ impl Client {
             _ => Freshness::Leased,
         };
         if chance.percent(10) {
-            let others = (0..5).filter_map(|_| self.recorder.pick(chance, false)).collect::<Vec<_>>();
+            let others: Vec<Known> = (0..5).filter_map(|_| self.recorder.pick(chance, false)).collect();
+            let newest =
+                |known: &Known| known.secrets.last_key_value().map_or(1, |(generation, _)| *generation);
+            let others: Vec<(&Known, i32)> = others.iter().map(|known| (known, newest(known))).collect();
             self.introspect_batch(node, &others, Freshness::Leased).await;
             return;
         }

@@ -12,6 +12,8 @@ use crate::moment::Moment;
 pub struct History {
     /// The length of a lease.
     pub lease: Duration,
+    /// Whether nothing was made to fail.
+    pub calm: bool,
     pub operations: Vec<Operation>,
     pub streams: Vec<Stream>,
     /// When the revision log's history was renewed.
@@ -142,6 +144,8 @@ pub struct Stream {
     /// The revision of the frame whose cursor it resumes from, and when that frame came.
     pub resumes: Option<(i64, Moment)>,
     pub frames: Vec<Frame>,
+    /// When it was left, or ended.
+    pub closed: Moment,
     /// How it ended: the reason, or `None` if the connection was lost or it was still open.
     pub end: Option<String>,
 }

@@ -86,6 +86,7 @@ async fn one(ground: &Arc<Ground>, arguments: &Arguments, scope: Scope, seed: u6
         sidecars: arguments.sidecars,
         lease: arguments.lease,
         defect: arguments.defect.clone(),
+        calm: false,
         server_flags: Vec::new(),
     };
     let faults = run::schedule(seed, scope, arguments.length);

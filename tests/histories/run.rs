@@ -74,7 +74,16 @@ pub async fn finish(world: &Arc<World>) -> History {
             .extend(world.program(node).lock().await.misdeeds().into_iter().map(|misdeed| (node, misdeed)));
     }
     let aftermath = Aftermath { converged, idle_in_transaction, misdeeds };
-    History { lease: world.plan.lease, operations, streams, renewals, log, tokens, aftermath }
+    History {
+        lease: world.plan.lease,
+        calm: world.plan.calm,
+        operations,
+        streams,
+        renewals,
+        log,
+        tokens,
+        aftermath,
+    }
 }
 
 /// How long it takes until a node says of every token what the database says.
@@ -97,24 +106,36 @@ async fn agrees(
     known: &[Known],
     truth: &BTreeMap<String, TokenRow>,
 ) -> bool {
-    for known in known.iter().rev().take(150) {
-        let Some(row) = truth.get(&known.id) else { return false };
-        for generation in known.secrets.keys().rev().take(2) {
-            let answer = client.introspect(node, known, *generation, Freshness::Leased).await;
-            let agrees = match answer {
-                Answer::Active { revision, .. } => {
-                    !row.revoked && row.generation == *generation && row.revision == revision
-                }
-                // Of expiry the rows here say nothing; the checker knows it from the answers themselves.
-                Answer::Inactive(_) => row.revoked || row.generation != *generation || known.expires,
-                _ => false,
-            };
-            if !agrees {
-                return false;
-            }
+    let secrets = |known: &Known| known.secrets.keys().rev().take(2).copied().collect::<Vec<i32>>();
+    let presented: Vec<(&Known, i32)> = known
+        .iter()
+        .rev()
+        .flat_map(|known| secrets(known).into_iter().map(move |last| (known, last)))
+        .collect();
+    for presented in presented.chunks(BATCH).take(2) {
+        let answers = client.introspect_batch(node, presented, Freshness::Leased).await;
+        if !presented.iter().zip(answers).all(|((known, generation), answer)| {
+            truth.get(&known.id).is_some_and(|row| is_so(known, *generation, row, &answer))
+        }) {
+            return false;
         }
     }
     true
+}
+
+/// How many tokens are presented at once.
+const BATCH: usize = 128;
+
+/// Whether the answer is what the database says.
+fn is_so(known: &Known, generation: i32, row: &TokenRow, answer: &Answer) -> bool {
+    match answer {
+        Answer::Active { revision, .. } => {
+            !row.revoked && row.generation == generation && row.revision == *revision
+        }
+        // Of expiry the rows here say nothing; the checker knows it from the answers themselves.
+        Answer::Inactive(_) => row.revoked || row.generation != generation || known.expires,
+        _ => false,
+    }
 }
 
 async fn idle_in_transaction(world: &World) -> usize {

@@ -27,6 +27,8 @@ pub struct Scenario {
     pub breaks: &'static [Promise],
     pub lease: Duration,
     pub server_flags: &'static [(&'static str, &'static str)],
+    /// Whether nothing is made to fail in it.
+    pub calm: bool,
     /// Whether a standby must be there.
     pub promotes: bool,
     pub tell: for<'scene> fn(&'scene mut Scene) -> Told<'scene>,
@@ -41,7 +43,7 @@ impl Scenario {
         tell: for<'scene> fn(&'scene mut Scene) -> Told<'scene>,
     ) -> Self {
         let lease = Duration::from_secs(1);
-        Self { defect, harm, breaks, lease, server_flags: &[], promotes: false, tell }
+        Self { defect, harm, breaks, lease, server_flags: &[], calm: false, promotes: false, tell }
     }
 
     const fn with_lease(mut self, seconds: u64) -> Self {
@@ -51,6 +53,11 @@ impl Scenario {
 
     const fn with_flags(mut self, flags: &'static [(&'static str, &'static str)]) -> Self {
         self.server_flags = flags;
+        self
+    }
+
+    const fn calm(mut self) -> Self {
+        self.calm = true;
         self
     }
 

@@ -78,6 +78,7 @@ async fn tell(
         sidecars: 1,
         lease: scenario.lease,
         defect: seeded.then(|| scenario.defect.to_owned()),
+        calm: scenario.calm,
         server_flags: scenario.server_flags.to_vec(),
     };
     let with = if seeded { "with" } else { "without" };

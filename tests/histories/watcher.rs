@@ -24,12 +24,21 @@ pub struct Watcher {
     pub workspace: Option<String>,
     /// The cursor of the last frame, that frame's revision, and when it came.
     pub place: Option<(String, i64, Moment)>,
+    /// It leaves a stream after so many frames.
+    pub frames: usize,
 }
 
 impl Watcher {
     pub fn new(number: usize, reach: &Arc<Reach>, recorder: &Arc<Recorder>, workspace: Option<&str>) -> Self {
         let workspace = workspace.map(str::to_owned);
-        Self { number, reach: Arc::clone(reach), recorder: Arc::clone(recorder), workspace, place: None }
+        Self {
+            number,
+            reach: Arc::clone(reach),
+            recorder: Arc::clone(recorder),
+            workspace,
+            place: None,
+            frames: usize::MAX,
+        }
     }
 
     /// Watches until the time is up.
@@ -53,6 +62,7 @@ impl Watcher {
             invoke: Moment::now(),
             resumes: self.place.as_ref().map(|(_, revision, came)| (*revision, *came)),
             frames: Vec::new(),
+            closed: Moment::NEVER,
             end: None,
         };
         let end = match self.open(node).await {
@@ -62,7 +72,7 @@ impl Watcher {
         if end.as_ref().is_some_and(|reason| FORGET.contains(&reason.as_str())) {
             self.place = None;
         }
-        stream.end = end;
+        (stream.end, stream.closed) = (end, Moment::now());
         self.recorder.record_stream(stream);
     }
 
@@ -82,7 +92,7 @@ impl Watcher {
     ) -> Option<String> {
         loop {
             let left = until.since(Moment::now()).min(SILENCE);
-            if left.is_zero() {
+            if left.is_zero() || stream.frames.len() >= self.frames {
                 return None;
             }
             match tokio::time::timeout(left, frames.message()).await {

@@ -26,6 +26,8 @@ pub struct Plan {
     pub lease: Duration,
     /// The defect that the programs under test are to have.
     pub defect: Option<String>,
+    /// Whether nothing will be made to fail.
+    pub calm: bool,
     /// More flags of the servers.
     pub server_flags: Vec<(&'static str, &'static str)>,
 }

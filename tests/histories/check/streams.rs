@@ -1,8 +1,13 @@
 //! Judges each stream against the log, in etcd's words.
 
+use std::time::Duration;
+
 use super::{Promise, Violation};
 use crate::history::{Answer, Content, Frame, History, LogRow, Stream};
 use crate::moment::Moment;
+
+/// How soon a change is told when nothing fails, on a machine with much else to do. A poll is to come every 100 ms.
+const PROMPT: Duration = Duration::from_millis(1_500);
 
 pub(super) fn check(history: &History) -> Vec<Violation> {
     history.streams.iter().flat_map(|stream| Judged { stream, history }.check()).collect()
@@ -25,6 +30,7 @@ impl<'h> Judged<'h> {
             told = Some(told.unwrap_or(frame.revision).max(frame.revision));
         }
         violations.extend(self.confirmed());
+        violations.extend(self.late());
         violations
     }
 
@@ -111,9 +117,34 @@ impl<'h> Judged<'h> {
     }
 
     fn ended(&self) -> Option<Violation> {
-        let well = self.stream.end.as_deref() == Some("OK");
+        let end = self.stream.end.as_deref().filter(|end| ["OK", "INTERNAL"].contains(end))?;
         let at = self.stream.frames.last().map_or(self.stream.invoke, |frame| frame.at);
-        well.then(|| self.violation(Promise::EndsWithReason, at, "it ended OK"))
+        Some(self.violation(Promise::EndsWithReason, at, &format!("it ended by {end}")))
+    }
+
+    /// A change that was made while the stream was open and nothing failed, and that it did not tell of soon.
+    fn late(&self) -> Option<Violation> {
+        let opened = self.stream.frames.first().filter(|_| self.history.calm)?.at;
+        let told = |revision: i64| {
+            self.stream
+                .frames
+                .iter()
+                .find(|frame| frame.revision >= revision)
+                .map_or(Moment::NEVER, |frame| frame.at)
+        };
+        let changes = self.history.operations.iter().filter_map(|operation| match operation.answer {
+            Answer::Changed { revision, .. } if operation.invoke > opened => {
+                Some((revision, operation.returned))
+            }
+            _ => None,
+        });
+        let seen = |revision: i64| self.rows().any(|row| row.revision == revision);
+        let mut late = changes.filter(|(revision, returned)| {
+            let limit = returned.after(PROMPT);
+            limit < self.stream.closed && seen(*revision) && told(*revision) > limit
+        });
+        let (revision, returned) = late.next()?;
+        Some(self.violation(Promise::Prompt, returned, &format!("{revision} was told late or not at all")))
     }
 
     /// The second confirmed frame and those after it rest on writes that were begun after the stream was opened, so none

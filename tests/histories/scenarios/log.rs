@@ -16,16 +16,23 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario::new(
             "NaiveCursor",
             "events that commit out of order are never told",
-            &[Promise::Reliable, Promise::Bookmarkable, Promise::Contiguous, Promise::WithinLease],
+            &[
+                Promise::Reliable,
+                Promise::Bookmarkable,
+                Promise::Contiguous,
+                Promise::WithinLease,
+                Promise::EndsWithReason,
+            ],
             |scene| Box::pin(out_of_order(scene)),
         ),
         Scenario::new(
             "NotifyOnly",
-            "while the doorbell is dead, nobody can answer from what it knows",
-            &[Promise::Converges, Promise::WithinLease],
+            "while the doorbell is dead, watchers at other servers are told nothing",
+            &[Promise::Prompt],
             |scene| Box::pin(doorbell(scene)),
         )
-        .with_flags(&[("--doorbell", "false")]),
+        .with_flags(&[("--doorbell", "false")])
+        .calm(),
     ]
 }
 
@@ -59,10 +66,12 @@ async fn out_of_order(scene: &mut Scene) {
     scene.done().await;
 }
 
+/// Nobody asks for anything, so that nothing but the poll can find what was changed elsewhere.
 async fn doorbell(scene: &mut Scene) {
-    let known = scene.token_known_at(&[OTHER, SIDECAR]).await;
-    let other = scene.token_known_at(&[OTHER, SIDECAR]).await;
-    scene.look(&[OTHER, SIDECAR], &[&known, &other], Freshness::Leased, milliseconds(2_000));
+    let known = scene.token().await;
+    scene.watch(1, OTHER, None, milliseconds(4_000));
+    scene.watch(2, Node::Server(2), None, milliseconds(4_000));
+    scene.wait(milliseconds(1_000)).await;
     scene.client.revoke(HERE, &known.id, false).await;
     scene.done().await;
 }

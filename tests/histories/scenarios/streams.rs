@@ -33,10 +33,10 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             |scene| Box::pin(foreign(scene)),
         ),
         Scenario::new(
-            "ProgressBeforeEvents",
-            "a watcher believes that it has been told everything",
+            "CursorBeforeEvents",
+            "a watcher that comes back misses what it was about to be told",
             SKIPS,
-            |scene| Box::pin(progress(scene)),
+            |scene| Box::pin(midway(scene)),
         ),
         Scenario::new("LaggedIgnored", "a slow watcher misses events and is not told", SKIPS, |scene| {
             Box::pin(slow(scene))
@@ -88,14 +88,15 @@ async fn foreign(scene: &mut Scene) {
     watch_for(&mut watcher, 800).await;
 }
 
-async fn progress(scene: &mut Scene) {
-    scene.watch(1, OTHER, None, milliseconds(3_500));
-    scene.watch(2, OTHER, Some(WORKSPACES[0]), milliseconds(3_500));
-    let until = Moment::now().after(milliseconds(3_000));
-    while Moment::now() < until {
-        changes(scene, 4).await;
+/// A watcher leaves in the middle of what was committed at once.
+async fn midway(scene: &mut Scene) {
+    let mut watcher = scene.watcher(None);
+    watch_for(&mut watcher, 500).await;
+    watcher.frames = 20;
+    for _ in 0..5 {
+        scene.fill_log(60).await;
+        watch_for(&mut watcher, 1_000).await;
     }
-    scene.done().await;
 }
 
 /// A watcher takes nothing for a while, during which more happens than anybody keeps for it.
