@@ -18,18 +18,21 @@ use tokio_util::task::AbortOnDropHandle;
 
 use following::Following;
 
+use crate::cache::Cache;
 use crate::crossing::Crossing;
+use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::operations::{Operations, OperationsError};
 use crate::proof::{ProofCache, Prover};
+use crate::revocation::Event;
 use crate::rpc::Desk;
 use crate::server::limits::raise_descriptor_limit;
 use crate::server::listen::ListenAddress;
 use crate::server::serving::{Serving, ServingError, ServingOptions};
-use crate::service::{KeysError, Parts, Service};
+use crate::service::{Committing, KeysError, Parts, Service};
 use crate::store::{DatabaseOptions, Store, StoreError, UrlError};
 
 /// Everything a server needs to know.
@@ -131,8 +134,11 @@ impl Server {
         let prover = Prover::new()?;
         let following = Following::begin(&options, &store, prover, &metrics).await?;
         let Following { cache, feed, fleet, watching, mut parts } = following;
+        let (committing, writer) = Committing::start(store.clone(), taking_effect(&cache, &feed));
+        parts.push(("the writer of changes", AbortOnDropHandle::new(writer)));
         let service = Service::new(Parts {
             store: store.clone(),
+            committing,
             keyring: Arc::new(options.keyring),
             hasher: options.hasher,
             proofs: ProofCache::new(PROOFS),
@@ -219,6 +225,17 @@ impl Server {
         }
         let (graceful, cut) = (report.graceful, report.cut);
         tracing::info!(graceful, cut, unfinished = finished.is_err(), "ended");
+    }
+}
+
+/// What was committed here takes effect here before it is answered, and is told to everybody else.
+fn taking_effect(cache: &Arc<Cache>, feed: &Feed) -> impl Fn(&[Event]) + Send + Sync + 'static {
+    let (cache, feed) = (Arc::clone(cache), feed.clone());
+    move |events| {
+        for event in events {
+            cache.overtake(event);
+        }
+        feed.ring();
     }
 }
 

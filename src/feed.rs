@@ -77,8 +77,7 @@ impl Reading {
     async fn bounded(store: &Store, after: Option<Position>) -> Result<Self, StoreError> {
         let begun = BootTime::now();
         let read = tokio::time::timeout(PATIENCE, read(store, after)).await;
-        let Segment { head, events } =
-            read.map_err(|late| StoreError::Unavailable { source: late.into() })??;
+        let Segment { head, events } = read.map_err(|late| StoreError::unavailable(late))??;
         Ok(Self { begun, ended: BootTime::now(), head, events, confirmed: None })
     }
 

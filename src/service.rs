@@ -3,6 +3,7 @@
 //! It knows nothing of the wire and nothing of SQL. Every method that a caller can reach takes a proven [`Caller`].
 
 mod callers;
+mod committing;
 mod error;
 mod freshness;
 mod introspection;
@@ -21,6 +22,7 @@ mod workspaces;
 use std::sync::Arc;
 
 pub use callers::{Caller, Permission, Reach};
+pub use committing::Committing;
 pub use error::{Error, InvalidField};
 pub use issuing::{Issued, Issuer, NewTokenWords, Regeneration};
 pub use keys::KeysError;
@@ -44,6 +46,8 @@ use keys::KeyDirectory;
 pub struct Parts {
     /// Where everything is kept.
     pub store: Store,
+    /// Makes the changes that take a revision.
+    pub committing: Committing,
     /// The keys this process holds.
     pub keyring: Arc<Keyring>,
     /// Runs argon2.
@@ -63,6 +67,7 @@ pub struct Parts {
 /// All that tokenkeep does. Shared by every request.
 pub struct Service {
     store: Store,
+    committing: Committing,
     keyring: Arc<Keyring>,
     keys: Arc<KeyDirectory>,
     issuer: Issuer,
@@ -81,13 +86,14 @@ impl Service {
     /// # Errors
     /// [`KeysError`] if a key that is in use is not in the keyring, or the database cannot be asked.
     pub async fn new(parts: Parts) -> Result<Self, KeysError> {
-        let Parts { store, keyring, hasher, proofs, cache, feed, fleet, metrics } = parts;
-        let issuer =
-            Issuer::new(store.clone(), Arc::clone(&keyring), hasher.clone(), metrics.clone()).await?;
+        let Parts { store, committing, keyring, hasher, proofs, cache, feed, fleet, metrics } = parts;
+        let (held, argon2) = (Arc::clone(&keyring), hasher.clone());
+        let issuer = Issuer::new(store.clone(), committing.clone(), held, argon2, metrics.clone()).await?;
         Ok(Self {
             last_uses: LastUses::new(store.clone(), metrics.clone()),
             keys: Arc::clone(&issuer.keys),
             store,
+            committing,
             keyring,
             issuer,
             hasher,

@@ -154,6 +154,17 @@ pub enum Expiry {
     After(Duration),
 }
 
+impl Expiry {
+    /// The same for what is written at a moment of the database's clock: a lifetime becomes an end.
+    #[must_use]
+    pub fn counted_from(self, now: SystemTime) -> Self {
+        match self {
+            Self::After(lifetime) => now.checked_add(lifetime).map_or(Self::Never, Self::At),
+            Self::Never | Self::At(_) => self,
+        }
+    }
+}
+
 /// The end of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {

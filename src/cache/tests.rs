@@ -71,7 +71,7 @@ fn event(id: TokenId, revision: i64) -> Event {
         generation: Generation::FIRST,
         initiator: Initiator::parse("somebody".to_owned()).unwrap(),
     };
-    Event { revision: Revision(revision), time: SystemTime::UNIX_EPOCH, event }
+    Event { revision: Revision(revision), time: SystemTime::UNIX_EPOCH, event, awaited: false }
 }
 
 /// A cache that has applied everything up to revision 10 and holds a lease for a second.

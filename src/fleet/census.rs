@@ -77,7 +77,7 @@ impl Census {
     async fn look(&mut self) {
         let asked = BootTime::now();
         let read = timeout(PATIENCE, self.read()).await;
-        match read.unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() })) {
+        match read.unwrap_or_else(|late| Err(StoreError::unavailable(late))) {
             Ok(rows) => self.take(asked, &rows).await,
             Err(error) if !std::mem::replace(&mut self.away, true) => {
                 tracing::warn!(error = crate::telemetry::chain(&error), "the fleet cannot be seen");

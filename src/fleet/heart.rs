@@ -238,7 +238,7 @@ impl Heart {
 /// An attempt that is dropped midway takes its connection with it.
 async fn bounded<Done>(attempt: impl Future<Output = Result<Done, StoreError>>) -> Result<Done, StoreError> {
     let done = timeout(PATIENCE, Box::pin(attempt)).await;
-    done.unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() }))
+    done.unwrap_or_else(|late| Err(StoreError::unavailable(late)))
 }
 
 async fn sleep_past(end: Option<BootTime>) {

@@ -9,7 +9,7 @@ use super::serve::hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::private_file::PrivateFile;
-use crate::service::Issuer;
+use crate::service::{Committing, Issuer};
 use crate::settings;
 use crate::store::{DatabaseOptions, Store};
 use crate::token::IssuedSecret;
@@ -23,7 +23,8 @@ pub(super) fn run(settings: &settings::OperatorToken) -> Result<(), RoleError> {
         let store = Store::new(&database)?;
         store.migrate().await?;
         let (keyring, hasher) = (Arc::new(keyring), hasher(&settings.hashing));
-        let issuer = Issuer::new(store, keyring, hasher, Metrics::new([])).await?;
+        let (committing, _writer) = Committing::start(store.clone(), |_| {});
+        let issuer = Issuer::new(store, committing, keyring, hasher, Metrics::new([])).await?;
         Ok::<_, RoleError>(issuer.issue_operator_token(settings.reset).await?)
     })?;
     let issued = issued.ok_or(RoleError::OperatorTokenExists)?;

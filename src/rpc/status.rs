@@ -174,7 +174,7 @@ fn named(values: impl IntoIterator<Item = (&'static str, String)>) -> HashMap<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreError;
+    use crate::store::{Source, StoreError};
     use crate::token::Revision;
 
     fn told(error: &Error) -> (Code, String, bool) {
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn trying_again_is_advised_only_where_nothing_was_changed() {
-        let lost = || "connection reset".into();
+        let lost = || Source::from(Box::from("connection reset"));
         let away = Error::from(StoreError::Unavailable { source: lost() });
         assert_eq!(told(&away), (Code::Unavailable, "DATABASE_UNAVAILABLE".to_owned(), true));
         let unknown = Error::from(StoreError::CommitUnknown { source: lost() });

@@ -1,7 +1,7 @@
 //! Who calls, and what they may do: callers hold tokens of tokenkeep itself.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
@@ -13,7 +13,7 @@ use crate::clock::BootTime;
 use crate::introspection::{Freshness, InactiveReason, Record};
 use crate::metrics::CallerRejection;
 use crate::text::Initiator;
-use crate::token::{Revision, Scope, ScopeSet, Token, TokenId};
+use crate::token::{Revision, Scope, ScopeSet, TokenId};
 use crate::workspace::WorkspaceId;
 
 /// What a caller needs a scope for. Each RPC names one.
@@ -148,17 +148,17 @@ impl Caller {
     }
 
     /// Refuses to leave power over tokenkeep behind that outlives the caller's own: a stolen caller token could otherwise
-    /// be made to last.
+    /// be made to last. Asked of a token that has these scopes and expires then.
     ///
     /// # Errors
     /// [`Error::LifetimeEscalation`].
-    pub fn require_outliving(&self, token: &Token) -> Result<(), Error> {
-        let outlives = match (token.expire_time, self.0.expire_time) {
+    pub fn require_outliving(&self, scopes: &ScopeSet, expire_time: Option<SystemTime>) -> Result<(), Error> {
+        let outlives = match (expire_time, self.0.expire_time) {
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(theirs), Some(own)) => theirs > own,
         };
-        let powerful = token.scopes.iter().any(Scope::is_reserved);
+        let powerful = scopes.iter().any(Scope::is_reserved);
         if powerful && outlives { Err(Error::LifetimeEscalation) } else { Ok(()) }
     }
 

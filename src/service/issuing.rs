@@ -4,19 +4,17 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::committing::{Action, Committing, Mutation, require_regenerable};
 use super::keys::{KeyDirectory, KeysError};
 use super::tokens::known_to;
 use super::{Caller, Error, Service};
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::{Argon2Purpose, Metrics};
-use crate::revocation::{Change, Event, NewEvent};
 use crate::store::tokens::{NewSecret, NewToken};
-use crate::store::{Store, Transaction, log, tokens, workspaces};
+use crate::store::{Store, Transaction, tokens, workspaces};
 use crate::text::{Description, Initiator, Invalid, Metadata, Name, Principal};
-use crate::token::{
-    Expiry, Generation, IssuedSecret, Kid, Precondition, ScopeSet, Secret, Token, TokenId, TokenState,
-};
+use crate::token::{Expiry, IssuedSecret, Kid, Precondition, ScopeSet, Secret, Token, TokenId, TokenState};
 use crate::workspace::{TokenPrefix, WorkspaceId};
 
 /// What a caller decides about a new token.
@@ -82,9 +80,7 @@ impl Service {
         caller: &Caller,
         regeneration: Regeneration,
     ) -> Result<Issued, Error> {
-        let (issued, event) = self.issuer.regenerate_token(caller, regeneration).await?;
-        self.take_effect(Some(&event));
-        Ok(issued)
+        self.issuer.regenerate_token(caller, regeneration).await
     }
 }
 
@@ -92,6 +88,7 @@ impl Service {
 #[derive(Clone)]
 pub struct Issuer {
     pub(super) store: Store,
+    pub(super) committing: Committing,
     pub(super) keyring: Arc<Keyring>,
     pub(super) keys: Arc<KeyDirectory>,
     pub(super) hasher: Hasher,
@@ -105,12 +102,13 @@ impl Issuer {
     /// [`KeysError`] if a key that is in use is not in the keyring, or the database cannot be asked.
     pub async fn new(
         store: Store,
+        committing: Committing,
         keyring: Arc<Keyring>,
         hasher: Hasher,
         metrics: Metrics,
     ) -> Result<Self, KeysError> {
         let keys = Arc::new(KeyDirectory::register(&store, &keyring).await?);
-        Ok(Self { store, keyring, keys, hasher, metrics })
+        Ok(Self { store, committing, keyring, keys, hasher, metrics })
     }
 
     pub(super) async fn create_token(&self, caller: &Caller, words: NewTokenWords) -> Result<Issued, Error> {
@@ -122,7 +120,8 @@ impl Issuer {
         let (issued, secret) = self.issue(&prefix, id).await?;
         let mut transaction = self.store.begin().await?;
         let created = insert(&mut transaction, id, words, creator, secret).await;
-        let created = created.and_then(|token| caller.require_outliving(&token).map(|()| token));
+        let created = created
+            .and_then(|token| caller.require_outliving(&token.scopes, token.expire_time).map(|()| token));
         Ok(Issued { token: transaction.finish(created).await?, secret: issued })
     }
 
@@ -130,21 +129,19 @@ impl Issuer {
         &self,
         caller: &Caller,
         regeneration: Regeneration,
-    ) -> Result<(Issued, Event), Error> {
-        let initiator = caller.on_behalf_of(regeneration.initiator.clone())?;
-        let seen = tokens::find(&mut self.store.connection().await?, regeneration.id).await?;
-        let seen = known_to(caller, regeneration.id, seen)?;
-        check_regenerable(caller, &seen, &regeneration)?;
+    ) -> Result<Issued, Error> {
+        let Regeneration { id, precondition, initiator, expiry } = regeneration;
+        let initiator = caller.on_behalf_of(initiator)?;
+        let seen = known_to(caller, id, tokens::find(&mut self.store.connection().await?, id).await?)?;
+        require_regenerable(caller, &seen, &precondition, expiry)?;
         // Hashed before the transaction, which holds locks. If another regenerates meanwhile, the generation has moved
         // on, and of the two only the one that committed first has issued a secret.
         let prefix = self.token_prefix(&seen.workspace).await?;
-        let (issued, secret) = self.issue(&prefix, seen.id).await?;
-        let mut transaction = self.store.begin().await?;
-        let work =
-            replace_secret(&mut transaction, caller, &regeneration, seen.generation, secret, initiator);
-        let replaced = work.await;
-        let (token, event) = transaction.finish(replaced).await?;
-        Ok((Issued { token, secret: issued }, event))
+        let (issued, secret) = self.issue(&prefix, id).await?;
+        let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry };
+        let caller = caller.clone();
+        let mutation = Mutation { token: id, caller, initiator, precondition, action, awaited: false };
+        Ok(Issued { token: self.committing.commit(mutation).await?, secret: issued })
     }
 
     async fn token_prefix(&self, workspace: &WorkspaceId) -> Result<TokenPrefix, Error> {
@@ -190,49 +187,9 @@ async fn insert(
 }
 
 /// The database's clock decides what is past, so a token is written first and refused if it was born expired.
-pub(super) fn still_to_come(token: Token, path: &str) -> Result<Token, Error> {
+fn still_to_come(token: Token, path: &str) -> Result<Token, Error> {
     if token.state == TokenState::Expired {
         return Err(Error::field(path, Invalid::Malformed("in the future")));
     }
     Ok(token)
-}
-
-fn check_regenerable(caller: &Caller, token: &Token, regeneration: &Regeneration) -> Result<(), Error> {
-    caller.require_covering(&token.scopes)?;
-    if !regeneration.precondition.holds_for(&token.etag()) {
-        return Err(Error::EtagMismatch);
-    }
-    match token.state {
-        TokenState::Revoked => Err(Error::TokenRevoked(token.id)),
-        TokenState::Expired if regeneration.expiry.is_none() => Err(Error::TokenExpired(token.id)),
-        TokenState::Active | TokenState::Expired => Ok(()),
-    }
-}
-
-async fn replace_secret(
-    transaction: &mut Transaction,
-    caller: &Caller,
-    regeneration: &Regeneration,
-    seen: Generation,
-    secret: NewSecret,
-    initiator: Initiator,
-) -> Result<(Token, Event), Error> {
-    let locked = tokens::lock(transaction.connection(), regeneration.id).await?;
-    let token = locked.ok_or(Error::TokenNotFound(regeneration.id))?;
-    check_regenerable(caller, &token, regeneration)?;
-    if token.generation != seen {
-        return Err(Error::EtagMismatch);
-    }
-    let event = NewEvent {
-        change: Change::SecretReplaced,
-        workspace: token.workspace,
-        token: token.id,
-        generation: Generation(seen.0 + 1),
-        initiator,
-    };
-    let event = log::append(transaction, event).await?;
-    let (id, expiry) = (token.id, regeneration.expiry);
-    let token = tokens::replace_secret(transaction.connection(), id, secret, expiry, event.revision).await?;
-    caller.require_outliving(&token)?;
-    Ok((still_to_come(token, "expire_time")?, event))
 }

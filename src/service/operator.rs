@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use super::{Caller, Error, Issued, Issuer, NewTokenWords, Regeneration, Service};
 use crate::introspection::Record;
-use crate::revocation::Event;
 use crate::store::tokens::{self, TokenQuery};
 use crate::text::{Description, Initiator, Metadata, Name, NamePrefix};
 use crate::token::{
@@ -25,11 +24,7 @@ impl Service {
     /// # Errors
     /// That it cannot be done now.
     pub async fn issue_operator_token(&self, reset: bool) -> Result<Option<Issued>, Error> {
-        let issued = self.issuer.operator_token(reset).await?;
-        Ok(issued.map(|(issued, event)| {
-            self.take_effect(event.as_ref());
-            issued
-        }))
+        self.issuer.issue_operator_token(reset).await
     }
 }
 
@@ -40,22 +35,16 @@ impl Issuer {
     /// # Errors
     /// That it cannot be done now.
     pub async fn issue_operator_token(&self, reset: bool) -> Result<Option<Issued>, Error> {
-        Ok(self.operator_token(reset).await?.map(|(issued, _)| issued))
-    }
-
-    /// The token, and the event if it took one.
-    async fn operator_token(&self, reset: bool) -> Result<Option<(Issued, Option<Event>)>, Error> {
         let workspace = WorkspaceId::parse(WorkspaceId::SYSTEM.to_owned()).map_err(field("workspace"))?;
         let caller = Caller::operator(workspace.clone())?;
         match self.find_operator_token(&workspace).await? {
-            None => Ok(Some((self.create_token(&caller, operator_words(workspace)?).await?, None))),
+            None => self.create_token(&caller, operator_words(workspace)?).await.map(Some),
             Some(_) if !reset => Ok(None),
             Some(token) => {
                 let (precondition, initiator) = (Precondition::Any, Some(initiator()?));
                 let regeneration =
                     Regeneration { id: token.id, precondition, initiator, expiry: Some(Expiry::Never) };
-                let (issued, event) = self.regenerate_token(&caller, regeneration).await?;
-                Ok(Some((issued, Some(event))))
+                self.regenerate_token(&caller, regeneration).await.map(Some)
             }
         }
     }

@@ -168,17 +168,16 @@ impl<'service> Search<'service> {
 
 /// What one look failed with, for one of those that it was taken for.
 fn shared(cause: &Arc<StoreError>) -> Error {
-    let source = || Box::new(Arc::clone(cause));
     match &**cause {
         StoreError::Unavailable { .. } | StoreError::CommitUnknown { .. } => {
-            Error::DatabaseUnavailable(StoreError::Unavailable { source: source() })
+            Error::DatabaseUnavailable(StoreError::Unavailable { source: Arc::new(Arc::clone(cause)) })
         }
         StoreError::Overloaded => Error::Overloaded,
         StoreError::Conflict { .. }
         | StoreError::Aborted
         | StoreError::Corrupt { .. }
         | StoreError::Mismatch { .. }
-        | StoreError::Migration { .. } => Error::Internal(source()),
+        | StoreError::Migration { .. } => Error::Internal(Box::new(Arc::clone(cause))),
     }
 }
 

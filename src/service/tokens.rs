@@ -1,13 +1,12 @@
 //! Reading, listing, editing and revoking tokens.
 
-use super::issuing::still_to_come;
+use super::committing::{Action, Mutation};
 use super::{Caller, Error, Service};
 use crate::keyring::{Purpose, Unreadable};
-use crate::revocation::{Change, Event, NewEvent};
 use crate::store::tokens::TokenQuery;
-use crate::store::{Connection, StoreError, Transaction, log, tokens, workspaces};
+use crate::store::{Connection, tokens, workspaces};
 use crate::text::{Initiator, RevokeReason};
-use crate::token::{Precondition, Token, TokenEdit, TokenFilter, TokenId, TokenState};
+use crate::token::{Precondition, Token, TokenEdit, TokenFilter, TokenId};
 use crate::workspace::WorkspaceId;
 
 use uuid::Uuid;
@@ -119,12 +118,17 @@ impl Service {
     /// [`Error::TokenNotFound`], [`Error::EtagMismatch`], [`Error::TokenRevoked`], [`Error::ScopeEscalation`], an expiry
     /// that has passed as [`Error::InvalidFields`].
     pub async fn update_token(&self, caller: &Caller, change: TokenChange) -> Result<Token, Error> {
-        let initiator = caller.on_behalf_of(change.initiator.clone())?;
-        let mut transaction = self.store.begin().await?;
-        let updated = update(&mut transaction, caller, change, initiator).await;
-        let (token, event) = transaction.finish(updated).await?;
-        self.take_effect(event.as_ref());
-        Ok(token)
+        let TokenChange { id, precondition, edit, initiator } = change;
+        self.committing
+            .commit(Mutation {
+                token: id,
+                caller: caller.clone(),
+                initiator: caller.on_behalf_of(initiator)?,
+                precondition,
+                action: Action::Edit(edit),
+                awaited: false,
+            })
+            .await
     }
 
     /// Revokes a token for good; one that is revoked already stays as it is.
@@ -132,20 +136,17 @@ impl Service {
     /// # Errors
     /// [`Error::TokenNotFound`], [`Error::EtagMismatch`].
     pub async fn revoke_token(&self, caller: &Caller, revocation: Revocation) -> Result<Token, Error> {
-        let initiator = caller.on_behalf_of(revocation.initiator.clone())?;
-        let mut transaction = self.store.begin().await?;
-        let revoked = revoke(&mut transaction, caller, revocation, initiator).await;
-        let (token, event) = transaction.finish(revoked).await?;
-        self.take_effect(event.as_ref());
-        Ok(token)
-    }
-
-    /// What was committed here takes effect here before it is answered, and is told to everybody else.
-    pub(super) fn take_effect(&self, event: Option<&Event>) {
-        if let Some(event) = event {
-            self.cache.overtake(event);
-            self.feed.ring();
-        }
+        let Revocation { id, precondition, reason, initiator, awaited } = revocation;
+        self.committing
+            .commit(Mutation {
+                token: id,
+                caller: caller.clone(),
+                initiator: caller.on_behalf_of(initiator)?,
+                precondition,
+                action: Action::Revoke(reason),
+                awaited,
+            })
+            .await
     }
 }
 
@@ -196,62 +197,4 @@ async fn require_workspace(connection: &mut Connection, id: &WorkspaceId) -> Res
 /// What the caller does not act on does not exist for it.
 pub(super) fn known_to(caller: &Caller, id: TokenId, found: Option<Token>) -> Result<Token, Error> {
     found.filter(|token| caller.acts_on(&token.workspace)).ok_or(Error::TokenNotFound(id))
-}
-
-async fn lock(connection: &mut Connection, caller: &Caller, id: TokenId) -> Result<Token, Error> {
-    known_to(caller, id, tokens::lock(connection, id).await?)
-}
-
-async fn update(
-    transaction: &mut Transaction,
-    caller: &Caller,
-    change: TokenChange,
-    initiator: Initiator,
-) -> Result<(Token, Option<Event>), Error> {
-    let token = lock(transaction.connection(), caller, change.id).await?;
-    caller.require_covering(&token.scopes)?;
-    change.edit.scopes.as_ref().map_or(Ok(()), |scopes| caller.require_covering(scopes))?;
-    if !change.precondition.holds_for(&token.etag()) {
-        return Err(Error::EtagMismatch);
-    }
-    if token.state == TokenState::Revoked {
-        return Err(Error::TokenRevoked(token.id));
-    }
-    if change.edit.changes_nothing_of(&token) {
-        return Ok((token, None));
-    }
-    let renews = change.edit.expiry.is_some();
-    let empowers = change.edit.scopes.is_some();
-    let event = log::append(transaction, event(&token, Change::Updated, initiator)).await?;
-    let token = tokens::update(transaction.connection(), change.id, change.edit, event.revision).await?;
-    if renews || empowers {
-        caller.require_outliving(&token)?;
-    }
-    let token = if renews { still_to_come(token, "token.expire_time")? } else { token };
-    Ok((token, Some(event)))
-}
-
-async fn revoke(
-    transaction: &mut Transaction,
-    caller: &Caller,
-    revocation: Revocation,
-    initiator: Initiator,
-) -> Result<(Token, Option<Event>), Error> {
-    let Revocation { id, precondition, reason, awaited, .. } = revocation;
-    let token = lock(transaction.connection(), caller, id).await?;
-    if token.state == TokenState::Revoked {
-        return Ok((token, None));
-    }
-    if !precondition.holds_for(&token.etag()) {
-        return Err(Error::EtagMismatch);
-    }
-    let change = Change::Revoked { reason: reason.clone() };
-    let appended = log::append_all(transaction, vec![event(&token, change, initiator)], awaited).await?;
-    let event = appended.into_iter().next().ok_or(StoreError::Aborted)?;
-    Ok((tokens::revoke(transaction.connection(), id, reason, event.revision).await?, Some(event)))
-}
-
-fn event(token: &Token, change: Change, initiator: Initiator) -> NewEvent {
-    let (workspace, generation) = (token.workspace.clone(), token.generation);
-    NewEvent { change, workspace, token: token.id, generation, initiator }
 }

@@ -119,7 +119,7 @@ impl Connection {
         // at fault; so whoever is told of a fault asks whether the session is still there.
         match bounded(self.0.patience, self.0.connection.batch_execute("")).await {
             Ok(()) => Err(StoreError::Mismatch { source }),
-            Err(_) => Err(StoreError::unavailable(source)),
+            Err(_) => Err(StoreError::Unavailable { source }),
         }
     }
 }

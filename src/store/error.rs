@@ -1,14 +1,15 @@
 //! What can go wrong with the store, in the words of those who must decide what to do about it.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use diesel::result::Error as DieselError;
 
-/// Why, one floor down.
-pub type Source = Box<dyn Error + Send + Sync>;
+/// Why, one floor down. Shared, for one failure can be that of many changes.
+pub type Source = Arc<dyn Error + Send + Sync>;
 
 /// Why the store did not do what was asked. No message holds a value from a row or a request.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached, is starting or stopping, or did not answer in time. Unless the statement stood
     /// alone, outside any transaction, nothing was changed.
@@ -63,8 +64,10 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn unavailable(source: impl Into<Source>) -> Self {
-        Self::Unavailable { source: source.into() }
+    /// That the database is unavailable, for a reason that is none of its own errors.
+    #[must_use]
+    pub fn unavailable(source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Unavailable { source: Arc::new(source) }
     }
 
     /// Diesel keeps the kind of an error and not its SQLSTATE. What it has no kind for is told apart by the position
@@ -72,11 +75,11 @@ impl StoreError {
     /// all else (shutdown, timeouts, lack of room) passes.
     pub(super) fn from_diesel(error: DieselError) -> Self {
         let DieselError::DatabaseError(_, details) = &error else {
-            return Self::Mismatch { source: error.into() };
+            return Self::Mismatch { source: Arc::new(error) };
         };
         let misunderstood = details.statement_position().is_some();
         let constraint = details.constraint_name().map(str::to_owned);
-        let source = error.into();
+        let source = Arc::new(error);
         match constraint {
             Some(constraint) => Self::Conflict { constraint, source },
             None if misunderstood => Self::Mismatch { source },

@@ -158,20 +158,11 @@ pub async fn append_all(
         .bind::<Bool, _>(awaited);
     let mut places: Vec<PlaceRow> = connection.rows(query).await?;
     places.sort_unstable_by_key(|place| place.revision);
-    let placed = places.into_iter().zip(events).map(|(place, event)| {
+    let appended = places.into_iter().zip(events).map(|(place, event)| {
         let PlaceRow { revision, event_time } = place;
         Event { revision: Revision(revision), time: event_time.0, event, awaited }
     });
-    Ok(placed.collect())
-}
-
-/// Appends one change, as [`append_all`] does.
-///
-/// # Errors
-/// As [`append_all`].
-pub async fn append(transaction: &mut Transaction, event: NewEvent) -> Result<Event, StoreError> {
-    let appended = append_all(transaction, vec![event], false).await?;
-    appended.into_iter().next().ok_or(StoreError::Aborted)
+    Ok(appended.collect())
 }
 
 /// Keeps every other writer waiting until the transaction ends. A statement of its own, so that the next one sees what

@@ -34,5 +34,7 @@ pub(super) async fn run(mut session: Session, patience: Duration) -> Result<Migr
         applied.map(|versions| versions.iter().map(ToString::to_string).collect())
     });
     let applied = migrated.await.map_err(StoreError::unavailable)?;
-    applied.map(|applied| MigrationReport { applied }).map_err(|source| StoreError::Migration { source })
+    applied
+        .map(|applied| MigrationReport { applied })
+        .map_err(|error| StoreError::Migration { source: error.into() })
 }

@@ -1,10 +1,11 @@
-//! Tokens, one at a time: insert, find, lock, change; and pages of them.
+//! Tokens: insert, find, lock, change; and pages of them.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
 
 use diesel::dsl::auto_type;
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 pub use super::token_list::{TokenQuery, list};
@@ -14,10 +15,13 @@ use super::error::{StoreError, understood};
 use super::moment::Moment;
 use super::schema::{histories, tokens};
 use super::token_row::{TokenRow, expire_time, last_use_time, statement_timestamp};
+use super::transaction::Transaction;
 use crate::hash::SecretHash;
 use crate::revocation::HistoryId;
 use crate::text::{Description, Initiator, Metadata, Name, Principal, RevokeReason};
-use crate::token::{Expiry, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenEdit, TokenId};
+use crate::token::{
+    Ended, Expiry, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenEdit, TokenId, TokenState,
+};
 use crate::workspace::WorkspaceId;
 
 /// What is kept of a new secret.
@@ -114,13 +118,30 @@ pub async fn find(connection: &mut Connection, id: TokenId) -> Result<Option<Tok
     connection.row_if_any(query).await?.map(into_token).transpose()
 }
 
-/// The token of that id, which nobody else can change until the transaction ends.
+/// A token that nobody else can change until the transaction ends.
+#[derive(Debug, Clone)]
+pub struct Locked {
+    /// The token.
+    pub token: Token,
+    /// When it was asked for, by the database's clock: what it is to be judged by.
+    pub time: SystemTime,
+}
+
+/// Locks the tokens of these ids, those that are there, one after another in the order of the ids: so do all who lock
+/// several, who therefore wait for each other and never deadlock. A first use of a token can be recorded meanwhile.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`], also if somebody else held it for too long; [`StoreError::Corrupt`].
-pub async fn lock(connection: &mut Connection, id: TokenId) -> Result<Option<Token>, StoreError> {
-    let query = tokens::table.find(id.as_uuid()).select((TokenRow::as_select(), last_use_time()));
-    connection.row_if_any(query.for_update()).await?.map(into_token).transpose()
+/// [`StoreError::Unavailable`], also if somebody else held one for too long; [`StoreError::Corrupt`].
+pub async fn lock(transaction: &mut Transaction, ids: &[TokenId]) -> Result<Vec<Locked>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+    let query = tokens::table.filter(tokens::id.eq_any(ids)).order(tokens::id);
+    let query = query.select((TokenRow::as_select(), last_use_time())).for_no_key_update();
+    let rows: Vec<(TokenRow, Option<Moment>)> = transaction.connection().rows(query).await?;
+    let locked = rows.into_iter().map(|(row, used)| {
+        let time = row.read_time.0;
+        Ok(Locked { token: row.into_token(used)?, time })
+    });
+    locked.collect()
 }
 
 /// Changes what `edit` names of a token that the transaction has locked. Given a moment in the past to expire at, it
@@ -170,24 +191,54 @@ pub async fn replace_secret(
     into_token(row)
 }
 
-/// Ends a token that the transaction has locked and that is not revoked yet.
+/// The end of a token that the transaction has locked and that is not revoked yet.
+#[derive(Debug, Clone)]
+pub struct Revocation {
+    /// The token as it was locked.
+    pub token: Token,
+    /// Why it ends.
+    pub reason: RevokeReason,
+    /// The position of this change.
+    pub revision: Revision,
+}
+
+const REVOKE: &str = "\
+    UPDATE tokens SET revoke_time = statement_timestamp(), revoke_reason = ended.reason, \
+    revision = ended.revision, update_time = statement_timestamp() \
+    FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS ended (token, reason, revision) \
+    WHERE tokens.id = ended.token RETURNING update_time AS time";
+
+#[derive(QueryableByName)]
+struct TimeRow {
+    #[diesel(sql_type = Timestamptz)]
+    time: Moment,
+}
+
+/// Ends tokens, in one statement and at one moment; gives them as they are now, in the same order.
 ///
 /// # Errors
-/// As [`update`].
+/// [`StoreError::Unavailable`]; [`StoreError::Mismatch`] if one of them is not there.
 pub async fn revoke(
-    connection: &mut Connection,
-    id: TokenId,
-    reason: RevokeReason,
-    revision: Revision,
-) -> Result<Token, StoreError> {
-    let changes = (
-        tokens::revoke_time.eq(statement_timestamp().nullable()),
-        tokens::revoke_reason.eq(reason.into_string()),
-        changed_at(revision),
-    );
-    let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
-    let row = connection.row(query.returning((TokenRow::as_returning(), last_use_time()))).await?;
-    into_token(row)
+    transaction: &mut Transaction,
+    revocations: Vec<Revocation>,
+) -> Result<Vec<Token>, StoreError> {
+    let ids: Vec<Uuid> = revocations.iter().map(|ended| ended.token.id.as_uuid()).collect();
+    let reasons: Vec<&str> = revocations.iter().map(|ended| ended.reason.as_str()).collect();
+    let revisions: Vec<i64> = revocations.iter().map(|ended| ended.revision.0).collect();
+    let query = diesel::sql_query(REVOKE)
+        .bind::<Array<SqlUuid>, _>(ids)
+        .bind::<Array<Text>, _>(reasons)
+        .bind::<Array<BigInt>, _>(revisions);
+    let times: Vec<TimeRow> = transaction.connection().rows(query).await?;
+    if times.len() != revocations.len() {
+        return Err(StoreError::from_diesel(diesel::NotFound));
+    }
+    let ended = revocations.into_iter().zip(times).map(|(revocation, TimeRow { time: Moment(time) })| {
+        let Revocation { token, reason, revision } = revocation;
+        let ended = Some(Ended { time, reason });
+        Token { ended, state: TokenState::Revoked, update_time: time, revision, ..token }
+    });
+    Ok(ended.collect())
 }
 
 /// What it takes to judge secrets of the tokens of these ids.
@@ -195,7 +246,7 @@ pub async fn revoke(
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn credentials(connection: &mut Connection, ids: &[TokenId]) -> Result<Credentials, StoreError> {
-    let wanted: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+    let wanted: Vec<Uuid> = ids.iter().map(TokenId::as_uuid).collect();
     let columns = (TokenRow::as_select(), tokens::kid, tokens::tag, tokens::secret_hash, history());
     let query = tokens::table.filter(tokens::id.eq_any(wanted)).select(columns);
     let rows: Vec<CredentialRow> = connection.rows(query).await?;

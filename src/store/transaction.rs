@@ -1,5 +1,6 @@
 //! Transactions: begun explicitly, finished exactly once, and rolled back by whatever else happens to them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Connection;
@@ -51,7 +52,7 @@ impl Transaction {
             return Err(StoreError::Aborted);
         }
         let answer = self.connection.end("COMMIT", self.commit_timeout).await;
-        answer.map_err(|error| StoreError::CommitUnknown { source: error.into() })
+        answer.map_err(|error| StoreError::CommitUnknown { source: Arc::new(error) })
     }
 
     /// If this fails the connection is closed, which rolls back as well.

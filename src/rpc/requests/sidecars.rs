@@ -1,5 +1,7 @@
 //! Requests of `SidecarService`.
 
+#![expect(clippy::needless_pass_by_value, reason = "all parsers have one shape")]
+
 use std::time::Duration;
 
 use secrecy::SecretString;

@@ -1,0 +1,101 @@
+//! Watchers that hold the stream to its word.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokenkeep::proto::v1;
+use tokenkeep::proto::v1::watch_revocations_response::Frame;
+use tokio::task::JoinHandle;
+
+use super::ledger::Ledger;
+use crate::measure::page::Outcome;
+use crate::spread::fleet::{Fleet, Tokens};
+
+/// How long the one stays that comes and goes.
+const STAY: Duration = Duration::from_secs(2);
+
+/// How long nothing at all may come.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// What a watcher saw.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) name: &'static str,
+    /// The token of each revision, from 1 on.
+    pub(crate) tokens: Vec<String>,
+    pub(crate) missed: usize,
+    pub(crate) doubled: usize,
+    pub(crate) out_of_order: usize,
+    pub(crate) resumed: usize,
+}
+
+/// One at each server, and one that leaves every two seconds and resumes at the other.
+pub(crate) fn start(fleet: &Fleet, ledger: &Arc<Ledger>) -> Vec<JoinHandle<Outcome<Found>>> {
+    let mut watchers = Vec::new();
+    for (number, server) in fleet.servers.iter().enumerate() {
+        let name = if number == 0 { "at the first server" } else { "at the second server" };
+        let clock = (number == 0).then(|| Arc::clone(ledger));
+        watchers.push(tokio::spawn(watch(name, vec![server.clone()], None, clock, ledger.revisions())));
+    }
+    let comer = watch("that comes and goes", fleet.servers.clone(), Some(STAY), None, ledger.revisions());
+    watchers.push(tokio::spawn(comer));
+    watchers
+}
+
+/// What they saw, once they have seen the last event.
+pub(crate) async fn finish(watchers: Vec<JoinHandle<Outcome<Found>>>) -> Outcome<Vec<Found>> {
+    let mut found = Vec::new();
+    for watcher in watchers {
+        found.push(watcher.await??);
+    }
+    Ok(found)
+}
+
+async fn watch(
+    name: &'static str,
+    mut servers: Vec<Tokens>,
+    stay: Option<Duration>,
+    ledger: Option<Arc<Ledger>>,
+    last: usize,
+) -> Outcome<Found> {
+    let mut found = Found { name, ..Found::default() };
+    let mut cursor = String::new();
+    while found.tokens.len() < last {
+        servers.rotate_left(1);
+        let server = servers.first_mut().ok_or("no server")?;
+        let request = v1::WatchRevocationsRequest { cursor: cursor.clone(), ..Default::default() };
+        let mut frames = server.watch_revocations(request).await?.into_inner();
+        let leave = stay.map(|stay| Instant::now() + stay);
+        while found.tokens.len() < last && leave.is_none_or(|leave| Instant::now() < leave) {
+            let frame = tokio::time::timeout(SILENCE, frames.message()).await??;
+            let frame = frame.ok_or("a stream has ended well, which none does")?;
+            cursor.clone_from(&frame.cursor);
+            if let Some(Frame::Event(event)) = frame.frame {
+                found.take(usize::try_from(frame.revision)?, event.token_id);
+                if let Some(ledger) = &ledger {
+                    ledger.heard(usize::try_from(frame.revision)?);
+                }
+            }
+        }
+        found.resumed += 1;
+    }
+    found.resumed -= 1;
+    Ok(found)
+}
+
+impl Found {
+    fn take(&mut self, revision: usize, token: String) {
+        let next = self.tokens.len() + 1;
+        if revision == next {
+            self.tokens.push(token);
+        } else if revision > next {
+            self.missed += revision - next;
+            self.tokens.resize(revision - 1, String::new());
+            self.tokens.push(token);
+        } else if self.tokens.get(revision - 1) == Some(&token) {
+            self.doubled += 1;
+        } else {
+            self.out_of_order += 1;
+        }
+    }
+}

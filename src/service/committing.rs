@@ -1,0 +1,182 @@
+//! Changes that take a revision are made together: while one transaction commits, the next changes gather.
+//!
+//! Each is judged by itself, and one that is refused is an answer like any other. What goes wrong with a transaction goes
+//! wrong for all who share it, so unless it may have committed, everybody has another one to themselves.
+
+mod batch;
+mod mutation;
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+
+pub(super) use mutation::{Action, Mutation, require_regenerable};
+
+use super::Error;
+use crate::revocation::Event;
+use crate::store::{Store, StoreError, Transaction};
+use crate::token::Token;
+use batch::Made;
+
+/// The most changes in one transaction.
+const MOST: usize = 256;
+
+/// How many have a transaction to themselves at once.
+const APART: usize = 8;
+
+/// Where changes are handed in. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Committing(mpsc::Sender<Member>);
+
+/// Whoever waits for a change. Their change is made whether or not they still wait.
+#[derive(Debug)]
+struct Member {
+    mutation: Mutation,
+    reply: oneshot::Sender<Result<Token, Error>>,
+}
+
+impl Committing {
+    /// Starts the one writer. What it commits `takes_effect` here before anybody is answered. Its task ends when nobody
+    /// can hand in changes any more.
+    #[must_use]
+    pub fn start(
+        store: Store,
+        takes_effect: impl Fn(&[Event]) + Send + Sync + 'static,
+    ) -> (Self, JoinHandle<()>) {
+        let (sender, queue) = mpsc::channel(MOST);
+        let writer = Writer { store, takes_effect };
+        (Self(sender), tokio::spawn(Arc::new(writer).run(queue)))
+    }
+
+    /// Makes a change, together with others; gives the token as it is then.
+    ///
+    /// # Errors
+    /// Why the change is refused, or [`Error::DatabaseUnavailable`], [`Error::Overloaded`], [`Error::OutcomeUnknown`].
+    pub(super) async fn commit(&self, mutation: Mutation) -> Result<Token, Error> {
+        let (reply, answer) = oneshot::channel();
+        let handed_in = self.0.send(Member { mutation, reply }).await;
+        handed_in.map_err(|_| Error::Internal("nobody commits any more".into()))?;
+        answer.await.unwrap_or_else(|lost| Err(StoreError::CommitUnknown { source: Arc::new(lost) }.into()))
+    }
+}
+
+/// The one who commits.
+struct Writer<Effect> {
+    store: Store,
+    takes_effect: Effect,
+}
+
+/// What became of an attempt.
+enum Attempt {
+    /// Everybody is answered.
+    Answered,
+    /// No transaction could be begun.
+    NotBegun(Vec<Member>, StoreError),
+    /// The transaction went wrong before it was to commit; nothing has changed.
+    Undone(Vec<Member>, StoreError),
+}
+
+impl<Effect: Fn(&[Event]) + Send + Sync + 'static> Writer<Effect> {
+    async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Member>) {
+        let mut waiting = VecDeque::new();
+        loop {
+            if waiting.is_empty() {
+                let Some(first) = queue.recv().await else { return };
+                waiting.push_back(first);
+            }
+            while let Ok(next) = queue.try_recv() {
+                waiting.push_back(next);
+            }
+            let members = next_batch(&mut waiting);
+            self.commit(members).await;
+        }
+    }
+
+    async fn commit(self: &Arc<Self>, members: Vec<Member>) {
+        match self.attempt(members).await {
+            Attempt::Answered => {}
+            Attempt::Undone(members, _) if members.len() > 1 => self.commit_apart(members).await,
+            Attempt::NotBegun(members, error) | Attempt::Undone(members, error) => refuse(members, &error),
+        }
+    }
+
+    /// Gives everybody a transaction of their own, until none can be begun any more.
+    async fn commit_apart(self: &Arc<Self>, members: Vec<Member>) {
+        let mut members = members.into_iter();
+        loop {
+            let mut attempts = JoinSet::new();
+            for member in members.by_ref().take(APART) {
+                let writer = Arc::clone(self);
+                attempts.spawn(async move { writer.attempt(vec![member]).await });
+            }
+            if attempts.is_empty() {
+                return;
+            }
+            while let Some(attempt) = attempts.join_next().await {
+                match attempt {
+                    Ok(Attempt::NotBegun(member, error)) => {
+                        refuse(member, &error);
+                        refuse(members.by_ref(), &error);
+                    }
+                    Ok(Attempt::Undone(member, error)) => refuse(member, &error),
+                    // Who panicked has dropped its member, who is told that nothing is known.
+                    Ok(Attempt::Answered) | Err(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Makes the changes in one transaction, and answers unless it surely changed nothing.
+    async fn attempt(&self, members: Vec<Member>) -> Attempt {
+        let mut transaction = match self.store.begin().await {
+            Ok(transaction) => transaction,
+            Err(error) => return Attempt::NotBegun(members, error),
+        };
+        let mutations = members.iter().map(|member| &member.mutation);
+        match batch::make(&mut transaction, mutations).await {
+            Ok(made) => self.finish(transaction, members, made).await,
+            Err(error) => {
+                let undone = transaction.finish::<(), _>(Err(error)).await;
+                return undone.map_or_else(|error| Attempt::Undone(members, error), |()| Attempt::Answered);
+            }
+        }
+        Attempt::Answered
+    }
+
+    /// Commits, and answers everybody. A refusal stands whether or not the changes of the others are known to be made.
+    async fn finish(&self, transaction: Transaction, members: Vec<Member>, made: Made) {
+        let Made { mut answers, events } = made;
+        let committed = transaction.finish::<_, StoreError>(Ok(())).await;
+        if committed.is_ok() {
+            (self.takes_effect)(&events);
+        }
+        for member in members {
+            let answer = answers.remove(&member.mutation.token);
+            let answer = answer.unwrap_or_else(|| Err(Error::Internal("a change was not answered".into())));
+            let answer = match &committed {
+                Err(error) => answer.and(Err(error.clone().into())),
+                Ok(()) => answer,
+            };
+            // Whoever is gone has their change all the same.
+            let _ = member.reply.send(answer);
+        }
+    }
+}
+
+/// Takes the next members out, in order: at most one for each token, since each is judged by what the one before made.
+fn next_batch(waiting: &mut VecDeque<Member>) -> Vec<Member> {
+    let mut tokens = HashSet::new();
+    let (batch, later) = std::mem::take(waiting)
+        .into_iter()
+        .partition(|member: &Member| tokens.len() < MOST && tokens.insert(member.mutation.token));
+    *waiting = later;
+    Vec::from(batch)
+}
+
+fn refuse(members: impl IntoIterator<Item = Member>, error: &StoreError) {
+    for member in members {
+        let _ = member.reply.send(Err(error.clone().into()));
+    }
+}

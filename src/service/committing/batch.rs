@@ -1,0 +1,69 @@
+//! Several changes in one transaction: locked together, judged one by one, logged together, written.
+
+use std::collections::HashMap;
+
+use super::mutation::{Action, Judged, Mutation};
+use crate::revocation::Event;
+use crate::service::Error;
+use crate::store::tokens::Revocation;
+use crate::store::{StoreError, Transaction, log, tokens};
+use crate::token::{Revision, Token, TokenId};
+
+/// What was made, once it has committed.
+pub(super) struct Made {
+    /// The answer to each change, by its token.
+    pub(super) answers: HashMap<TokenId, Result<Token, Error>>,
+    /// What was logged, in order.
+    pub(super) events: Vec<Event>,
+}
+
+/// Makes changes, each to another token. A change that is refused is in the answers; an error is the transaction's.
+pub(super) async fn make<'mutation>(
+    transaction: &mut Transaction,
+    mutations: impl Iterator<Item = &'mutation Mutation> + Clone,
+) -> Result<Made, StoreError> {
+    let ids: Vec<TokenId> = mutations.clone().map(|mutation| mutation.token).collect();
+    let locked = tokens::lock(transaction, &ids).await?;
+    let mut locked: HashMap<TokenId, _> =
+        locked.into_iter().map(|locked| (locked.token.id, locked)).collect();
+    let (mut answers, mut changes, mut news, mut awaited) = (HashMap::new(), Vec::new(), Vec::new(), false);
+    for mutation in mutations {
+        match mutation.judge(locked.remove(&mutation.token)) {
+            Ok(Judged::Changes(token, action)) => {
+                news.push(mutation.event(&token, &action));
+                awaited |= mutation.awaited;
+                changes.push((token, action));
+            }
+            Ok(Judged::Unchanged(token)) => drop(answers.insert(mutation.token, Ok(token))),
+            Err(refusal) => drop(answers.insert(mutation.token, Err(refusal))),
+        }
+    }
+    let events = log::append_all(transaction, news, awaited).await?;
+    let revisions = events.iter().map(|event| event.revision);
+    for token in write(transaction, changes.into_iter().zip(revisions)).await? {
+        answers.insert(token.id, Ok(token));
+    }
+    Ok(Made { answers, events })
+}
+
+/// Writes what was logged: every end in one statement, everything else in one each.
+async fn write(
+    transaction: &mut Transaction,
+    changes: impl Iterator<Item = ((Token, Action), Revision)>,
+) -> Result<Vec<Token>, StoreError> {
+    let (mut written, mut ends) = (Vec::new(), Vec::new());
+    for ((token, action), revision) in changes {
+        let (connection, id) = (transaction.connection(), token.id);
+        match action {
+            Action::Edit(edit) => written.push(tokens::update(connection, id, edit, revision).await?),
+            Action::ReplaceSecret { secret, expiry, .. } => {
+                written.push(tokens::replace_secret(connection, id, secret, expiry, revision).await?);
+            }
+            Action::Revoke(reason) => ends.push(Revocation { token, reason, revision }),
+        }
+    }
+    if !ends.is_empty() {
+        written.extend(tokens::revoke(transaction, ends).await?);
+    }
+    Ok(written)
+}

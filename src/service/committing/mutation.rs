@@ -1,0 +1,154 @@
+//! A change that somebody asks for, and whether it may be made: judged in full before anything is written.
+
+use std::time::SystemTime;
+
+use super::super::tokens::known_to;
+use super::super::{Caller, Error};
+use crate::revocation::{Change, NewEvent};
+use crate::store::tokens::{Locked, NewSecret};
+use crate::text::{Initiator, Invalid, RevokeReason};
+use crate::token::{Expiry, Generation, Precondition, ScopeSet, Token, TokenEdit, TokenId, TokenState};
+
+/// A change to a token that takes a revision.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Mutation {
+    /// Which token.
+    pub(in super::super) token: TokenId,
+    /// Who asks.
+    pub(in super::super) caller: Caller,
+    /// On whose behalf.
+    pub(in super::super) initiator: Initiator,
+    /// Which version of the token.
+    pub(in super::super) precondition: Precondition,
+    /// What is to be done.
+    pub(in super::super) action: Action,
+    /// Whether somebody waits until every server has applied it.
+    pub(in super::super) awaited: bool,
+}
+
+/// What is to be done to a token.
+#[derive(Debug, Clone)]
+pub(in super::super) enum Action {
+    /// Change fields.
+    Edit(TokenEdit),
+    /// Give it another secret.
+    ReplaceSecret {
+        /// The generation that the new secret was made to follow.
+        seen: Generation,
+        /// The new secret.
+        secret: NewSecret,
+        /// A new expiry, or none to keep it.
+        expiry: Option<Expiry>,
+    },
+    /// End it.
+    Revoke(RevokeReason),
+}
+
+/// What is to become of a token that was judged.
+#[derive(Debug)]
+pub(super) enum Judged {
+    /// Nothing: it is so already.
+    Unchanged(Token),
+    /// This, at a time that is settled.
+    Changes(Token, Action),
+}
+
+impl Mutation {
+    /// Judges the change by the token as it is locked, if it is there, at the time of the lock.
+    pub(super) fn judge(&self, locked: Option<Locked>) -> Result<Judged, Error> {
+        let (token, time) = locked.map(|Locked { token, time }| (token, time)).unzip();
+        let token = known_to(&self.caller, self.token, token)?;
+        let time = time.unwrap_or(token.update_time);
+        match &self.action {
+            Action::Edit(edit) => self.judge_edit(token, edit.clone(), time),
+            Action::ReplaceSecret { seen, secret, expiry } => {
+                require_regenerable(&self.caller, &token, &self.precondition, *expiry)?;
+                if token.generation != *seen {
+                    return Err(Error::EtagMismatch);
+                }
+                let expiry = self.settle(*expiry, &token, &token.scopes, time, "expire_time")?;
+                let (seen, secret) = (*seen, secret.clone());
+                Ok(Judged::Changes(token, Action::ReplaceSecret { seen, secret, expiry }))
+            }
+            Action::Revoke(_) if token.state == TokenState::Revoked => Ok(Judged::Unchanged(token)),
+            Action::Revoke(reason) => {
+                self.require_version(&token)?;
+                Ok(Judged::Changes(token, Action::Revoke(reason.clone())))
+            }
+        }
+    }
+
+    fn judge_edit(&self, token: Token, mut edit: TokenEdit, time: SystemTime) -> Result<Judged, Error> {
+        self.caller.require_covering(&token.scopes)?;
+        edit.scopes.as_ref().map_or(Ok(()), |scopes| self.caller.require_covering(scopes))?;
+        self.require_version(&token)?;
+        if token.state == TokenState::Revoked {
+            return Err(Error::TokenRevoked(token.id));
+        }
+        if edit.changes_nothing_of(&token) {
+            return Ok(Judged::Unchanged(token));
+        }
+        if edit.expiry.is_some() || edit.scopes.is_some() {
+            let scopes = edit.scopes.as_ref().unwrap_or(&token.scopes);
+            edit.expiry = self.settle(edit.expiry, &token, scopes, time, "token.expire_time")?;
+        }
+        Ok(Judged::Changes(token, Action::Edit(edit)))
+    }
+
+    /// Settles when the token will expire that then has these scopes, a lifetime being counted from `time`.
+    fn settle(
+        &self,
+        expiry: Option<Expiry>,
+        token: &Token,
+        scopes: &ScopeSet,
+        time: SystemTime,
+        path: &str,
+    ) -> Result<Option<Expiry>, Error> {
+        let expiry = expiry.map(|expiry| expiry.counted_from(time));
+        let end = match expiry {
+            None => token.expire_time,
+            Some(Expiry::At(end)) => Some(end),
+            Some(Expiry::Never | Expiry::After(_)) => None,
+        };
+        self.caller.require_outliving(scopes, end)?;
+        match expiry {
+            Some(Expiry::At(end)) if end <= time => {
+                Err(Error::field(path, Invalid::Malformed("in the future")))
+            }
+            Some(_) | None => Ok(expiry),
+        }
+    }
+
+    fn require_version(&self, token: &Token) -> Result<(), Error> {
+        if self.precondition.holds_for(&token.etag()) { Ok(()) } else { Err(Error::EtagMismatch) }
+    }
+
+    /// What is to be logged of the change.
+    pub(super) fn event(&self, token: &Token, action: &Action) -> NewEvent {
+        let (change, generation) = match action {
+            Action::Edit(_) => (Change::Updated, token.generation),
+            Action::ReplaceSecret { seen, .. } => (Change::SecretReplaced, Generation(seen.0 + 1)),
+            Action::Revoke(reason) => (Change::Revoked { reason: reason.clone() }, token.generation),
+        };
+        let (workspace, initiator) = (token.workspace.clone(), self.initiator.clone());
+        NewEvent { change, workspace, token: token.id, generation, initiator }
+    }
+}
+
+/// Refuses a token whose secret the caller may not replace, as it is now.
+pub(in super::super) fn require_regenerable(
+    caller: &Caller,
+    token: &Token,
+    precondition: &Precondition,
+    expiry: Option<Expiry>,
+) -> Result<(), Error> {
+    caller.require_covering(&token.scopes)?;
+    if !precondition.holds_for(&token.etag()) {
+        return Err(Error::EtagMismatch);
+    }
+    match token.state {
+        TokenState::Revoked => Err(Error::TokenRevoked(token.id)),
+        TokenState::Expired if expiry.is_none() => Err(Error::TokenExpired(token.id)),
+        TokenState::Active | TokenState::Expired => Ok(()),
+    }
+}
