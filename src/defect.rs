@@ -28,6 +28,8 @@ pub enum Defect {
     ResumeAtHeadOnForeign,
     /// A mutation is answered before it is committed.
     ReplyBeforeCommit,
+    /// A commit that was not answered is told as undone.
+    UnknownIsUndone,
     /// A replaced secret stays in the cache.
     ReplacedSecretKept,
     /// A stream that resumes sees every workspace.

@@ -15,6 +15,7 @@ use self::place::{Continuation, Place};
 use self::progress::Progress;
 use super::{Caller, Error, Permission, Reach, Service};
 use crate::clock::BootTime;
+use crate::defect::{Defect, seeded};
 use crate::feed::Reading;
 use crate::revocation::Event;
 use crate::store::workspaces;
@@ -86,13 +87,21 @@ impl Service {
         caller: Caller,
         request: WatchRequest,
     ) -> Result<Subscription, Error> {
-        let scope = self.watch_scope(&caller, request.workspace).await?;
+        let mut scope = self.watch_scope(&caller, request.workspace).await?;
+        if request.cursor.is_some() && seeded(Defect::ResumeUnfiltered) {
+            scope = Reach::Every;
+        }
         // Heard from before the head is read, so that nothing falls between.
         let readings = self.feed.subscribe();
         let reading = Reading::of_head(&self.store).await?;
         let cursor = request.cursor.map(|cursor| self.keyring.read_cursor(&cursor));
         let unreadable = |error| self.unreadable(error, Error::InvalidCursor);
         let begin = cursor.transpose().map_err(unreadable)?.unwrap_or(reading.head.position);
+        let foreign = begin.history != reading.head.position.history;
+        let compacted = begin.revision < reading.head.compacted;
+        let at_head = (foreign && seeded(Defect::ResumeAtHeadOnForeign))
+            || (compacted && seeded(Defect::ResumeAtHeadOnCompacted));
+        let begin = if at_head { reading.head.position } else { begin };
         let mut subscription = Subscription {
             service: Arc::clone(self),
             caller,
@@ -145,7 +154,8 @@ impl Subscription {
     fn frame(&self, told: Told) -> Result<Frame, Error> {
         let position = self.place.position();
         let kid = self.service.keys.minting();
-        let cursor = self.service.keyring.cursor(kid, position).ok_or(Error::KeyUnavailable(kid))?;
+        let resumes = if seeded(Defect::CursorBeforeEvents) { self.reading.head.position } else { position };
+        let cursor = self.service.keyring.cursor(kid, resumes).ok_or(Error::KeyUnavailable(kid))?;
         Ok(Frame { told, revision: position.revision, cursor })
     }
 
@@ -188,7 +198,7 @@ impl Subscription {
         match heard {
             Ok(reading) => self.hear(reading),
             Err(RecvError::Lagged(_)) => {
-                self.behind = true;
+                self.behind = !seeded(Defect::LaggedIgnored);
                 Ok(())
             }
             Err(RecvError::Closed) => Err(Error::Draining),

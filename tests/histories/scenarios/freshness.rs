@@ -35,6 +35,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             &[Promise::Strong, Promise::Durable],
             |scene| Box::pin(early(scene)),
         ),
+        Scenario::new(
+            "UnknownIsUndone",
+            "a change that was made is told as not made",
+            &[Promise::ExactlyOnce],
+            |scene| Box::pin(in_doubt(scene)),
+        ),
     ]
 }
 
@@ -77,5 +83,22 @@ async fn early(scene: &mut Scene) {
         scene.client.introspect(OTHER, &known, 1, Freshness::Strong).await;
         scene.world.links.server_database[0].clear();
         scene.wait(milliseconds(500)).await;
+    }
+}
+
+/// The database does what it is told, but its answers come late; the connection is cut before the last of them comes.
+async fn in_doubt(scene: &mut Scene) {
+    for step in 0..14 {
+        let known = scene.token().await;
+        let link = &scene.world.links.server_database[0];
+        link.set(|weather| weather.down.delay = milliseconds(60));
+        let revoke = scene.client.revoke(HERE, &known.id, false);
+        let cut = async {
+            tokio::time::sleep(milliseconds(180 + 30 * step)).await;
+            link.cut();
+        };
+        tokio::join!(revoke, cut);
+        link.clear();
+        scene.wait(milliseconds(300)).await;
     }
 }
