@@ -3,6 +3,7 @@
 mod accounts;
 mod aftermath;
 mod answers;
+mod linear;
 mod streams;
 mod tokens;
 
@@ -37,6 +38,8 @@ pub enum Promise {
     OwnChanges,
     /// An introspection knows every change up to the revision that it asks for.
     AtLeast,
+    /// Some order of a token's operations explains every strong answer.
+    Linearizable,
     /// A live token is never said to be anything else.
     NeverDeniedAlive,
     /// An answer is what the token was at the answer's revision.
@@ -88,6 +91,7 @@ pub fn check(history: &History) -> Vec<Violation> {
     let tokens = Tokens::of(history);
     let mut violations = answers::check(history, &tokens);
     violations.extend(accounts::check(history));
+    violations.extend(linear::check(history));
     violations.extend(streams::check(history));
     violations.extend(aftermath::check(history));
     violations.sort_by_key(|violation| violation.at);

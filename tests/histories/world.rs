@@ -246,7 +246,7 @@ impl World {
             }
         });
         all(lead).await;
-        for _ in 0..500 {
+        for _ in 0..200 {
             if history_id(&postgres.primary, &self.database).await != old {
                 self.renewals.lock().await.push(Renewal { before, after: Moment::now() });
                 return;

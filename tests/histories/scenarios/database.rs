@@ -65,7 +65,7 @@ impl Scene {
         let (revision, invoke) = (edited.revision, Moment::now());
         let restore = format!(
             "BEGIN; {LOCK}; UPDATE histories SET id = gen_random_uuid();
-             UPDATE tokens SET revision = 0 WHERE id = '{edited}';
+             UPDATE tokens SET revision = 0, scopes = '{{base,version:0}}' WHERE id = '{edited}';
              UPDATE tokens SET revision = {revision}, revoke_time = now(), revoke_reason = '' WHERE id = '{revoked}';
              UPDATE revisions SET kind = 'revoked', reason = '', token = '{revoked}' WHERE revision = {revision};
              COMMIT",

@@ -67,9 +67,9 @@ async fn cut_off(scene: &mut Scene) {
 /// Everybody is led to the new primary but one server, whose old primary still answers whatever it is asked to read.
 async fn deposed(scene: &mut Scene) {
     let known = scene.token_known_at(&[OTHER]).await;
-    scene.look(&[OTHER], &[&known], Freshness::Leased, milliseconds(9_000));
     scene.world.promote(&[Some(milliseconds(0)), None, Some(milliseconds(0))]).await;
     scene.surely_revoke(HERE, &known).await;
+    scene.look(&[OTHER], &[&known], Freshness::Leased, milliseconds(3_000));
     scene.done().await;
 }
 
