@@ -107,4 +107,22 @@ mod tests {
         }
         crossing.finish().await;
     }
+
+    #[tokio::test]
+    async fn own_places_are_free_while_all_others_are_taken() {
+        let crossing = Crossing::new(Handle::current(), 1);
+        let own = crossing.with_own_places(1);
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        let taken = tokio::spawn({
+            let crossing = crossing.clone();
+            async move { crossing.run(receiver).await }
+        });
+        while crossing.run(async {}).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(own.run(async {}).await, Ok(()));
+        sender.send(()).unwrap();
+        taken.await.unwrap().unwrap().unwrap();
+        crossing.finish().await;
+    }
 }

@@ -41,7 +41,7 @@ pub struct Reading {
     /// The log as it stood.
     pub head: Head,
     /// What comes right after the position read from, possibly not all of it.
-    pub events: Vec<Event>,
+    pub events: Vec<Arc<Event>>,
     /// That the log held nothing more, by a heartbeat that watchers were not told of yet.
     pub confirmed: Option<Confirmed>,
 }
@@ -77,7 +77,8 @@ impl Reading {
     async fn bounded(store: &Store, after: Option<Position>) -> Result<Self, StoreError> {
         let begun = BootTime::now();
         let read = tokio::time::timeout(PATIENCE, read(store, after)).await;
-        let Segment { head, events } = read.map_err(|late| StoreError::unavailable(late))??;
+        let Segment { head, events } = read.map_err(StoreError::unavailable)??;
+        let events = events.into_iter().map(Arc::new).collect();
         Ok(Self { begun, ended: BootTime::now(), head, events, confirmed: None })
     }
 

@@ -13,7 +13,7 @@ use crate::workspace::WorkspaceId;
 pub struct HistoryId(pub Uuid);
 
 /// A place in the log that a watcher can come back to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
     /// Which history.
     pub history: HistoryId,

@@ -17,4 +17,5 @@ pub(crate) use outcomes::fitting;
 pub(crate) use requests::introspection::{Batch, introspect_token, introspect_tokens};
 pub use sidecar_service::SidecarRpc;
 pub use token_service::TokenRpc;
+pub use watch::TokenRoute;
 pub use workspace_service::WorkspaceRpc;

@@ -15,9 +15,8 @@ use super::health::Health;
 use crate::metrics::Metrics;
 use crate::proto::DESCRIPTOR_SET;
 use crate::proto::v1::sidecar_service_server::SidecarServiceServer;
-use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::proto::v1::workspace_service_server::WorkspaceServiceServer;
-use crate::rpc::{Desk, SidecarRpc, TokenRpc, WorkspaceRpc, status};
+use crate::rpc::{Desk, SidecarRpc, TokenRoute, WorkspaceRpc, status};
 use crate::server::connection::GrpcService;
 use crate::server::deadline::{DeadlineRules, Deadlines};
 use crate::server::in_flight::{InFlight, Reserve};
@@ -43,9 +42,7 @@ pub(super) fn build(
     reflection: bool,
     serving: &ServingOptions,
 ) -> Result<impl GrpcService, ServerError> {
-    let tokens = TokenServiceServer::new(TokenRpc(desk.clone()))
-        .max_decoding_message_size(LARGEST_REQUEST)
-        .max_encoding_message_size(LARGEST_ANSWER);
+    let tokens = TokenRoute::new(desk, LARGEST_REQUEST, LARGEST_ANSWER);
     let workspaces = WorkspaceServiceServer::new(WorkspaceRpc(desk.clone()))
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(LARGEST_ANSWER);

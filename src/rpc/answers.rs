@@ -69,18 +69,18 @@ fn unix_seconds(time: SystemTime) -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-pub(super) fn frame(frame: Frame) -> v1::WatchRevocationsResponse {
+pub(super) fn frame(frame: &Frame, cursor: String) -> v1::WatchRevocationsResponse {
     use v1::watch_revocations_response::Frame as Wire;
-    let told = match frame.told {
+    let told = match &frame.told {
         Told::Event(event) => Wire::Event(revocation(event)),
-        Told::Progress { confirmed } => Wire::Progress(v1::Progress { confirmed }),
+        Told::Progress { confirmed } => Wire::Progress(v1::Progress { confirmed: *confirmed }),
     };
-    v1::WatchRevocationsResponse { frame: Some(told), cursor: frame.cursor, revision: frame.revision.0 }
+    v1::WatchRevocationsResponse { frame: Some(told), cursor, revision: frame.position.revision.0 }
 }
 
-fn revocation(event: Event) -> v1::RevocationEvent {
-    let (kind, reason) = match event.event.change {
-        Change::Revoked { reason } => (v1::RevocationKind::Revoked, reason.into_string()),
+fn revocation(event: &Event) -> v1::RevocationEvent {
+    let (kind, reason) = match &event.event.change {
+        Change::Revoked { reason } => (v1::RevocationKind::Revoked, reason.to_string()),
         Change::SecretReplaced => (v1::RevocationKind::SecretReplaced, String::new()),
         Change::Updated => (v1::RevocationKind::Updated, String::new()),
     };
@@ -90,7 +90,7 @@ fn revocation(event: Event) -> v1::RevocationEvent {
         token_id: event.event.token.to_string(),
         generation: event.event.generation.0,
         reason,
-        initiator: event.event.initiator.into_string(),
+        initiator: event.event.initiator.to_string(),
         event_time: Some(event.time.into()),
     }
 }

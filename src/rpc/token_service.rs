@@ -1,14 +1,14 @@
-//! `TokenService`: for each RPC its permission, its parser, its work and its answer.
+//! `TokenService`: for each RPC its permission, its parser, its work and its answer. `WatchRevocations` has a way of its own
+//! in `watch`.
 
 use std::ops::ControlFlow::{Break, Continue};
 
 use tokio::time::Instant;
-use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::answers::introspection as verdicts;
 use super::requests::introspection;
-use super::{Desk, answers, requests, watch};
+use super::{Desk, answers, requests};
 use crate::crossing::Deadline;
 use crate::proto::v1;
 use crate::proto::v1::token_service_server::TokenService;
@@ -173,20 +173,6 @@ impl TokenService for TokenRpc {
                 },
             )
             .await
-    }
-
-    async fn watch_revocations(
-        &self,
-        request: Request<v1::WatchRevocationsRequest>,
-    ) -> Answer<BoxStream<v1::WatchRevocationsResponse>> {
-        let begun = self.0.answer(
-            request,
-            Permission::WatchRevocations,
-            requests::watch_revocations,
-            |service, caller, words| async move { service.watch(caller, words).await },
-        );
-        let subscription = begun.await?.into_inner();
-        Ok(Response::new(Box::pin(watch::frames(&self.0, subscription))))
     }
 }
 

@@ -1,15 +1,25 @@
 //! The body of `WatchRevocations`: frames through a bounded queue, and the status that ends it.
 
+mod encodings;
+mod route;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use prost::bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tonic::server::ServerStreamingService;
+use tonic::{Request, Response, Status};
 
-use super::{Desk, answers, desk};
+use self::encodings::Encodings;
+pub use self::route::TokenRoute;
+use super::{Desk, desk, requests};
 use crate::metrics::{Watcher, WatcherEnd};
-use crate::proto::v1::WatchRevocationsResponse;
-use crate::service::{Error, Subscription, Told};
+use crate::proto::v1::WatchRevocationsRequest;
+use crate::service::{Error, Permission, Service, Subscription, Told};
 
 /// How many frames may wait for a client: with what HTTP/2 has in flight, all that one watcher can hold.
 const QUEUE: usize = 64;
@@ -18,49 +28,100 @@ const QUEUE: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The frames of one watcher, and at the end the status.
-pub(super) type Frames = ReceiverStream<Result<WatchRevocationsResponse, Status>>;
+type Frames = ReceiverStream<Result<Bytes, Status>>;
 
-/// Sends what the subscription gives until it fails, the client is gone or too slow, or the server drains.
-pub(super) fn frames(desk: &Desk, mut subscription: Subscription) -> Frames {
-    // One place more than frames, so that the status that ends the stream always finds room.
-    let (sender, receiver) = mpsc::channel(QUEUE + 1);
-    let (drain, metrics) = (desk.drain.clone(), desk.service.metrics().clone());
-    desk.crossing.start(async move {
-        let watcher = metrics.watcher_joined();
-        let ended = tokio::select! {
-            ended = pump(&mut subscription, &sender, &watcher) => ended,
-            () = drain.cancelled() => Some(Error::Draining),
-            () = sender.closed() => None,
-        };
-        // A watcher that is only dropped was left by its client.
-        if let Some(error) = ended {
-            watcher.ends(end(&error));
-            let _ = sender.try_send(Err(desk::refuse(&error)));
-        }
-    });
-    ReceiverStream::new(receiver)
+/// Serves `WatchRevocations`.
+#[derive(Clone)]
+struct Watch {
+    desk: Desk,
+    encodings: Arc<Encodings>,
 }
 
-async fn pump(
-    subscription: &mut Subscription,
-    sender: &mpsc::Sender<Result<WatchRevocationsResponse, Status>>,
-    watcher: &Watcher,
-) -> Option<Error> {
-    loop {
-        // Two places: one for the frame, one kept free for the status.
-        let mut places = match tokio::time::timeout(PATIENCE, sender.reserve_many(2)).await {
-            Err(_) => return Some(Error::SlowConsumer),
-            Ok(Err(_)) => return None,
-            Ok(Ok(places)) => places,
-        };
-        let frame = match subscription.next().await {
-            Ok(frame) => frame,
-            Err(error) => return Some(error),
-        };
-        watcher.was_sent(u64::from(matches!(frame.told, Told::Event(_))));
-        if let Some(place) = places.next() {
-            place.send(Ok(answers::frame(frame)));
+impl ServerStreamingService<WatchRevocationsRequest> for Watch {
+    type Response = Bytes;
+    type ResponseStream = Frames;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Frames>, Status>> + Send>>;
+
+    fn call(&mut self, request: Request<WatchRevocationsRequest>) -> Self::Future {
+        let watch = self.clone();
+        Box::pin(async move { watch.begin(request).await })
+    }
+}
+
+impl Watch {
+    fn new(desk: Desk) -> Self {
+        Self { desk, encodings: Arc::default() }
+    }
+
+    async fn begin(&self, request: Request<WatchRevocationsRequest>) -> Result<Response<Frames>, Status> {
+        let begun = self.desk.answer(
+            request,
+            Permission::WatchRevocations,
+            requests::watch_revocations,
+            |service, caller, words| async move { service.watch(caller, words).await },
+        );
+        Ok(Response::new(self.frames(begun.await?.into_inner())))
+    }
+
+    /// Sends what the subscription gives until it fails, the client is gone or too slow, or the server drains.
+    fn frames(&self, subscription: Subscription) -> Frames {
+        // One place more than frames, so that the status that ends the stream always finds room.
+        let (sender, receiver) = mpsc::channel(QUEUE + 1);
+        let (drain, service) = (self.desk.drain.clone(), Arc::clone(&self.desk.service));
+        let mut pump = Pump { service, encodings: Arc::clone(&self.encodings), subscription };
+        self.desk.crossing.start(async move {
+            let watcher = pump.service.metrics().watcher_joined();
+            let ended = tokio::select! {
+                ended = pump.run(&sender, &watcher) => ended,
+                () = drain.cancelled() => Some(Error::Draining),
+                () = sender.closed() => None,
+            };
+            // A watcher that is only dropped was left by its client.
+            if let Some(error) = ended {
+                watcher.ends(end(&error));
+                let _ = sender.try_send(Err(desk::refuse(&error)));
+            }
+        });
+        ReceiverStream::new(receiver)
+    }
+}
+
+/// What brings the frames of one watcher.
+struct Pump {
+    service: Arc<Service>,
+    encodings: Arc<Encodings>,
+    subscription: Subscription,
+}
+
+impl Pump {
+    async fn run(
+        &mut self,
+        sender: &mpsc::Sender<Result<Bytes, Status>>,
+        watcher: &Watcher,
+    ) -> Option<Error> {
+        loop {
+            // Two places: one for the frame, one kept free for the status.
+            let mut places = match tokio::time::timeout(PATIENCE, sender.reserve_many(2)).await {
+                Err(_) => return Some(Error::SlowConsumer),
+                Ok(Err(_)) => return None,
+                Ok(Ok(places)) => places,
+            };
+            let (bytes, is_event) = match self.next().await {
+                Ok(next) => next,
+                Err(error) => return Some(error),
+            };
+            watcher.was_sent(u64::from(is_event));
+            if let Some(place) = places.next() {
+                place.send(Ok(bytes));
+            }
         }
+    }
+
+    /// The next frame, and whether it is an event.
+    async fn next(&mut self) -> Result<(Bytes, bool), Error> {
+        let frame = self.subscription.next().await?;
+        let bytes = self.encodings.encode(&frame, |frame| self.service.cursor(frame))?;
+        Ok((bytes, matches!(frame.told, Told::Event(_))))
     }
 }
 

@@ -49,15 +49,20 @@ impl<'service> Arrival<'service> {
         reached.map_err(|_| Error::RevisionNotReached)
     }
 
+    /// Whether it is worth while to look into the database: without a lease nothing that is found there may be told.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`].
+    pub(super) async fn may_look(&mut self) -> Result<(), Error> {
+        self.stand().await.map(drop)
+    }
+
     /// Whether a token may be accepted that was found live in the database, in this history.
     ///
     /// # Errors
     /// [`Error::LeaseLost`].
     pub(super) async fn may_accept(&mut self, source: HistoryId) -> Result<(), Error> {
-        let standing = match self.standing() {
-            Some(standing) => standing,
-            None => self.stand_again().await.ok_or(Error::LeaseLost)?,
-        };
+        let standing = self.stand().await?;
         if standing.history == source { Ok(()) } else { Err(Error::LeaseLost) }
     }
 
@@ -80,15 +85,19 @@ impl<'service> Arrival<'service> {
         self.may_accept(source).await
     }
 
-    fn standing(&self) -> Option<Position> {
-        self.service.cache.standing(BootTime::now())
+    /// Up to where everything is applied, by the lease that is held; one that was lost may be had again at once, by a
+    /// heartbeat of one's own.
+    async fn stand(&mut self) -> Result<Position, Error> {
+        if let Some(standing) = self.standing() {
+            return Ok(standing);
+        }
+        let head = self.head().await.map_err(|_| Error::LeaseLost)?;
+        self.service.feed.reach(head, self.left()).await.map_err(|_| Error::LeaseLost)?;
+        self.standing().ok_or(Error::LeaseLost)
     }
 
-    /// A lease that was lost may be had again at once, by a heartbeat of one's own.
-    async fn stand_again(&mut self) -> Option<Position> {
-        let head = self.head().await.ok()?;
-        self.service.feed.reach(head, self.left()).await.ok()?;
-        self.standing()
+    fn standing(&self) -> Option<Position> {
+        self.service.cache.standing(BootTime::now())
     }
 
     async fn head(&mut self) -> Result<Position, Unconfirmed> {

@@ -55,6 +55,7 @@ impl<'service> Search<'service> {
         presented: &Presented<'_>,
         arrival: &mut Arrival<'_>,
     ) -> Result<Proved, Error> {
+        arrival.may_look().await?;
         let Finding { begun, history, credential } = self.find(presented.id).await?;
         let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
             question.admits(&credential.token.workspace)?;
@@ -84,6 +85,7 @@ impl<'service> Search<'service> {
         (id, generation): (TokenId, Generation),
         arrival: &mut Arrival<'_>,
     ) -> Result<Proved, Error> {
+        arrival.may_look().await?;
         let Finding { begun, history, credential } = self.find(id).await?;
         let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
             admits(&credential.token.workspace)?;

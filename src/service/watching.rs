@@ -17,9 +17,9 @@ use super::{Caller, Error, Permission, Reach, Service};
 use crate::clock::BootTime;
 use crate::defect::{Defect, seeded};
 use crate::feed::Reading;
-use crate::revocation::Event;
+use crate::revocation::{Event, Position};
 use crate::store::workspaces;
-use crate::token::Revision;
+use crate::token::Kid;
 use crate::workspace::WorkspaceId;
 
 /// The shortest wait before an expiring caller is looked at again, should our clock and the database's run apart.
@@ -40,16 +40,16 @@ pub struct Frame {
     /// What it tells.
     pub told: Told,
     /// Where in the order.
-    pub revision: Revision,
-    /// Resumes right after this.
-    pub cursor: String,
+    pub position: Position,
+    /// The key that its cursor is made with.
+    pub kid: Kid,
 }
 
 /// What a frame tells.
 #[derive(Debug)]
 pub enum Told {
     /// A change.
-    Event(Event),
+    Event(Arc<Event>),
     /// Everything up to the frame's revision has been told.
     Progress {
         /// Whether the database also confirmed, by a committed write, that nothing beyond was there at some moment after
@@ -119,6 +119,16 @@ impl Service {
         Ok(subscription)
     }
 
+    /// The text that resumes right after a frame; the same for everybody who is told it.
+    ///
+    /// # Errors
+    /// [`Error::KeyUnavailable`].
+    pub fn cursor(&self, frame: &Frame) -> Result<String, Error> {
+        let told = frame.position;
+        let applied = self.cache.applied().filter(|_| seeded(Defect::CursorBeforeEvents));
+        self.keyring.cursor(frame.kid, applied.unwrap_or(told)).ok_or(Error::KeyUnavailable(frame.kid))
+    }
+
     async fn watch_scope(&self, caller: &Caller, workspace: Option<WorkspaceId>) -> Result<Reach, Error> {
         let Some(workspace) = workspace else { return Ok(caller.reach()) };
         caller.require_workspace(&workspace)?;
@@ -148,21 +158,13 @@ impl Subscription {
             }
             if self.behind { self.read().await? } else { self.listen().await? }
         };
-        self.frame(told)
-    }
-
-    fn frame(&self, told: Told) -> Result<Frame, Error> {
-        let position = self.place.position();
-        let kid = self.service.keys.minting();
-        let resumes = if seeded(Defect::CursorBeforeEvents) { self.reading.head.position } else { position };
-        let cursor = self.service.keyring.cursor(kid, resumes).ok_or(Error::KeyUnavailable(kid))?;
-        Ok(Frame { told, revision: position.revision, cursor })
+        Ok(Frame { told, position: self.place.position(), kid: self.service.keys.minting() })
     }
 
     /// The next event of what is being told that the watcher may see. At a change of the caller's own token it stops,
     /// unless the caller may still watch: so a caller that loses its rights gets everything before, and nothing from
     /// then on.
-    async fn next_event(&mut self) -> Result<Option<Event>, Error> {
+    async fn next_event(&mut self) -> Result<Option<Arc<Event>>, Error> {
         let reading = Arc::clone(&self.reading);
         while let Some(event) = reading.events.get(self.told) {
             self.place.advance(event)?;
@@ -171,7 +173,7 @@ impl Subscription {
                 self.renew().await?;
             }
             if self.scope.covers(&event.event.workspace) {
-                return Ok(Some(event.clone()));
+                return Ok(Some(Arc::clone(event)));
             }
             self.progress.leave_out();
         }

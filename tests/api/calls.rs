@@ -20,12 +20,18 @@ pub enum Call {
     GetWorkspace(v1::GetWorkspaceRequest),
     ListWorkspaces(v1::ListWorkspacesRequest),
     UpdateWorkspace(v1::UpdateWorkspaceRequest),
+    BatchIntrospectTokens(v1::BatchIntrospectTokensRequest),
+    RenewLease(v1::RenewLeaseRequest),
+    AcknowledgeRevision(v1::AcknowledgeRevisionRequest),
+    ResolveTokens(v1::ResolveTokensRequest),
+    RevalidateTokens(v1::RevalidateTokensRequest),
+    ReportUsage(v1::ReportUsageRequest),
 }
 
 impl Call {
     /// Makes the call and keeps only whether it was refused; of a stream, whether its first frame came.
     pub async fn by(&self, client: &Client) -> Result<(), Status> {
-        let Client { mut tokens, mut workspaces, .. } = client.clone();
+        let Client { mut tokens, mut workspaces, mut sidecars, .. } = client.clone();
         match self.clone() {
             Self::CreateToken(request) => tokens.create_token(request).await.map(drop),
             Self::GetToken(request) => tokens.get_token(request).await.map(drop),
@@ -41,6 +47,12 @@ impl Call {
             Self::GetWorkspace(request) => workspaces.get_workspace(request).await.map(drop),
             Self::ListWorkspaces(request) => workspaces.list_workspaces(request).await.map(drop),
             Self::UpdateWorkspace(request) => workspaces.update_workspace(request).await.map(drop),
+            Self::BatchIntrospectTokens(request) => tokens.batch_introspect_tokens(request).await.map(drop),
+            Self::RenewLease(request) => sidecars.renew_lease(request).await.map(drop),
+            Self::AcknowledgeRevision(request) => sidecars.acknowledge_revision(request).await.map(drop),
+            Self::ResolveTokens(request) => sidecars.resolve_tokens(request).await.map(drop),
+            Self::RevalidateTokens(request) => sidecars.revalidate_tokens(request).await.map(drop),
+            Self::ReportUsage(request) => sidecars.report_usage(request).await.map(drop),
         }
     }
 }

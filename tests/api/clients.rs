@@ -1,8 +1,10 @@
 //! The actors: gRPC clients with or without a credential, and how they read a refusal.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokenkeep::proto::v1;
+use tokenkeep::proto::v1::sidecar_service_client::SidecarServiceClient;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
 use tokenkeep::proto::v1::workspace_service_client::WorkspaceServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -28,11 +30,12 @@ impl Interceptor for Credential {
     }
 }
 
-/// A caller of both services.
+/// A caller of every service.
 #[derive(Clone)]
 pub struct Client {
     pub tokens: TokenServiceClient<InterceptedService<Channel, Credential>>,
     pub workspaces: WorkspaceServiceClient<InterceptedService<Channel, Credential>>,
+    pub sidecars: SidecarServiceClient<InterceptedService<Channel, Credential>>,
     health: HealthClient<Channel>,
 }
 
@@ -73,7 +76,9 @@ impl Client {
         let service = InterceptedService::new(channel.clone(), credential);
         Self {
             health: HealthClient::new(channel),
+            sidecars: SidecarServiceClient::new(service.clone()),
             tokens: TokenServiceClient::new(service.clone()),
+            sidecars: SidecarServiceClient::new(service.clone()),
             workspaces: WorkspaceServiceClient::new(service),
         }
     }
@@ -122,9 +127,34 @@ impl Client {
         Ok(self.tokens.introspect_token(request).await?.into_inner())
     }
 
+    /// Judges several presented tokens at once.
+    pub async fn introspect_all(
+        &mut self,
+        requests: Vec<v1::IntrospectTokenRequest>,
+    ) -> Result<Vec<v1::introspection_outcome::Outcome>, Status> {
+        let request = v1::BatchIntrospectTokensRequest { requests };
+        let answer = self.tokens.batch_introspect_tokens(request).await?.into_inner();
+        Ok(answer.outcomes.into_iter().map(|outcome| outcome.outcome.unwrap()).collect())
+    }
+
     pub async fn revoke(&mut self, id: &str) -> Result<v1::Token, Status> {
         let request = v1::RevokeTokenRequest { id: id.to_owned(), ..Default::default() };
         Ok(self.tokens.revoke_token(request).await?.into_inner().token.unwrap())
+    }
+
+    /// Revokes a token and waits for the whole fleet; gives the revision, and whether the fleet confirmed it.
+    pub async fn revoke_everywhere(&mut self, id: &str) -> (i64, bool) {
+        let wait = v1::RevocationWait::Fleet.into();
+        let request = v1::RevokeTokenRequest { id: id.to_owned(), wait, ..Default::default() };
+        let answer = self.tokens.revoke_token(request).await.unwrap().into_inner();
+        (answer.token.unwrap().revision, answer.fleet_confirmed)
+    }
+
+    /// Waits until a revision is everywhere, for so long at most.
+    pub async fn wait_for_revision(&mut self, revision: i64, timeout: Duration) -> Result<bool, Status> {
+        let mut request = Request::new(v1::WaitForRevisionRequest { revision });
+        request.set_timeout(timeout);
+        Ok(self.tokens.wait_for_revision(request).await?.into_inner().fleet_confirmed)
     }
 
     pub async fn regenerate(&mut self, id: &str, etag: &str) -> Result<v1::RegenerateTokenResponse, Status> {

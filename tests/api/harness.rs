@@ -192,6 +192,14 @@ impl Server {
         Self::of(command, database).await
     }
 
+    /// Two servers over one fresh database, with settings of one's own.
+    pub async fn two_with(settings: &[&str]) -> (Self, Self) {
+        let database = Database::fresh().await;
+        let first = Self::start_with(database.clone(), |command| command.args(settings)).await;
+        let second = Self::start_with(database, |command| command.args(settings)).await;
+        (first, second)
+    }
+
     /// Runs a command that serves, and waits until it says so.
     pub async fn of(mut command: Command, database: Database) -> Self {
         command.args(["--log-format", "json"]).stderr(Stdio::piped());

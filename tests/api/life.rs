@@ -257,8 +257,8 @@ async fn argon2_proves_a_secret_once_and_a_forged_or_replaced_one_never_reaches_
         assert!(!operator.introspect(&old).await.unwrap().active);
     }
     assert_eq!(server.metric(runs).await, runs_before);
-    // Each of these read two rows, the caller's and the token's.
-    assert_eq!(server.metric(reads).await, reads_before + 40.0);
+    // Only for the old secret, of which the cache knows nothing.
+    assert_eq!(server.metric(reads).await, reads_before + 10.0);
 
     let forged = forge(&new);
     let reads_before = server.metric(reads).await;
@@ -267,13 +267,12 @@ async fn argon2_proves_a_secret_once_and_a_forged_or_replaced_one_never_reaches_
         assert_eq!((told.active, told.inactive_reason()), (false, v1::InactiveReason::Forged));
     }
     assert_eq!(server.metric(runs).await, runs_before);
-    // Only the caller's.
-    assert_eq!(server.metric(reads).await, reads_before + 10.0);
+    assert_eq!(server.metric(reads).await, reads_before);
 }
 
 /// The same token with another secret and a checksum that is right: what somebody could make who knows the format and
 /// an id, but no key.
-fn forge(secret: &str) -> String {
+pub fn forge(secret: &str) -> String {
     let position = secret.rfind('_').unwrap() + 30;
     let other = if &secret[position..=position] == "0" { "1" } else { "0" };
     let mut forged = secret[..secret.len() - 6].to_owned();

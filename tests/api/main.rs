@@ -14,10 +14,15 @@
 )]
 
 mod bad_requests;
+mod batch;
+mod cached;
 mod calls;
 mod clients;
 mod crash;
 mod dev;
+mod fleet;
+mod fleet_waits;
+mod grants;
 mod harness;
 mod ledger;
 mod life;
@@ -29,9 +34,11 @@ mod rights;
 mod roles;
 mod scanner;
 mod secrets;
+mod sidecar_service;
 mod tls;
 mod watch;
 mod watch_ends;
+mod watch_progress;
 mod watchers;
 mod wrong_changes;
 mod wrong_tokens;

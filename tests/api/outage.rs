@@ -132,10 +132,10 @@ async fn a_database_that_hangs_is_no_verdict() {
 }
 
 /// PostgreSQL with all its processes stopped where they stand, until this is dropped.
-struct Hung(Vec<u32>);
+pub struct Hung(Vec<u32>);
 
 impl Hung {
-    fn new(first: u32) -> Self {
+    pub fn new(first: u32) -> Self {
         // The first process before the others, so that none is added to them.
         signal(first, "STOP");
         let mut all = vec![first];

@@ -1,6 +1,7 @@
 //! Who may do what: the whole matrix of role × RPC × workspace, from one table.
 
 use tokenkeep::proto::v1;
+use tokio::sync::OnceCell;
 use tonic::Code;
 
 use crate::calls::Call;
@@ -8,7 +9,7 @@ use crate::clients::{Client, refusal, refused};
 use crate::harness::Server;
 
 /// Each RPC, the one scope that it needs, and whether its request names a token or a workspace.
-const RPCS: [(&str, &str, Named); 12] = [
+const RPCS: [(&str, &str, Named); 18] = [
     ("CreateToken", "tokenkeep:tokens:create", Named::Workspace),
     ("GetToken", "tokenkeep:tokens:read", Named::Token),
     ("ListTokens", "tokenkeep:tokens:read", Named::Workspace),
@@ -21,6 +22,12 @@ const RPCS: [(&str, &str, Named); 12] = [
     ("GetWorkspace", "tokenkeep:workspaces:read", Named::Workspace),
     ("ListWorkspaces", "tokenkeep:workspaces:read", Named::Nothing),
     ("UpdateWorkspace", "tokenkeep:workspaces:update", Named::Workspace),
+    ("BatchIntrospectTokens", "tokenkeep:introspect", Named::Nothing),
+    ("RenewLease", "tokenkeep:sidecar", Named::Nothing),
+    ("AcknowledgeRevision", "tokenkeep:sidecar", Named::Nothing),
+    ("ResolveTokens", "tokenkeep:sidecar", Named::Nothing),
+    ("RevalidateTokens", "tokenkeep:sidecar", Named::Nothing),
+    ("ReportUsage", "tokenkeep:sidecar", Named::Nothing),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -67,6 +74,41 @@ async fn right_request(rpc: &str, workspace: &str, operator: &mut Client) -> Cal
         "ListWorkspaces" => Call::ListWorkspaces(v1::ListWorkspacesRequest::default()),
         "UpdateWorkspace" => {
             Call::UpdateWorkspace(v1::UpdateWorkspaceRequest { workspace: Some(named), ..Default::default() })
+        }
+        "BatchIntrospectTokens" => {
+            let ask = v1::IntrospectTokenRequest { token: secret, workspace, ..Default::default() };
+            Call::BatchIntrospectTokens(v1::BatchIntrospectTokensRequest { requests: vec![ask] })
+        }
+        _ => right_request_of_sidecar(rpc, id, secret, operator).await,
+    }
+}
+
+async fn right_request_of_sidecar(rpc: &str, id: String, secret: String, operator: &Client) -> Call {
+    // A renewal waits for a heartbeat, and all databases of a run are copies of one, the history included.
+    static HISTORY: OnceCell<String> = OnceCell::const_new();
+    let renewal = v1::RenewLeaseRequest { sidecar_id: id.clone(), ..Default::default() };
+    let (mut sidecars, asked) = (operator.sidecars.clone(), renewal.clone());
+    let renewed = || async move { sidecars.renew_lease(asked).await.unwrap().into_inner().history };
+    let history = HISTORY.get_or_init(renewed).await.clone();
+    match rpc {
+        "RenewLease" => Call::RenewLease(renewal),
+        "AcknowledgeRevision" => Call::AcknowledgeRevision(v1::AcknowledgeRevisionRequest {
+            sidecar_id: id,
+            history,
+            released: true,
+            ..Default::default()
+        }),
+        "ResolveTokens" => {
+            Call::ResolveTokens(v1::ResolveTokensRequest { tokens: vec![secret], history, min_revision: 0 })
+        }
+        "RevalidateTokens" => Call::RevalidateTokens(v1::RevalidateTokensRequest {
+            tokens: vec![v1::TokenGeneration { token_id: id, generation: 1 }],
+            history,
+            min_revision: 0,
+        }),
+        "ReportUsage" => {
+            let used = v1::TokenUse { token_id: id, age: Some(prost_types::Duration::default()) };
+            Call::ReportUsage(v1::ReportUsageRequest { uses: vec![used] })
         }
         other => panic!("no request for {other}"),
     }

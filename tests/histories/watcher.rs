@@ -14,7 +14,7 @@ use crate::moment::Moment;
 use crate::recorder::Recorder;
 use crate::world::Reach;
 
-/// After so long without a frame a watcher goes elsewhere.
+/// How long a watcher usually waits for a frame.
 const SILENCE: Duration = Duration::from_millis(1_500);
 
 pub struct Watcher {
@@ -26,6 +26,8 @@ pub struct Watcher {
     pub place: Option<(String, i64, Moment)>,
     /// It leaves a stream after so many frames.
     pub frames: usize,
+    /// After so long without a frame it leaves as well.
+    pub patience: Duration,
 }
 
 impl Watcher {
@@ -38,6 +40,7 @@ impl Watcher {
             workspace,
             place: None,
             frames: usize::MAX,
+            patience: SILENCE,
         }
     }
 
@@ -91,7 +94,7 @@ impl Watcher {
         until: Moment,
     ) -> Option<String> {
         loop {
-            let left = until.since(Moment::now()).min(SILENCE);
+            let left = until.since(Moment::now()).min(self.patience);
             if left.is_zero() || stream.frames.len() >= self.frames {
                 return None;
             }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokenkeep::server::connection::Peer;
 use tokenkeep::server::deadline::{DeadlineRules, Deadlines};
-use tokenkeep::server::in_flight::InFlight;
+use tokenkeep::server::in_flight::{InFlight, Reserve};
 use tokenkeep::server::serving::Serving;
 use tokio::sync::Notify;
 use tonic::{Code, Request, Status};
@@ -52,6 +52,39 @@ async fn a_request_over_the_limit_is_refused_and_the_next_is_not() {
     assert_eq!(held.await.unwrap().code(), Code::NotFound);
     release.notify_one();
     assert_eq!(check(&mut second).await.unwrap_err().code(), Code::NotFound);
+}
+
+/// What must go on under a flood has places that the flood cannot take, and takes none from it.
+#[tokio::test]
+async fn a_reserved_place_is_there_while_all_others_are_taken() {
+    let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (in_service, may_answer) = (Arc::clone(&arrived), Arc::clone(&release));
+    let service = answering(move |request: http::Request<hyper::body::Incoming>| {
+        let (arrived, release) = (Arc::clone(&in_service), Arc::clone(&may_answer));
+        let held = request.uri().path().ends_with("/Check");
+        async move {
+            if held {
+                arrived.notify_one();
+                release.notified().await;
+            }
+            Status::not_found("reached").into_http()
+        }
+    });
+    let options = options();
+    let reserve = Reserve { keeps_for: |path| path.ends_with("/Watch"), limit: 1 };
+    let service = InFlight::new(Deadlines::new(service, RULES), 1, overloaded, Arc::clone(&options.counters))
+        .with_reserve(reserve);
+    let serving = Serving::start(options, service).unwrap();
+    let mut first = client(&serving).await;
+    let mut second = client(&serving).await;
+    let held = tokio::spawn(async move { check(&mut first).await.unwrap_err() });
+    arrived.notified().await;
+
+    assert_eq!(check(&mut second).await.unwrap_err().code(), Code::ResourceExhausted);
+    let reserved = second.watch(HealthCheckRequest::default()).await.unwrap_err();
+    assert_eq!(reserved.code(), Code::NotFound);
+    release.notify_one();
+    assert_eq!(held.await.unwrap().code(), Code::NotFound);
 }
 
 #[tokio::test]

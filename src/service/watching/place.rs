@@ -134,7 +134,7 @@ mod tests {
         let begun = BootTime::from_start(Duration::from_secs(second));
         let head = Head { position: at(1, head), compacted: Revision(0) };
         let ended = begun.after(Duration::from_millis(500));
-        Reading { begun, ended, head, events: events.map(event).collect(), confirmed: None }
+        Reading { begun, ended, head, events: events.map(event).map(Into::into).collect(), confirmed: None }
     }
 
     /// Stands at revision 10, as read in second 5.

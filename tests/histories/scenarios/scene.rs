@@ -84,9 +84,10 @@ impl Scene {
         }
     }
 
-    /// Has a watcher watch one server from now on and for a while.
+    /// Has a watcher that waits for as long as it takes watch one server from now on and for a while.
     pub fn watch(&mut self, number: usize, node: Node, workspace: Option<&str>, lasting: Duration) {
         let mut watcher = Watcher::new(number, &self.world.reach, &self.world.recorder, workspace);
+        watcher.patience = lasting;
         let until = Moment::now().after(lasting);
         self.looking.push(tokio::spawn(async move {
             while Moment::now() < until {

@@ -1,0 +1,237 @@
+//! How much sooner a token is judged that the server knows than one that it must look up.
+//!
+//! Each round starts a server, which knows nothing, and has the same tokens introspected for the first time, again, and in
+//! batches. `cargo bench --bench introspection -- --write` writes the figures to `docs/performance/introspection.md`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokenkeep::proto::v1;
+use tokenkeep::proto::v1::introspection_outcome::Outcome as Judged;
+use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
+use tokenkeep::proto::v1::workspace_service_client::WorkspaceServiceClient;
+use tokio::task::JoinSet;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use self::measure::database::{FIRST, PrivateDatabase};
+use self::measure::page::{self, Outcome};
+use self::measure::process::{ServerProcess, tokenkeep};
+use self::measure::rounds::{Rounds, readable, readable_range};
+
+mod measure {
+    pub(crate) mod database;
+    pub(crate) mod page;
+    pub(crate) mod process;
+    pub(crate) mod rounds;
+}
+
+const TOKENS: usize = 8_192;
+const ROUNDS: usize = 11;
+const CONNECTIONS: usize = 4;
+const CALLERS: usize = 64;
+const BATCH: usize = 256;
+
+/// How often the tokens are judged again in a round: long enough to be timed.
+const AGAIN: usize = 4;
+
+/// How many times the rate of first introspections that of later ones shall be.
+const GOAL: f64 = 5.0;
+
+type Tokens = TokenServiceClient<InterceptedService<Channel, Credential>>;
+
+/// Puts the operator's token into every request.
+#[derive(Clone)]
+struct Credential(MetadataValue<Ascii>);
+
+impl Interceptor for Credential {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// The time of one introspection, round by round.
+#[derive(Default)]
+struct Times {
+    first: Rounds,
+    again: Rounds,
+    batched: Rounds,
+    ratios: Rounds,
+}
+
+fn main() -> Outcome<()> {
+    let database = PrivateDatabase::start()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let credential = operator(&database)?;
+        let secrets = Arc::new(create_all(&database, &credential).await?);
+        let mut times = Times::default();
+        let mut memory = 0.0;
+        for _ in 0..ROUNDS {
+            memory = round(&database, &credential, &secrets, &mut times).await?;
+        }
+        let provenance = page::provenance(&database.version().await?)?;
+        page::publish("introspection.md", &format!("{provenance}\n{}", table(&times, memory)?))
+    })
+}
+
+/// Gives the server's memory at its end, in MiB.
+async fn round(
+    database: &PrivateDatabase,
+    credential: &Credential,
+    secrets: &Arc<Vec<String>>,
+    times: &mut Times,
+) -> Outcome<f64> {
+    let server = serve(database)?;
+    let clients = connect(&server, credential).await?;
+    // So that the caller is known, as it is after its first request.
+    introspect(&mut clients[0].clone(), "nothing".to_owned()).await?;
+    let first = time(&clients, secrets, 1).await?;
+    let again = time(&clients, secrets, AGAIN).await?;
+    times.first.add(first);
+    times.again.add(again);
+    times.ratios.add(first / again);
+    times.batched.add(time_batches(&clients[0], secrets).await?);
+    server.resident_memory()
+}
+
+fn role(database: &PrivateDatabase, role: &str) -> Command {
+    let mut command = tokenkeep(role);
+    command.env("TOKENKEEP_DATABASE_URL", database.url(FIRST));
+    command.arg("--keyring").arg(database.directory().join("keyring"));
+    command
+}
+
+fn operator(database: &PrivateDatabase) -> Outcome<Credential> {
+    let file = database.directory().join("operator-token");
+    let made = role(database, "operator-token").arg("--out").arg(Path::new(&file)).status()?;
+    if !made.success() {
+        return Err("there is no operator's token".into());
+    }
+    Ok(Credential(format!("Bearer {}", std::fs::read_to_string(file)?.trim()).parse()?))
+}
+
+fn serve(database: &PrivateDatabase) -> Outcome<ServerProcess> {
+    ServerProcess::start(&mut role(database, "serve"))
+}
+
+async fn connect(server: &ServerProcess, credential: &Credential) -> Outcome<Vec<Tokens>> {
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let channel = Endpoint::from_shared(format!("http://{}", server.address))?.connect().await?;
+        clients.push(TokenServiceClient::new(InterceptedService::new(channel, credential.clone())));
+    }
+    Ok(clients)
+}
+
+async fn create_all(database: &PrivateDatabase, credential: &Credential) -> Outcome<Vec<String>> {
+    let server = serve(database)?;
+    let channel = Endpoint::from_shared(format!("http://{}", server.address))?.connect().await?;
+    let service = InterceptedService::new(channel, credential.clone());
+    let workspace = v1::Workspace { id: "acme".to_owned(), name: "Acme".to_owned(), ..Default::default() };
+    let request = v1::CreateWorkspaceRequest { workspace: Some(workspace) };
+    WorkspaceServiceClient::new(service.clone()).create_workspace(request).await?;
+    let mut callers = JoinSet::new();
+    for _ in 0..CALLERS {
+        let mut tokens = TokenServiceClient::new(service.clone());
+        callers.spawn(async move {
+            let mut made = Vec::new();
+            for _ in 0..TOKENS / CALLERS {
+                let request = v1::CreateTokenRequest {
+                    workspace: "acme".to_owned(),
+                    name: "known or not".to_owned(),
+                    scopes: vec!["articles:read".to_owned(), "articles:write".to_owned()],
+                    ..Default::default()
+                };
+                made.push(tokens.create_token(request).await?.into_inner().secret);
+            }
+            Ok::<_, Status>(made)
+        });
+    }
+    let mut secrets = Vec::with_capacity(TOKENS);
+    while let Some(made) = callers.join_next().await {
+        secrets.extend(made??);
+    }
+    Ok(secrets)
+}
+
+/// The time of one introspection, with many under way.
+async fn time(clients: &[Tokens], secrets: &Arc<Vec<String>>, rounds: usize) -> Outcome<f64> {
+    let begun = Instant::now();
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let (mut client, secrets) = (clients[caller % CONNECTIONS].clone(), Arc::clone(secrets));
+        callers.spawn(async move {
+            for _ in 0..rounds {
+                for secret in secrets.iter().skip(caller).step_by(CALLERS) {
+                    introspect(&mut client, secret.clone()).await?;
+                }
+            }
+            Ok::<_, Status>(())
+        });
+    }
+    while let Some(ended) = callers.join_next().await {
+        ended??;
+    }
+    each(begun, rounds * secrets.len())
+}
+
+async fn introspect(client: &mut Tokens, token: String) -> Result<(), Status> {
+    let live = token != "nothing";
+    let request = v1::IntrospectTokenRequest { token, ..Default::default() };
+    let active = client.introspect_token(request).await?.into_inner().active;
+    if active == live { Ok(()) } else { Err(Status::internal("a wrong verdict")) }
+}
+
+/// The time of one introspection in a batch.
+async fn time_batches(client: &Tokens, secrets: &[String]) -> Outcome<f64> {
+    let begun = Instant::now();
+    let mut client = client.clone();
+    for batch in secrets.chunks(BATCH) {
+        let ask = |token: &String| v1::IntrospectTokenRequest { token: token.clone(), ..Default::default() };
+        let request = v1::BatchIntrospectTokensRequest { requests: batch.iter().map(ask).collect() };
+        let outcomes = client.batch_introspect_tokens(request).await?.into_inner().outcomes;
+        let live =
+            |outcome: &Option<Judged>| matches!(outcome, Some(Judged::Answer(answer)) if answer.active);
+        if !outcomes.iter().all(|outcome| live(&outcome.outcome)) {
+            return Err("a wrong verdict".into());
+        }
+    }
+    each(begun, secrets.len())
+}
+
+fn each(begun: Instant, count: usize) -> Outcome<f64> {
+    Ok(begun.elapsed().as_secs_f64() / f64::from(u32::try_from(count)?))
+}
+
+fn table(times: &Times, memory: f64) -> Outcome<String> {
+    let mut text = format!(
+        "{ROUNDS} rounds of {TOKENS} tokens; medians.\n\n| introspected | time of one | half of the rounds | a second |\n\
+         |---|---|---|---|\n"
+    );
+    let rows = [
+        ("for the first time", &times.first),
+        ("again", &times.again),
+        ("again, 256 in a call, one caller", &times.batched),
+    ];
+    for (name, times) in rows {
+        let (one, rate) = (readable(times.median()), 1.0 / times.median());
+        writeln!(text, "| {name} | {one} | {} | {rate:.0} |", readable_range(times.middle_half()))?;
+    }
+    let (ratio, (low, high)) = (times.ratios.median(), times.ratios.middle_half());
+    let reached = if ratio >= GOAL { "is reached" } else { "is **not** reached" };
+    writeln!(
+        text,
+        "\nA known token is judged {ratio:.1} times as fast as one that must be looked up (half of the rounds: {low:.1} – \
+         {high:.1}). The goal of {GOAL} times {reached}. With all of them known the server took {memory:.0} MiB of \
+         resident memory.\n"
+    )?;
+    Ok(text)
+}
