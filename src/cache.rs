@@ -21,10 +21,11 @@ use self::floors::Floors;
 pub use self::floors::Subject;
 use self::shard::{Entry, Epoch, Shard};
 use crate::clock::BootTime;
+use crate::defect::{Defect, seeded};
 use crate::introspection::Record;
 use crate::lease::{Lease, Offer};
 use crate::proof::{Proof, Prover};
-use crate::revocation::{Event, HistoryId, Position};
+use crate::revocation::{Change, Event, HistoryId, Position};
 use crate::token::{Generation, Kid, Presented, Revision, TokenId};
 
 /// The most shards. More than threads that ask at once, so that they seldom meet.
@@ -128,12 +129,12 @@ impl Cache {
         is_meant: impl FnOnce(&Entry) -> bool,
     ) -> Option<Known> {
         let mut shard = self.shard(id);
-        if self.until.load(Ordering::Acquire) <= nanoseconds(now) {
+        if self.until.load(Ordering::Acquire) <= nanoseconds(now) && !seeded(Defect::LeaseNotChecked) {
             return None;
         }
         let applied = self.applied_in(&shard)?;
         let entry = shard.find(id)?;
-        let lives = entry.deadline.is_none_or(|deadline| deadline > now);
+        let lives = entry.deadline.is_none_or(|deadline| deadline > now || seeded(Defect::ExpiryIgnored));
         if !lives || self.floors.hide(entry.above, key, entry.as_of) || !is_meant(entry) {
             return None;
         }
@@ -172,7 +173,9 @@ impl Cache {
         let Some(applied) = course.follows(history) else { return };
         let revision = event.revision.max(applied.revision);
         let mut shard = self.shard(event.event.token);
-        shard.change(event.event.token, event.revision);
+        if !passed_over(event) {
+            shard.change(event.event.token, event.revision);
+        }
         self.applied.store(revision.0, Ordering::Release);
         drop(shard);
         self.reach(&mut course, Position { revision, ..applied });
@@ -189,6 +192,9 @@ impl Cache {
 
     /// Takes a change into account that was committed here and is not applied in order yet.
     pub fn overtake(&self, event: &Event) {
+        if passed_over(event) || seeded(Defect::OwnChangesNotOvertaken) {
+            return;
+        }
         self.shard(event.event.token).change(event.event.token, event.revision);
     }
 
@@ -267,7 +273,8 @@ impl Cache {
     fn restart(&self, from: Option<Position>, each: impl Fn(&mut Shard)) {
         let mut course = self.course();
         let mut shards: Vec<_> = self.shards.iter().map(lock).collect();
-        *course = Course { epoch: course.epoch.next(), applied: from, lease: Lease::default() };
+        let epoch = if seeded(Defect::HistoryKeepsEntries) { course.epoch } else { course.epoch.next() };
+        *course = Course { epoch, applied: from, lease: Lease::default() };
         self.publish(&course.lease);
         self.applied.store(from.map_or(0, |from| from.revision.0), Ordering::Release);
         self.floors.reset();
@@ -313,6 +320,15 @@ impl Cache {
 impl fmt::Debug for Cache {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Cache").field("shards", &self.shards.len()).finish_non_exhaustive()
+    }
+}
+
+/// Whether a seeded defect makes a change pass for none.
+fn passed_over(event: &Event) -> bool {
+    match event.event.change {
+        Change::Revoked { .. } => false,
+        Change::SecretReplaced => seeded(Defect::ReplacedSecretKept),
+        Change::Updated => seeded(Defect::UpdatesIgnored),
     }
 }
 

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
 use crate::clock::BootTime;
+use crate::defect::{Defect, seeded};
 use crate::feed::Feed;
 use crate::lease::{GrantError, Grants, Holder, stretched};
 use crate::metrics::{FleetWait, Metrics};
@@ -151,6 +152,9 @@ impl Fleet {
     /// # Errors
     /// [`Unconfirmed`].
     pub async fn next_beat(&self) -> Result<Beat, Unconfirmed> {
+        if seeded(Defect::RenewalWithoutBeat) {
+            return self.0.beats.borrow().ok_or(Unconfirmed);
+        }
         self.begun_after(BootTime::now()).await
     }
 
@@ -206,6 +210,9 @@ impl Fleet {
     ///
     /// It needs no database: that only makes it shorter.
     pub async fn everywhere(&self, revision: Revision) {
+        if seeded(Defect::FleetNotAwaited) {
+            return;
+        }
         let asked = BootTime::now();
         let _waiting = Waiting::join(&self.0);
         let wait = tokio::select! {
@@ -275,6 +282,9 @@ impl Shared {
     fn acknowledged(&self) -> Option<Position> {
         // Before the grants are looked at; see `Fleet::grant`.
         let applied = self.cache.applied()?;
+        if seeded(Defect::GrantsIgnored) {
+            return Some(applied);
+        }
         self.grants().acknowledged(applied, BootTime::now())
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::BootTime;
+use crate::defect::{Defect, seeded};
 use crate::revocation::Position;
 use crate::token::TokenId;
 
@@ -33,7 +34,7 @@ pub struct Offer {
 
 impl Offer {
     fn is_met(&self, applied: Position) -> bool {
-        applied.reaches(self.needs)
+        applied.reaches(self.needs) || seeded(Defect::LeaseNeedsNothing)
     }
 }
 

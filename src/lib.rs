@@ -6,6 +6,7 @@ pub mod cache;
 pub mod clock;
 pub mod compose;
 pub mod crossing;
+pub mod defect;
 pub mod feed;
 pub mod fleet;
 pub mod hash;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::pace::Pace;
 use super::{Beat, Shared};
 use crate::clock::BootTime;
+use crate::defect::{Defect, seeded};
 use crate::feed::Confirmed;
 use crate::lease::Offer;
 use crate::metrics::HeartbeatResult;
@@ -130,7 +131,9 @@ impl Heart {
         let sent = BootTime::now();
         let mut transaction = self.store.begin().await?;
         let beaten = servers::beat(&mut transaction, id, acknowledged).await;
-        match transaction.finish(beaten).await? {
+        let found =
+            if seeded(Defect::BeatNotCommitted) { beaten? } else { transaction.finish(beaten).await? };
+        match found {
             Some(BeatRow { head, time, moved: false }) => {
                 self.acknowledged = acknowledged.or(self.acknowledged);
                 self.take(Beat { sent, head, time });
@@ -164,7 +167,7 @@ impl Heart {
         shared.heard().note(beat.head, BootTime::now());
         shared.cache.offer(Offer { until: beat.sent.after(shared.lease), needs: beat.head });
         shared.feed.confirm(Confirmed { sent: beat.sent, head: beat.head });
-        if shared.cache.applied() != Some(beat.head) {
+        if shared.cache.applied() != Some(beat.head) && !seeded(Defect::NotifyOnly) {
             shared.feed.look();
         }
         shared.beats.send_replace(Some(beat));
@@ -224,7 +227,7 @@ impl Heart {
         self.shared.cache.lose_lease();
         let granted = self.shared.grants().live(BootTime::now());
         let row = *self.shared.row();
-        if let Some(id) = row.filter(|_| granted == 0) {
+        if let Some(id) = row.filter(|_| granted == 0 || seeded(Defect::LeavesWithGrants)) {
             let left = bounded(async { servers::leave(&mut self.store.connection().await?, id).await });
             if let Err(error) = left.await {
                 tracing::warn!(error = crate::telemetry::chain(&error), "the fleet was not told of leaving");

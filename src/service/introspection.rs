@@ -2,6 +2,7 @@
 
 use super::proving::{Proved, Question, Sight};
 use super::{Caller, Error, Permission, Service};
+use crate::defect::{Defect, seeded};
 use crate::introspection::{Freshness, InactiveReason, Introspection, Verdict};
 use crate::metrics::IntrospectionResult;
 use crate::token::Revision;
@@ -60,6 +61,9 @@ impl Service {
 
     /// Counts what could not be decided.
     pub(super) fn decided(&self, proved: Result<Proved, Error>) -> Result<Proved, Error> {
+        if proved.is_err() && seeded(Defect::UnavailableIsInactive) {
+            return Ok(Err(InactiveReason::Unknown));
+        }
         proved.inspect_err(|_| self.metrics.introspected(IntrospectionResult::Undecided))
     }
 

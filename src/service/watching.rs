@@ -15,6 +15,7 @@ use self::place::{Continuation, Place};
 use self::progress::Progress;
 use super::{Caller, Error, Permission, Reach, Service};
 use crate::clock::BootTime;
+use crate::defect::{Defect, seeded};
 use crate::feed::Reading;
 use crate::revocation::{Event, Position};
 use crate::store::workspaces;
@@ -86,13 +87,21 @@ impl Service {
         caller: Caller,
         request: WatchRequest,
     ) -> Result<Subscription, Error> {
-        let scope = self.watch_scope(&caller, request.workspace).await?;
+        let mut scope = self.watch_scope(&caller, request.workspace).await?;
+        if request.cursor.is_some() && seeded(Defect::ResumeUnfiltered) {
+            scope = Reach::Every;
+        }
         // Heard from before the head is read, so that nothing falls between.
         let readings = self.feed.subscribe();
         let reading = Reading::of_head(&self.store).await?;
         let cursor = request.cursor.map(|cursor| self.keyring.read_cursor(&cursor));
         let unreadable = |error| self.unreadable(error, Error::InvalidCursor);
         let begin = cursor.transpose().map_err(unreadable)?.unwrap_or(reading.head.position);
+        let foreign = begin.history != reading.head.position.history;
+        let compacted = begin.revision < reading.head.compacted;
+        let at_head = (foreign && seeded(Defect::ResumeAtHeadOnForeign))
+            || (compacted && seeded(Defect::ResumeAtHeadOnCompacted));
+        let begin = if at_head { reading.head.position } else { begin };
         let mut subscription = Subscription {
             service: Arc::clone(self),
             caller,
@@ -115,7 +124,9 @@ impl Service {
     /// # Errors
     /// [`Error::KeyUnavailable`].
     pub fn cursor(&self, frame: &Frame) -> Result<String, Error> {
-        self.keyring.cursor(frame.kid, frame.position).ok_or(Error::KeyUnavailable(frame.kid))
+        let told = frame.position;
+        let applied = self.cache.applied().filter(|_| seeded(Defect::CursorBeforeEvents));
+        self.keyring.cursor(frame.kid, applied.unwrap_or(told)).ok_or(Error::KeyUnavailable(frame.kid))
     }
 
     async fn watch_scope(&self, caller: &Caller, workspace: Option<WorkspaceId>) -> Result<Reach, Error> {
@@ -189,7 +200,7 @@ impl Subscription {
         match heard {
             Ok(reading) => self.hear(reading),
             Err(RecvError::Lagged(_)) => {
-                self.behind = true;
+                self.behind = !seeded(Defect::LaggedIgnored);
                 Ok(())
             }
             Err(RecvError::Closed) => Err(Error::Draining),

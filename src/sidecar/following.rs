@@ -9,6 +9,7 @@ use tonic::{Status, Streaming};
 use super::failure::Failure;
 use super::words::{self, Frame};
 use super::{Place, Sidecar};
+use crate::defect::{Defect, seeded};
 use crate::proto::v1;
 use crate::revocation::Position;
 use crate::token::Revision;
@@ -42,6 +43,13 @@ impl Sidecar {
         let position = Position { revision: Revision(frame.revision), ..before };
         let cursor = frame.cursor.clone();
         match words::frame(frame).ok_or_else(|| astray("a frame cannot be read"))? {
+            Frame::Event(event) if seeded(Defect::AcknowledgeBeforeApply) => {
+                let (cache, history) = (Arc::clone(&self.cache), position.history);
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    cache.apply(history, &event);
+                });
+            }
             Frame::Event(event) if before.revision < event.revision => {
                 self.cache.apply(position.history, &event);
             }

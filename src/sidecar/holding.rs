@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::upstream::{Connections, within};
 use super::{Sidecar, Trust, words};
 use crate::clock::BootTime;
+use crate::defect::{Defect, seeded};
 use crate::lease::Offer;
 use crate::proto::v1;
 
@@ -66,6 +67,7 @@ impl Sidecar {
         // The lease counts from here, not from when it is heard of.
         let sent = BootTime::now();
         let answer = within(RENEWAL, connections.lease.clone().renew_lease(request)).await?;
+        let sent = if seeded(Defect::LeaseFromReceipt) { BootTime::now() } else { sent };
         let unreadable = || Failure::Astray("a lease cannot be read".to_owned());
         let (length, needs) = words::lease(&answer).ok_or_else(unreadable)?;
         let keys = words::tag_keys(answer.tag_keys).ok_or_else(unreadable)?;

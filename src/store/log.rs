@@ -16,6 +16,7 @@ use super::error::{StoreError, understood};
 use super::moment::Moment;
 use super::schema::revisions;
 use super::transaction::Transaction;
+use crate::defect::{Defect, seeded};
 use crate::revocation::{Change, Event, Head, HistoryId, NewEvent, Position, Segment};
 use crate::text::{Initiator, RevokeReason};
 use crate::token::{Generation, Revision, TokenId};
@@ -148,7 +149,8 @@ pub async fn append_all(
     lock(connection).await?;
     let kinds = events.iter().map(|event| kind(&event.change));
     let (kinds, reasons): (Vec<&str>, Vec<Option<&str>>) = kinds.unzip();
-    let query = diesel::sql_query(APPEND)
+    let append = if seeded(Defect::NaiveCursor) { naive_append() } else { APPEND.to_owned() };
+    let query = diesel::sql_query(append)
         .bind::<Array<Text>, _>(kinds)
         .bind::<Array<Text>, _>(column(&events, |event| event.workspace.as_str()))
         .bind::<Array<SqlUuid>, _>(column(&events, |event| event.token.as_uuid()))
@@ -168,7 +170,18 @@ pub async fn append_all(
 /// Keeps every other writer waiting until the transaction ends. A statement of its own, so that the next one sees what
 /// was committed while it was waited for.
 async fn lock(connection: &mut Connection) -> Result<(), StoreError> {
+    if seeded(Defect::NaiveCursor) {
+        return Ok(());
+    }
     connection.command(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await
+}
+
+/// Draws revisions from a sequence that whoever seeds the defect has made.
+fn naive_append() -> String {
+    APPEND.replace(
+        "coalesce(max(revision), 0) AS last FROM revisions",
+        "nextval('naive_revisions') - 1 AS last",
+    )
 }
 
 fn column<'event, Value>(events: &'event [NewEvent], value: fn(&'event NewEvent) -> Value) -> Vec<Value> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::error::StoreError;
+use crate::defect::{Defect, seeded};
 
 /// An open transaction. Dropped unfinished, it takes its connection with it, at which the database rolls back.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ impl Transaction {
     /// [`StoreError::Aborted`] if a statement had failed although the work says that all is well.
     pub async fn finish<T, E: From<StoreError>>(self, result: Result<T, E>) -> Result<T, E> {
         match result {
+            Ok(done) if seeded(Defect::ReplyBeforeCommit) => {
+                drop(tokio::spawn(self.commit()));
+                Ok(done)
+            }
             Ok(done) => {
                 self.commit().await?;
                 Ok(done)
@@ -52,6 +57,9 @@ impl Transaction {
             return Err(StoreError::Aborted);
         }
         let answer = self.connection.end("COMMIT", self.commit_timeout).await;
+        if seeded(Defect::UnknownIsUndone) {
+            return answer;
+        }
         answer.map_err(|error| StoreError::CommitUnknown { source: Arc::new(error) })
     }
 

@@ -4,6 +4,7 @@ use secrecy::SecretString;
 
 use super::Fields;
 use super::sidecars::MOST_TOKENS;
+use crate::defect::{Defect, seeded};
 use crate::introspection::{Freshness, Introspection};
 use crate::proto::v1;
 use crate::service::Error;
@@ -42,7 +43,9 @@ pub(crate) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<As
     let presented = SecretString::from(request.token);
     let workspace = fields.optional("workspace", request.workspace, WorkspaceId::parse);
     let required_scopes = fields.scope_list("required_scopes", request.required_scopes);
-    let freshness = match (request.strong, request.min_revision) {
+    let strong = request.strong && !seeded(Defect::StrongIsLeased);
+    let least = if seeded(Defect::MinRevisionIgnored) { 0 } else { request.min_revision };
+    let freshness = match (strong, least) {
         (true, _) => Freshness::Strong,
         (false, 0) => Freshness::Leased,
         (false, revision) => Freshness::AtLeast(Revision(revision)),

@@ -1,0 +1,77 @@
+//! Known defects, sown on purpose so that the checker of histories can show that it would find them. A build without the
+//! feature `defects`, and so every build for use, has none of them.
+
+/// What is done wrong, each in one line of the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Defect {
+    /// Revisions are drawn from a sequence, before the commit and without the lock.
+    NaiveCursor,
+    /// The log is read only when the doorbell rings.
+    NotifyOnly,
+    /// A watcher that hears too slowly goes on with what comes next.
+    LaggedIgnored,
+    /// What was looked up is remembered whatever was applied meanwhile.
+    NoFillFence,
+    /// A sidecar counts its lease from when the answer came.
+    LeaseFromReceipt,
+    /// A sidecar's lease is renewed by the last heartbeat there was.
+    RenewalWithoutBeat,
+    /// A heartbeat is rolled back after it has read.
+    BeatNotCommitted,
+    /// A cached token works on after its expiry.
+    ExpiryIgnored,
+    /// The cursor of a frame is that of the head, whatever was delivered.
+    CursorBeforeEvents,
+    /// A cursor whose successors were deleted continues at the head.
+    ResumeAtHeadOnCompacted,
+    /// A cursor of another history continues at the head.
+    ResumeAtHeadOnForeign,
+    /// A mutation is answered before it is committed.
+    ReplyBeforeCommit,
+    /// A commit that was not answered is told as undone.
+    UnknownIsUndone,
+    /// A replaced secret stays in the cache.
+    ReplacedSecretKept,
+    /// A stream that resumes sees every workspace.
+    ResumeUnfiltered,
+    /// A server acknowledges for sidecars that have not.
+    GrantsIgnored,
+    /// The fleet has confirmed as soon as it is asked.
+    FleetNotAwaited,
+    /// The cache answers without a lease.
+    LeaseNotChecked,
+    /// A lease counts before what it needs is applied.
+    LeaseNeedsNothing,
+    /// A sidecar acknowledges what it applies a little later.
+    AcknowledgeBeforeApply,
+    /// What was known in one history is believed in the next.
+    HistoryKeepsEntries,
+    /// What cannot be decided is told as inactive.
+    UnavailableIsInactive,
+    /// A server that goes is forgotten though leases of its sidecars live.
+    LeavesWithGrants,
+    /// A sidecar passes over edits of tokens.
+    UpdatesIgnored,
+    /// A server learns of its own changes as of others'.
+    OwnChangesNotOvertaken,
+    /// `min_revision` is not looked at.
+    MinRevisionIgnored,
+    /// A strong introspection is answered as any other.
+    StrongIsLeased,
+}
+
+/// Whether this process is to have a defect: the one that the environment variable `SEEDED_DEFECT` names.
+#[cfg(feature = "defects")]
+#[must_use]
+pub fn seeded(defect: Defect) -> bool {
+    use std::sync::LazyLock;
+    static NAMED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("SEEDED_DEFECT").ok());
+    NAMED.as_ref().is_some_and(|name| *name == format!("{defect:?}"))
+}
+
+/// Never.
+#[cfg(not(feature = "defects"))]
+#[must_use]
+pub const fn seeded(_: Defect) -> bool {
+    false
+}

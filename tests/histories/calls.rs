@@ -1,0 +1,213 @@
+//! The calls that clients make, and what an answer or a failure means for the history.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokenkeep::proto::v1;
+use tokenkeep::proto::v1::introspection_outcome::Outcome;
+use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt as _;
+
+use crate::history::{Answer, Freshness, Reason};
+use crate::moment::Moment;
+
+/// How long a client waits for an answer.
+pub const PATIENCE: Duration = Duration::from_millis(2_500);
+
+/// The scope that versions of scopes differ by.
+const VERSION_SCOPE: &str = "version:";
+
+pub type Tokens = TokenServiceClient<InterceptedService<Channel, Credential>>;
+
+/// Puts the credential into every request.
+#[derive(Clone)]
+pub struct Credential(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Credential {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(credential) = &self.0 {
+            request.metadata_mut().insert("authorization", credential.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// A client that connects when it first needs to, and again when it must.
+pub fn client(address: SocketAddr, secret: Option<&str>) -> Tokens {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let channel = endpoint.connect_timeout(Duration::from_millis(500)).connect_lazy();
+    let credential = Credential(secret.map(|secret| format!("Bearer {secret}").parse().unwrap()));
+    TokenServiceClient::new(InterceptedService::new(channel, credential))
+}
+
+/// The scopes of a version.
+pub fn scopes(version: u32) -> Vec<String> {
+    vec!["base".to_owned(), format!("{VERSION_SCOPE}{version}")]
+}
+
+fn version(scopes: &str) -> Option<u32> {
+    let version = scopes.split(' ').find_map(|scope| scope.strip_prefix(VERSION_SCOPE))?.parse().ok()?;
+    scopes.split(' ').eq(self::scopes(version)).then_some(version)
+}
+
+/// Waits for an answer, but not for ever.
+pub async fn patiently<T>(
+    answer: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, Status> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(answer) => answer.map(tonic::Response::into_inner),
+        Err(_) => Err(Status::deadline_exceeded("nobody answered")),
+    }
+}
+
+/// The reason that a server gives for a failure; none if no server gave it.
+pub fn reason(status: &Status) -> Option<String> {
+    status.get_error_details().error_info().map(|info| info.reason.clone())
+}
+
+/// What a failure means: only a server can say that nothing was changed.
+pub fn failure(status: &Status) -> Answer {
+    match (status.code(), reason(status)) {
+        (Code::DeadlineExceeded | Code::Cancelled, _) | (_, None) => Answer::Unknown,
+        (_, Some(reason)) if reason == "OUTCOME_UNKNOWN" => Answer::Unknown,
+        (Code::Internal, Some(_)) => Answer::Refused("INTERNAL".to_owned()),
+        (_, Some(reason)) => Answer::Refused(reason),
+    }
+}
+
+pub async fn create(
+    client: &mut Tokens,
+    workspace: &str,
+    lifetime: Option<Duration>,
+) -> (Answer, Option<String>) {
+    let expiration = lifetime.map(|lifetime| {
+        let lifetime = prost_types::Duration::try_from(lifetime).unwrap();
+        v1::create_token_request::Expiration::Lifetime(lifetime)
+    });
+    let request = v1::CreateTokenRequest {
+        workspace: workspace.to_owned(),
+        name: "checked".to_owned(),
+        scopes: scopes(0),
+        expiration,
+        ..Default::default()
+    };
+    match patiently(client.create_token(request)).await {
+        Ok(created) => {
+            let token = created.token.unwrap();
+            let expires = token.expire_time.map(moment);
+            let answer = Answer::Created { token: token.id, workspace: workspace.to_owned(), expires };
+            (answer, Some(created.secret))
+        }
+        Err(status) => (failure(&status), None),
+    }
+}
+
+/// A moment of the wall clock on the clock of the history. Both run in one kernel.
+fn moment(time: prost_types::Timestamp) -> Moment {
+    let (now, wall) = (Moment::now(), std::time::SystemTime::now());
+    let time = std::time::SystemTime::try_from(time).unwrap();
+    match time.duration_since(wall) {
+        Ok(ahead) => now.after(ahead),
+        Err(behind) => now.before(behind.duration()),
+    }
+}
+
+fn introspection(secret: &str, freshness: Freshness) -> v1::IntrospectTokenRequest {
+    let mut request = v1::IntrospectTokenRequest { token: secret.to_owned(), ..Default::default() };
+    match freshness {
+        Freshness::Leased => {}
+        Freshness::AtLeast(revision) => request.min_revision = revision,
+        Freshness::Strong => request.strong = true,
+    }
+    request
+}
+
+pub async fn introspect(client: &mut Tokens, secret: &str, freshness: Freshness) -> Answer {
+    match patiently(client.introspect_token(introspection(secret, freshness))).await {
+        Ok(answer) => verdict(&answer),
+        Err(status) => failure(&status),
+    }
+}
+
+pub async fn introspect_batch(client: &mut Tokens, secrets: &[String], freshness: Freshness) -> Vec<Answer> {
+    let requests = secrets.iter().map(|secret| introspection(secret, freshness)).collect();
+    let request = v1::BatchIntrospectTokensRequest { requests };
+    match patiently(client.batch_introspect_tokens(request)).await {
+        Ok(answer) => answer.outcomes.iter().map(outcome).collect(),
+        Err(status) => vec![failure(&status); secrets.len()],
+    }
+}
+
+fn outcome(outcome: &v1::IntrospectionOutcome) -> Answer {
+    match &outcome.outcome {
+        Some(Outcome::Answer(answer)) => verdict(answer),
+        Some(Outcome::Failure(failure)) => {
+            let reason = failure.reason().as_str_name();
+            Answer::Refused(reason.trim_start_matches("ERROR_REASON_").to_owned())
+        }
+        None => Answer::Refused("INTERNAL".to_owned()),
+    }
+}
+
+fn verdict(answer: &v1::IntrospectTokenResponse) -> Answer {
+    if answer.active {
+        let (revision, generation) = (answer.revision, answer.generation);
+        return Answer::Active { revision, generation, scopes: version(&answer.scope) };
+    }
+    Answer::Inactive(match answer.inactive_reason() {
+        v1::InactiveReason::Unspecified => Reason::Untold,
+        v1::InactiveReason::Expired => Reason::Expired,
+        v1::InactiveReason::Revoked => Reason::Revoked,
+        v1::InactiveReason::Superseded => Reason::Superseded,
+        v1::InactiveReason::Malformed
+        | v1::InactiveReason::Forged
+        | v1::InactiveReason::Unknown
+        | v1::InactiveReason::OtherWorkspace => Reason::NotOurs,
+    })
+}
+
+fn changed(token: Option<v1::Token>, confirmed: bool) -> Answer {
+    let token = token.unwrap();
+    Answer::Changed { revision: token.revision, generation: token.generation, confirmed }
+}
+
+pub async fn revoke(client: &mut Tokens, id: &str, fleet: bool) -> Answer {
+    let wait = if fleet { v1::RevocationWait::Fleet } else { v1::RevocationWait::Commit };
+    let request = v1::RevokeTokenRequest { id: id.to_owned(), wait: wait.into(), ..Default::default() };
+    match patiently(client.revoke_token(request)).await {
+        Ok(revoked) => changed(revoked.token, revoked.fleet_confirmed),
+        Err(status) => failure(&status),
+    }
+}
+
+pub async fn regenerate(client: &mut Tokens, id: &str) -> (Answer, Option<String>) {
+    let request =
+        v1::RegenerateTokenRequest { id: id.to_owned(), etag: "*".to_owned(), ..Default::default() };
+    match patiently(client.regenerate_token(request)).await {
+        Ok(answer) => (changed(answer.token, false), Some(answer.secret)),
+        Err(status) => (failure(&status), None),
+    }
+}
+
+pub async fn update(client: &mut Tokens, id: &str, version: u32) -> Answer {
+    let token = v1::Token { id: id.to_owned(), scopes: scopes(version), ..Default::default() };
+    let mask = prost_types::FieldMask { paths: vec!["scopes".to_owned()] };
+    let request =
+        v1::UpdateTokenRequest { token: Some(token), update_mask: Some(mask), ..Default::default() };
+    match patiently(client.update_token(request)).await {
+        Ok(updated) => changed(updated.token, false),
+        Err(status) => failure(&status),
+    }
+}
+
+pub async fn wait_for(client: &mut Tokens, revision: i64) -> Answer {
+    match patiently(client.wait_for_revision(v1::WaitForRevisionRequest { revision })).await {
+        Ok(answer) => Answer::Awaited { confirmed: answer.fleet_confirmed },
+        Err(status) => failure(&status),
+    }
+}

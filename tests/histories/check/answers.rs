@@ -1,0 +1,119 @@
+//! Judges each introspection by itself: what it must have known, what it says, and whether that was true.
+
+use std::time::Duration;
+
+use super::tokens::{Token, Tokens};
+use super::{Promise, Violation};
+use crate::history::{Answer, Call, Change, Freshness, History, Operation, Reason};
+
+/// How exactly the clocks of the database and of the checker are known to agree on one machine.
+const CLOCKS: Duration = Duration::from_millis(20);
+
+pub(super) fn check(history: &History, tokens: &Tokens<'_>) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for operation in &history.operations {
+        if let Answer::Refused(reason) = &operation.answer {
+            violations.extend(refusal(operation, reason));
+        }
+        let Call::Introspect { token, generation, freshness, .. } = &operation.call else { continue };
+        let Some(token) = tokens.get(token) else { continue };
+        let judged = Judged { operation, token, generation: *generation, freshness: *freshness };
+        let found = match operation.answer {
+            Answer::Active { revision, generation, scopes } => {
+                let stale = judged.stale(revision, tokens, history.lease);
+                stale.or_else(|| judged.untrue(revision, generation, scopes)).or_else(|| judged.expired())
+            }
+            Answer::Inactive(reason) => judged.denied(reason),
+            _ => None,
+        };
+        violations.extend(found.map(|(promise, story)| told(operation, promise, &story)));
+    }
+    violations
+}
+
+fn refusal(operation: &Operation, reason: &str) -> Option<Violation> {
+    let never =
+        ["CREDENTIAL_MISSING", "CREDENTIAL_INVALID", "SCOPE_REQUIRED", "WORKSPACE_DENIED", "INTERNAL"];
+    never.contains(&reason).then(|| told(operation, Promise::Served, &format!("refused by {reason}")))
+}
+
+fn told(operation: &Operation, promise: Promise, story: &str) -> Violation {
+    Violation { promise, at: operation.invoke, story: format!("{story}; {operation:?}") }
+}
+
+struct Judged<'a, 'h> {
+    operation: &'a Operation,
+    token: &'a Token<'h>,
+    /// Of the secret that was presented.
+    generation: i32,
+    freshness: Freshness,
+}
+
+type Found = Option<(Promise, String)>;
+
+impl Judged<'_, '_> {
+    /// An answer that takes less into account than it had to.
+    fn stale(&self, revision: i64, tokens: &Tokens<'_>, lease: Duration) -> Found {
+        let invoke = self.operation.invoke;
+        let confirmed = self.token.last_up_to(tokens.confirmed_before(invoke));
+        let asked = match self.freshness {
+            Freshness::AtLeast(least) => self.token.last_up_to(least),
+            Freshness::Leased | Freshness::Strong => 0,
+        };
+        let strong = match self.freshness {
+            Freshness::Strong => self.token.acknowledged_before(invoke, None),
+            Freshness::Leased | Freshness::AtLeast(_) => 0,
+        };
+        let musts = [
+            (Promise::Confirmed, confirmed),
+            (Promise::AtLeast, asked),
+            (Promise::Strong, strong),
+            (Promise::OwnChanges, self.token.acknowledged_before(invoke, Some(self.operation.node))),
+            (Promise::WithinLease, self.token.acknowledged_before(invoke.before(lease), None)),
+        ];
+        let (promise, must) = *musts.iter().find(|(_, must)| revision < *must)?;
+        Some((promise, format!("active as of revision {revision}, but {must} had to be known")))
+    }
+
+    /// An answer that was never true of the token at its revision.
+    fn untrue(&self, revision: i64, generation: i32, scopes: Option<u32>) -> Found {
+        let untrue = |story: String| Some((Promise::True, story));
+        let rows = || self.token.rows_up_to(revision);
+        if generation != self.generation {
+            return untrue(format!("generation {generation} for a secret of {}", self.generation));
+        }
+        if let Some(end) = rows().find(|known| known.ends(generation)) {
+            return untrue(format!("active as of {revision}, but dead since {}", end.row.revision));
+        }
+        if revision != 0 && rows().next_back().is_none_or(|last| last.row.revision != revision) {
+            return untrue(format!("nothing happened to the token at {revision}"));
+        }
+        let Some(scopes) = scopes else { return untrue("scopes that it never had".to_owned()) };
+        let last = rows().rfind(|known| known.row.change.is_like(Change::Updated(0)));
+        match last.map(|known| known.scopes) {
+            None if scopes != 0 => untrue(format!("scopes {scopes} before they were given")),
+            Some(Some(version)) if version != scopes => untrue(format!("scopes {scopes}, not {version}")),
+            _ => None,
+        }
+    }
+
+    fn expired(&self) -> Found {
+        let expires = self.token.expires?;
+        let late = self.operation.invoke > expires.after(CLOCKS);
+        late.then(|| (Promise::Expiry, format!("active after its expiry at {}", expires.0)))
+    }
+
+    /// A denial of what could not be dead yet.
+    fn denied(&self, reason: Reason) -> Found {
+        let by = self.operation.returned;
+        let ended = self.token.earliest_end(self.generation) < by;
+        let expired = self.token.expires.is_some_and(|expires| expires.before(CLOCKS) < by);
+        let fine = match reason {
+            Reason::NotOurs => false,
+            Reason::Expired => expired,
+            Reason::Revoked | Reason::Superseded => ended,
+            Reason::Untold => ended || expired,
+        };
+        (!fine).then(|| (Promise::NeverDeniedAlive, format!("inactive ({reason:?}) while it was alive")))
+    }
+}

@@ -1,0 +1,211 @@
+//! A client at work: it does what chance tells it until it is told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::calls::{self, Tokens};
+use crate::chance::Chance;
+use crate::history::{Answer, Call, Change, Freshness, Node};
+use crate::moment::Moment;
+use crate::recorder::{Known, Recorder};
+use crate::world::Reach;
+
+pub const WORKSPACES: [&str; 2] = ["acme", "umbra"];
+
+/// One client, with a connection to every node. Whoever tells a scenario uses it as well.
+pub struct Client {
+    number: usize,
+    reach: Arc<Reach>,
+    recorder: Arc<Recorder>,
+    servers: Vec<Tokens>,
+    sidecars: Vec<Tokens>,
+}
+
+impl Client {
+    pub fn new(number: usize, reach: &Arc<Reach>, recorder: &Arc<Recorder>) -> Self {
+        Self {
+            number,
+            reach: Arc::clone(reach),
+            recorder: Arc::clone(recorder),
+            servers: (0..reach.servers.len()).map(|server| reach.client(Node::Server(server))).collect(),
+            sidecars: (0..reach.sidecars.len()).map(|sidecar| reach.client(Node::Sidecar(sidecar))).collect(),
+        }
+    }
+
+    fn at(&mut self, node: Node) -> &mut Tokens {
+        match node {
+            Node::Server(number) => &mut self.servers[number],
+            Node::Sidecar(number) => &mut self.sidecars[number],
+        }
+    }
+
+    /// After silence, no connection is trusted any more.
+    fn note(&mut self, node: Node, answer: &Answer) {
+        if *answer == Answer::Unknown {
+            *self.at(node) = self.reach.client(node);
+        }
+    }
+
+    fn record(&mut self, node: Node, call: Call, invoke: Moment, answer: Answer) -> Answer {
+        self.note(node, &answer);
+        self.recorder.record(self.number, node, call, invoke, answer.clone());
+        answer
+    }
+
+    pub async fn create(
+        &mut self,
+        node: Node,
+        workspace: &str,
+        lifetime: Option<Duration>,
+    ) -> Option<String> {
+        let invoke = Moment::now();
+        let (answer, secret) = calls::create(self.at(node), workspace, lifetime).await;
+        let answer = self.record(node, Call::Create, invoke, answer);
+        let (Answer::Created { token, .. }, Some(secret)) = (answer, secret) else { return None };
+        self.recorder.add(token.clone(), secret, lifetime.is_some());
+        Some(token)
+    }
+
+    pub async fn introspect(
+        &mut self,
+        node: Node,
+        known: &Known,
+        generation: i32,
+        freshness: Freshness,
+    ) -> Answer {
+        let Some(secret) = known.secrets.get(&generation) else { return Answer::Unknown };
+        let call = Call::Introspect { token: known.id.clone(), generation, freshness, batch: false };
+        let invoke = Moment::now();
+        let answer = calls::introspect(self.at(node), secret, freshness).await;
+        self.record(node, call, invoke, answer)
+    }
+
+    /// Presents secrets of several tokens at once, each by its generation.
+    pub async fn introspect_batch(
+        &mut self,
+        node: Node,
+        presented: &[(&Known, i32)],
+        freshness: Freshness,
+    ) -> Vec<Answer> {
+        let secrets: Vec<String> =
+            presented.iter().map(|(known, generation)| known.secrets[generation].clone()).collect();
+        let invoke = Moment::now();
+        let answers = calls::introspect_batch(self.at(node), &secrets, freshness).await;
+        for ((known, generation), answer) in presented.iter().zip(&answers) {
+            let call =
+                Call::Introspect { token: known.id.clone(), generation: *generation, freshness, batch: true };
+            self.record(node, call, invoke, answer.clone());
+        }
+        answers
+    }
+
+    pub async fn revoke(&mut self, node: Node, id: &str, fleet: bool) -> Answer {
+        self.recorder.change(id, |known| known.alive = false);
+        let invoke = Moment::now();
+        let answer = calls::revoke(self.at(node), id, fleet).await;
+        self.changed(node, id, Change::Revoked, fleet, invoke, answer)
+    }
+
+    pub async fn regenerate(&mut self, node: Node, id: &str) -> Answer {
+        let invoke = Moment::now();
+        let (answer, secret) = calls::regenerate(self.at(node), id).await;
+        let answer = self.changed(node, id, Change::SecretReplaced, false, invoke, answer);
+        if let (Answer::Changed { generation, .. }, Some(secret)) = (&answer, secret) {
+            self.recorder.change(id, |known| drop(known.secrets.insert(*generation, secret)));
+        }
+        answer
+    }
+
+    pub async fn update(&mut self, node: Node, id: &str) -> Answer {
+        let mut version = 0;
+        self.recorder.change(id, |known| {
+            known.version += 1;
+            version = known.version;
+        });
+        let invoke = Moment::now();
+        let answer = calls::update(self.at(node), id, version).await;
+        self.changed(node, id, Change::Updated(version), false, invoke, answer)
+    }
+
+    fn changed(
+        &mut self,
+        node: Node,
+        id: &str,
+        change: Change,
+        fleet: bool,
+        invoke: Moment,
+        answer: Answer,
+    ) -> Answer {
+        let call = Call::Change { token: id.to_owned(), change, fleet };
+        let answer = self.record(node, call, invoke, answer);
+        if let Answer::Changed { revision, .. } = answer {
+            self.recorder.change(id, |known| known.revision = known.revision.max(revision));
+        }
+        answer
+    }
+
+    pub async fn wait_for(&mut self, node: Node, revision: i64) -> Answer {
+        let invoke = Moment::now();
+        let answer = calls::wait_for(self.at(node), revision).await;
+        self.record(node, Call::Await { revision }, invoke, answer)
+    }
+
+    /// Works until the time is up.
+    pub async fn work(mut self, mut chance: Chance, until: Moment) {
+        while Moment::now() < until {
+            self.step(&mut chance).await;
+            tokio::time::sleep(chance.milliseconds(0, 12)).await;
+        }
+    }
+
+    async fn step(&mut self, chance: &mut Chance) {
+        let server = Node::Server(chance.below(self.servers.len()));
+        let Some(known) = self.recorder.pick(chance, false) else {
+            self.create(server, WORKSPACES[0], None).await;
+            return;
+        };
+        let Some(alive) = self.recorder.pick(chance, true) else {
+            self.create(server, WORKSPACES[0], None).await;
+            return;
+        };
+        match chance.below(100) {
+            0..80 => self.look(chance, known).await,
+            80..86 => {
+                let lifetime = chance.percent(25).then(|| chance.milliseconds(1_000, 3_000));
+                let workspace = *chance.pick(&WORKSPACES);
+                self.create(server, workspace, lifetime).await;
+            }
+            86..89 => drop(self.regenerate(server, &alive.id).await),
+            89..92 => drop(self.update(server, &alive.id).await),
+            92..96 => drop(self.revoke(server, &alive.id, false).await),
+            96..98 => drop(self.revoke(server, &alive.id, true).await),
+            _ => drop(self.wait_for(server, known.revision.max(1)).await),
+        }
+    }
+
+    async fn look(&mut self, chance: &mut Chance, known: Known) {
+        let sidecar = !self.sidecars.is_empty() && chance.percent(60);
+        let node = if sidecar {
+            Node::Sidecar(chance.below(self.sidecars.len()))
+        } else {
+            Node::Server(chance.below(self.servers.len()))
+        };
+        let freshness = match chance.below(10) {
+            0 => Freshness::Strong,
+            1 => Freshness::AtLeast(known.revision),
+            _ => Freshness::Leased,
+        };
+        if chance.percent(10) {
+            let others: Vec<Known> = (0..5).filter_map(|_| self.recorder.pick(chance, false)).collect();
+            let newest =
+                |known: &Known| known.secrets.last_key_value().map_or(1, |(generation, _)| *generation);
+            let others: Vec<(&Known, i32)> = others.iter().map(|known| (known, newest(known))).collect();
+            self.introspect_batch(node, &others, Freshness::Leased).await;
+            return;
+        }
+        let generations: Vec<i32> = known.secrets.keys().copied().collect();
+        let newest = *generations.last().unwrap_or(&1);
+        let generation = if chance.percent(70) { newest } else { *chance.pick(&generations) };
+        self.introspect(node, &known, generation, freshness).await;
+    }
+}
