@@ -241,6 +241,18 @@ fn a_floor_hides_its_subject_and_nobody_else_until_it_is_learned_again() {
 }
 
 #[test]
+fn a_floor_of_another_history_hides_nothing() {
+    let cache = following(8);
+    cache.raise_floor(Subject::Everything, ours(900));
+    let begin = Position { history: OTHER, revision: Revision(3) };
+    cache.follow(begin);
+    cache.offer(Offer { until: at(1000), needs: begin });
+    assert!(cache.begin(token(1)).land(learned(&cache, token(1), 2), OTHER) && knows(&cache, token(1)));
+    cache.raise_floor(Subject::Everything, ours(900));
+    assert!(knows(&cache, token(1)), "nor one that comes late");
+}
+
+#[test]
 fn a_floor_counts_against_what_is_aloft() {
     let cache = following(8);
     let flight = cache.begin(token(1));
@@ -366,4 +378,28 @@ fn a_cache_of_none_knows_none() {
 #[test]
 fn an_entry_takes_little_beside_its_record() {
     assert!(size_of::<Entry>() <= 104, "{}", size_of::<Entry>());
+}
+
+/// `cargo test --release --lib cache::tests::measure -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn measure_a_million_tokens() {
+    const TOKENS: u128 = 1_000_000;
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+        status.split(' ').nth(1).unwrap().parse::<u128>().unwrap() * 4096
+    };
+    let cache = following(1_000_000);
+    let shared = learned(&cache, token(0), 4);
+    let before = resident();
+    for number in 0..TOKENS {
+        // The records would be counted with them: one is shared, but for the id that it is known by.
+        let id = TokenId::from_uuid(Uuid::from_u128(
+            number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835),
+        ));
+        let record = Record { id, ..Record::clone(&shared.record) };
+        assert!(cache.begin(id).land(Learned { record: Arc::new(record), ..shared.clone() }, OURS));
+    }
+    let bytes = (resident() - before) / cache.len() as u128;
+    println!("{} tokens of {TOKENS} known, {bytes} bytes each with a small record", cache.len());
 }
