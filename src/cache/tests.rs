@@ -1,5 +1,7 @@
 //! What the cache promises, rule by rule.
 
+mod bounds;
+mod floors;
 mod reference;
 mod stress;
 
@@ -210,74 +212,6 @@ fn a_change_of_another_history_is_passed_over() {
 }
 
 #[test]
-fn a_floor_hides_its_subject_and_nobody_else_until_it_is_learned_again() {
-    let (acme, other) = (workspace("acme"), workspace("other"));
-    let (alice, bob) = (principal("alice"), principal("bob"));
-    let subjects = [
-        (Subject::Everything, [true; 3]),
-        (Subject::Workspace(&acme), [true, true, false]),
-        (Subject::Principal(&acme, &alice), [true, false, false]),
-        (Subject::Key(Kid::FIRST), [true; 3]),
-    ];
-    for (subject, hidden) in subjects {
-        // Large, so that it is unlikely that two subjects share a place.
-        let cache = following(65_536);
-        let bobs = Record { principal: Some(bob.clone()), ..record(token(2), 4) };
-        let others = Record { workspace: other.clone(), principal: None, ..record(token(3), 4) };
-        let records = [record(token(1), 4), bobs, others];
-        let fill_all = || {
-            for record in &records {
-                assert!(cache.begin(record.id).land(learned_from(&cache, record.clone()), OURS));
-            }
-        };
-        fill_all();
-        cache.raise_floor(subject, ours(11));
-        let seen = [1, 2, 3].map(|number| !knows(&cache, token(number)));
-        assert_eq!(seen, hidden, "{subject:?}");
-        cache.advance(ours(11));
-        fill_all();
-        assert_eq!([1, 2, 3].map(|number| knows(&cache, token(number))), [true; 3]);
-    }
-}
-
-#[test]
-fn a_floor_of_another_history_hides_nothing() {
-    let cache = following(8);
-    cache.raise_floor(Subject::Everything, ours(900));
-    let begin = Position { history: OTHER, revision: Revision(3) };
-    cache.follow(begin);
-    cache.offer(Offer { until: at(1000), needs: begin });
-    assert!(cache.begin(token(1)).land(learned(&cache, token(1), 2), OTHER) && knows(&cache, token(1)));
-    cache.raise_floor(Subject::Everything, ours(900));
-    assert!(knows(&cache, token(1)), "nor one that comes late");
-}
-
-#[test]
-fn a_floor_counts_against_what_is_aloft() {
-    let cache = following(8);
-    let flight = cache.begin(token(1));
-    cache.raise_floor(Subject::Workspace(&workspace("acme")), ours(11));
-    cache.advance(ours(11));
-    flight.land(learned(&cache, token(1), 4), OURS);
-    assert!(!knows(&cache, token(1)));
-}
-
-#[test]
-fn the_floor_of_another_key_hides_nothing_from_who_presents_a_secret() {
-    let cache = following(65_536);
-    let (id, secret) = (TokenId::generate(), Secret::generate().unwrap());
-    let found = Learned { proof: cache.prover().proof(&secret), ..learned(&cache, id, 4) };
-    assert!(cache.begin(id).land(found, OURS));
-    let text = IssuedSecret::issue(&TokenPrefix::default(), Kid::FIRST, id, &secret, |_| Tag([0; 8]));
-    let presented = Presented::parse(text.expose()).unwrap();
-    cache.raise_floor(Subject::Key(Kid::parse("02").unwrap()), ours(11));
-    assert!(cache.look_up(&presented, NOW).is_some());
-    assert!(!knows(&cache, id), "by id it cannot be told under which key it was issued");
-    cache.raise_floor(Subject::Key(Kid::FIRST), ours(12));
-    assert!(cache.look_up(&presented, NOW).is_none());
-}
-
-#[test]
 fn what_is_not_found_is_not_remembered() {
     let cache = following(8);
     drop(cache.begin(token(1)));
@@ -353,53 +287,4 @@ fn the_unverified_are_listed_once_each() {
         assert!(listed.iter().all(|(id, _, _)| seen.insert(*id)));
     }
     assert_eq!(seen.len(), cache.len());
-}
-
-#[test]
-fn it_never_knows_more_than_it_may_and_keeps_what_is_used() {
-    let cache = following(64);
-    assert!(fill(&cache, token(0), 4));
-    for number in 1..1000 {
-        assert!(knows(&cache, token(0)), "lost at {number}");
-        assert!(fill(&cache, token(number), 4));
-        assert!(cache.len() <= 64);
-    }
-    assert_eq!(cache.len(), 64);
-    let kept = (900..1000).filter(|number| knows(&cache, token(*number))).count();
-    assert_eq!(kept, 63, "who came last stays longest");
-}
-
-#[test]
-fn a_cache_of_none_knows_none() {
-    let cache = following(0);
-    assert!(!fill(&cache, token(1), 4) && cache.is_empty());
-}
-
-#[test]
-fn an_entry_takes_little_beside_its_record() {
-    assert!(size_of::<Entry>() <= 104, "{}", size_of::<Entry>());
-}
-
-/// `cargo test --release --lib cache::tests::measure -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn measure_a_million_tokens() {
-    const TOKENS: u128 = 1_000_000;
-    let resident = || {
-        let status = std::fs::read_to_string("/proc/self/statm").unwrap();
-        status.split(' ').nth(1).unwrap().parse::<u128>().unwrap() * 4096
-    };
-    let cache = following(1_000_000);
-    let shared = learned(&cache, token(0), 4);
-    let before = resident();
-    for number in 0..TOKENS {
-        // The records would be counted with them: one is shared, but for the id that it is known by.
-        let id = TokenId::from_uuid(Uuid::from_u128(
-            number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835),
-        ));
-        let record = Record { id, ..Record::clone(&shared.record) };
-        assert!(cache.begin(id).land(Learned { record: Arc::new(record), ..shared.clone() }, OURS));
-    }
-    let bytes = (resident() - before) / cache.len() as u128;
-    println!("{} tokens of {TOKENS} known, {bytes} bytes each with a small record", cache.len());
 }
