@@ -32,10 +32,10 @@ mod measure {
     pub(crate) mod rounds;
 }
 
-const TOKENS: usize = 8_192;
+const TOKENS: usize = 4_096;
 const ROUNDS: usize = 11;
 const CONNECTIONS: usize = 4;
-const CALLERS: usize = 64;
+const CALLERS: usize = 16;
 const BATCH: usize = 256;
 
 /// How often the tokens are judged again in a round: long enough to be timed.
@@ -91,14 +91,15 @@ async fn round(
 ) -> Outcome<f64> {
     let server = serve(database)?;
     let clients = connect(&server, credential).await?;
+    let client = clients.first().ok_or("no client")?;
     // So that the caller is known, as it is after its first request.
-    introspect(&mut clients[0].clone(), "nothing".to_owned()).await?;
+    introspect(&mut client.clone(), "nothing".to_owned()).await?;
     let first = time(&clients, secrets, 1).await?;
     let again = time(&clients, secrets, AGAIN).await?;
     times.first.add(first);
     times.again.add(again);
     times.ratios.add(first / again);
-    times.batched.add(time_batches(&clients[0], secrets).await?);
+    times.batched.add(time_batches(client, secrets).await?);
     server.resident_memory()
 }
 
@@ -166,8 +167,8 @@ async fn create_all(database: &PrivateDatabase, credential: &Credential) -> Outc
 async fn time(clients: &[Tokens], secrets: &Arc<Vec<String>>, rounds: usize) -> Outcome<f64> {
     let begun = Instant::now();
     let mut callers = JoinSet::new();
-    for caller in 0..CALLERS {
-        let (mut client, secrets) = (clients[caller % CONNECTIONS].clone(), Arc::clone(secrets));
+    for (caller, client) in clients.iter().cycle().take(CALLERS).enumerate() {
+        let (mut client, secrets) = (client.clone(), Arc::clone(secrets));
         callers.spawn(async move {
             for _ in 0..rounds {
                 for secret in secrets.iter().skip(caller).step_by(CALLERS) {

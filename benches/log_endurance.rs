@@ -50,6 +50,7 @@ const BEFORE: usize = 30;
 /// The database that they all happen in.
 const DATABASE: &str = "endurance";
 
+#[expect(clippy::cast_precision_loss, reason = "a rate of some thousands")]
 fn main() -> Outcome<()> {
     let (events, hold) = (argument("--events", 1_000_000)?, argument("--hold", 600)?);
     let before = BEFORE.min(hold);
@@ -64,14 +65,14 @@ fn main() -> Outcome<()> {
         let writers = Writers { fleet: &fleet, tokens: Arc::new(tokens), ledger: Arc::clone(&ledger) };
         let quiet = 0..(before * RATE).min(events);
         writers.revoke(quiet.clone(), Some(RATE)).await?;
-        let held = quiet.end..(quiet.end + hold * RATE).min(events);
+        let during = quiet.end..(quiet.end + hold * RATE).min(events);
         let stranger = hold_write(&database).await?;
         let snapshot = hold_snapshot(&database).await?;
         let begun = Instant::now();
-        writers.revoke(held.clone(), Some(RATE)).await?;
+        writers.revoke(during.clone(), Some(RATE)).await?;
         let held_for = begun.elapsed();
         let begun = Instant::now();
-        let rest = held.end..events;
+        let rest = during.end..events;
         writers.revoke(rest.clone(), None).await?;
         let rate = rest.len() as f64 / begun.elapsed().as_secs_f64();
         snapshot.batch_execute("COMMIT").await?;
@@ -79,10 +80,9 @@ fn main() -> Outcome<()> {
         let found = watcher::finish(watchers).await?;
         let logged = logged(&client).await?;
         let report = Report { events, held_for, rate, rest: rest.len(), found, logged };
-        let quiet = ledger.latencies(quiet);
-        let held = ledger.latencies(held);
+        let (quiet, during) = (ledger.latencies(quiet), ledger.latencies(during));
         let provenance = page::provenance(&database.version().await?)?;
-        page::publish("log-endurance.md", &format!("{provenance}\n{}", report.told(&quiet, &held)?))
+        page::publish("log-endurance.md", &format!("{provenance}\n{}", report.told(&quiet, &during)?))
     })
 }
 
@@ -158,6 +158,7 @@ impl Writers<'_> {
 }
 
 /// One writer's share of the rate; a turn that is missed is made up for.
+#[expect(clippy::cast_precision_loss, reason = "a rate of some thousands")]
 fn turns(rate: usize, writer: usize) -> tokio::time::Interval {
     let each = Duration::from_secs_f64(WRITERS as f64 / rate as f64);
     let start = tokio::time::Instant::now() + each.mul_f64(writer as f64 / WRITERS as f64);

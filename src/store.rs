@@ -13,6 +13,7 @@ mod pool;
 mod schema;
 pub mod servers;
 mod tls;
+mod token_ends;
 mod token_list;
 mod token_row;
 pub mod tokens;

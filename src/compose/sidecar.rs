@@ -78,9 +78,15 @@ pub struct SidecarProcess {
     serving: Serving,
     operations: Option<SocketAddr>,
     health: Health,
-    /// What must never end of itself, by name.
-    parts: Vec<(&'static str, AbortOnDropHandle<()>)>,
+    parts: Vec<Part>,
     drain_timeout: Duration,
+}
+
+/// A task that must never end of itself, and its name.
+type Part = (&'static str, AbortOnDropHandle<()>);
+
+fn part(name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> Part {
+    (name, AbortOnDropHandle::new(tokio::spawn(task)))
 }
 
 impl SidecarProcess {
@@ -101,9 +107,9 @@ impl SidecarProcess {
         let following = follow_upstreams(Arc::clone(&sidecar), options.upstreams, options.credential);
         let reporting = report_usage(Arc::clone(&sidecar), options.last_use_interval);
         let mut parts = vec![
-            ("the follower of the servers", AbortOnDropHandle::new(tokio::spawn(following))),
-            ("the reporter of last uses", AbortOnDropHandle::new(tokio::spawn(reporting))),
-            ("the health watch", AbortOnDropHandle::new(tokio::spawn(health.clone().watch()))),
+            part("the follower of the servers", following),
+            part("the reporter of last uses", reporting),
+            part("the health watch", health.clone().watch()),
         ];
         let mut operations = None;
         if let Some(address) = options.operations {
@@ -111,12 +117,12 @@ impl SidecarProcess {
             operations = Some(listener.address());
             // It outlives the drain, so that its progress can be seen.
             let serving = listener.serve(metrics.clone(), health.probe(), CancellationToken::new());
-            parts.push(("the operations listener", AbortOnDropHandle::new(tokio::spawn(serving))));
+            parts.push(part("the operations listener", serving));
         }
-        let tokens = TokenServiceServer::new(SidecarRpc(Arc::clone(&sidecar)))
+        let rpc = TokenServiceServer::new(SidecarRpc(Arc::clone(&sidecar)))
             .max_decoding_message_size(routes::LARGEST_REQUEST)
             .max_encoding_message_size(routes::LARGEST_ANSWER);
-        let routes = routes::common(Routes::new(tokens), health.reporter(), options.reflection)?;
+        let routes = routes::common(Routes::new(rpc), health.reporter(), options.reflection)?;
         let bounded = routes::bounded(routes, &metrics, &options.serving);
         let serving = Serving::start(options.serving, bounded)?;
         Ok(Self { sidecar, serving, operations, health, parts, drain_timeout: options.drain_timeout })

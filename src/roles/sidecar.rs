@@ -82,7 +82,7 @@ fn tls(settings: &settings::Upstream) -> Result<UpstreamTls, SettingsError> {
     let (certificate, key) = (&settings.upstream_client_certificate, &settings.upstream_client_key);
     let incomplete = |set, missing| Err(SettingsError::Incomplete { set, missing });
     let identity = match (certificate, key) {
-        (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
+        (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?.into())),
         (Some(_), None) => return incomplete("upstream-client-certificate", "upstream-client-key"),
         (None, Some(_)) => return incomplete("upstream-client-key", "upstream-client-certificate"),
         (None, None) => None,

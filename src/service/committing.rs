@@ -6,7 +6,7 @@
 mod batch;
 mod mutation;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -17,7 +17,7 @@ pub(super) use mutation::{Action, Mutation, require_regenerable};
 use super::Error;
 use crate::revocation::Event;
 use crate::store::{Store, StoreError, Transaction};
-use crate::token::Token;
+use crate::token::{Token, TokenId};
 use batch::Made;
 
 /// The most changes in one transaction.
@@ -80,16 +80,16 @@ enum Attempt {
 
 impl<Effect: Fn(&[Event]) + Send + Sync + 'static> Writer<Effect> {
     async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Member>) {
-        let mut waiting = VecDeque::new();
+        let mut waiting = Vec::new();
         loop {
             if waiting.is_empty() {
                 let Some(first) = queue.recv().await else { return };
-                waiting.push_back(first);
+                waiting.push(first);
             }
             while let Ok(next) = queue.try_recv() {
-                waiting.push_back(next);
+                waiting.push(next);
             }
-            let members = next_batch(&mut waiting);
+            let members = next_batch(&mut waiting, |member: &Member| member.mutation.token);
             self.commit(members).await;
         }
     }
@@ -165,18 +165,42 @@ impl<Effect: Fn(&[Event]) + Send + Sync + 'static> Writer<Effect> {
     }
 }
 
-/// Takes the next members out, in order: at most one for each token, since each is judged by what the one before made.
-fn next_batch(waiting: &mut VecDeque<Member>) -> Vec<Member> {
+/// Takes the next batch out of those who wait, in order: at most one for each token, since each is judged by what the one
+/// before has made.
+fn next_batch<Item>(waiting: &mut Vec<Item>, token: impl Fn(&Item) -> TokenId) -> Vec<Item> {
     let mut tokens = HashSet::new();
     let (batch, later) = std::mem::take(waiting)
         .into_iter()
-        .partition(|member: &Member| tokens.len() < MOST && tokens.insert(member.mutation.token));
+        .partition(|item| tokens.len() < MOST && tokens.insert(token(item)));
     *waiting = later;
-    Vec::from(batch)
+    batch
 }
 
 fn refuse(members: impl IntoIterator<Item = Member>, error: &StoreError) {
     for member in members {
         let _ = member.reply.send(Err(error.clone().into()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_concerns_one_token_stays_in_order_and_holds_nobody_else_up() {
+        let [one, two] = [TokenId::generate(), TokenId::generate()];
+        let mut waiting = vec![(one, 'a'), (one, 'b'), (two, 'c'), (one, 'd'), (two, 'e')];
+        let mut batches: Vec<String> = Vec::new();
+        while !waiting.is_empty() {
+            batches.push(next_batch(&mut waiting, |item| item.0).into_iter().map(|item| item.1).collect());
+        }
+        assert_eq!(batches, ["ac", "be", "d"]);
+    }
+
+    #[test]
+    fn a_batch_is_no_larger_than_it_may_be() {
+        let mut waiting: Vec<TokenId> = (0..=MOST).map(|_| TokenId::generate()).collect();
+        assert_eq!(next_batch(&mut waiting, |token| *token).len(), MOST);
+        assert_eq!(waiting.len(), 1);
     }
 }

@@ -1,6 +1,5 @@
 //! How fresh an answer is: what must be known before one is given, and by what right it is given.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -115,6 +114,6 @@ impl<'service> Arrival<'service> {
 
 impl From<Unconfirmed> for Error {
     fn from(error: Unconfirmed) -> Self {
-        Self::DatabaseUnavailable(StoreError::Unavailable { source: Arc::new(error) })
+        Self::DatabaseUnavailable(StoreError::unavailable(error))
     }
 }

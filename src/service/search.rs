@@ -25,7 +25,7 @@ pub(super) struct Search<'service> {
     /// Begun before the look, so that what is applied meanwhile counts against what is found.
     flights: HashMap<TokenId, Flight>,
     /// When the look was taken, and what it found.
-    found: Option<(BootTime, Result<Credentials, Arc<StoreError>>)>,
+    found: Option<(BootTime, Result<Credentials, StoreError>)>,
     /// Whether there was no turn for one secret to be proved, so that the others need not wait for theirs.
     overloaded: bool,
 }
@@ -106,10 +106,10 @@ impl<'service> Search<'service> {
     async fn find(&mut self, id: TokenId) -> Result<Finding, Error> {
         let (begun, found) = match self.found.take() {
             Some(found) => found,
-            None => (BootTime::now(), self.look().await.map_err(Arc::new)),
+            None => (BootTime::now(), self.look().await),
         };
         let (begun, found) = self.found.insert((begun, found));
-        let found = found.as_ref().map_err(shared)?;
+        let found = found.as_ref().map_err(StoreError::clone)?;
         let credential = found.of.get(&id).cloned();
         Ok(Finding { begun: *begun, history: found.history, credential })
     }
@@ -165,21 +165,6 @@ impl<'service> Search<'service> {
             flight.land(Learned { record: Arc::clone(&record), proof, deadline }, history);
         }
         Live { record, deadline }
-    }
-}
-
-/// What one look failed with, for one of those that it was taken for.
-fn shared(cause: &Arc<StoreError>) -> Error {
-    match &**cause {
-        StoreError::Unavailable { .. } | StoreError::CommitUnknown { .. } => {
-            Error::DatabaseUnavailable(StoreError::Unavailable { source: Arc::new(Arc::clone(cause)) })
-        }
-        StoreError::Overloaded => Error::Overloaded,
-        StoreError::Conflict { .. }
-        | StoreError::Aborted
-        | StoreError::Corrupt { .. }
-        | StoreError::Mismatch { .. }
-        | StoreError::Migration { .. } => Error::Internal(Box::new(Arc::clone(cause))),
     }
 }
 

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::failure::Failure;
 use super::upstream::Connections;
 
-/// How long a request waits for a server when the last one was just lost. When none was found for so long, requests fail
-/// at once.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a request waits for a server when the last one was just lost: the next one is usually followed within half a
+/// second. When none was found for so long, requests fail at once.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A server that is followed and can be asked.
 #[derive(Clone)]

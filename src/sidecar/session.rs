@@ -23,19 +23,27 @@ use crate::token::{Revision, TokenId};
 /// How long a session may take to get going; a lease is granted within about 250 ms.
 const SETUP: Duration = Duration::from_secs(3);
 
-/// The pause before the next session, drawn evenly from this range, so that the sidecars of a lost server do not come to
-/// the others all at once.
-const PAUSE: std::ops::RangeInclusive<u64> = 50..=1_000;
+/// The pause before the next session in milliseconds: drawn evenly from the shortest to a longest that doubles with every
+/// failure, so that the sidecars of a lost server do not come to the others all at once.
+const SHORTEST_PAUSE: u64 = 50;
+const FIRST_PAUSE: u64 = 250;
+const LONGEST_PAUSE: u64 = 1_000;
 
 /// Follows one of the servers after the other, and never ends.
 pub async fn follow_upstreams(sidecar: Arc<Sidecar>, upstreams: Vec<Upstream>, credential: CredentialFile) {
-    let mut sessions =
-        Sessions { known_by: credential.credential().token, sidecar, credential, number: 0, away: false };
+    let mut sessions = Sessions {
+        known_by: credential.credential().token,
+        sidecar,
+        credential,
+        number: 0,
+        away: false,
+        pause: FIRST_PAUSE,
+    };
     let begin = rand::random_range(0..upstreams.len().max(1));
     for upstream in upstreams.iter().cycle().skip(begin) {
         let ended = sessions.next(upstream).await;
         sessions.note_end(upstream, &ended);
-        sleep(Duration::from_millis(rand::random_range(PAUSE))).await;
+        sleep(sessions.pause()).await;
     }
 }
 
@@ -47,6 +55,8 @@ struct Sessions {
     number: u64,
     /// Whether it was told that there is no session.
     away: bool,
+    /// The longest that the next pause may be.
+    pause: u64,
 }
 
 /// What a session begins with.
@@ -72,7 +82,7 @@ impl Sessions {
             Err(failure) => return failure,
         };
         tracing::info!(upstream = upstream.address(), resumed = opening.resumed, "following");
-        self.away = false;
+        (self.away, self.pause) = (false, FIRST_PAUSE);
         let ended = self.run(connections, opening).await;
         self.sidecar.links.down();
         ended
@@ -112,6 +122,12 @@ impl Sessions {
         ended
     }
 
+    fn pause(&mut self) -> Duration {
+        let longest = self.pause;
+        self.pause = LONGEST_PAUSE.min(longest * 2);
+        Duration::from_millis(rand::random_range(SHORTEST_PAUSE..=longest))
+    }
+
     /// Draws the consequences of an end, and tells of it once.
     fn note_end(&mut self, upstream: &Upstream, ended: &Failure) {
         match ended {
@@ -120,10 +136,12 @@ impl Sessions {
             Failure::LeaseUnknown => self.sidecar.cache.lose_lease(),
             Failure::Away(_) => {}
         }
-        if !std::mem::replace(&mut self.away, true) {
-            let refused = matches!(ended, Failure::Refused(_));
-            let (upstream, reason) = (upstream.address(), ended.reason());
-            tracing::warn!(upstream, reason, refused, "the session with the server has ended; trying on");
+        let refused = matches!(ended, Failure::Refused(_));
+        let (upstream, reason) = (upstream.address(), ended.reason());
+        if std::mem::replace(&mut self.away, true) {
+            tracing::debug!(upstream, reason, refused, "no session with the server; trying on");
+        } else {
+            tracing::warn!(upstream, reason, refused, "no session with the server; trying on");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretSlice};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -35,7 +35,7 @@ pub struct UpstreamTls {
     /// The name that the server's certificate must bear, if not the host of the address.
     pub server_name: Option<String>,
     /// The sidecar's own certificate chain and its private key, in PEM.
-    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+    pub identity: Option<(Vec<u8>, SecretSlice<u8>)>,
 }
 
 /// An address that cannot be asked.
@@ -155,7 +155,7 @@ impl UpstreamTls {
             config = config.domain_name(name);
         }
         if let Some((certificate, key)) = &self.identity {
-            config = config.identity(Identity::from_pem(certificate, key));
+            config = config.identity(Identity::from_pem(certificate, key.expose_secret()));
         }
         config
     }

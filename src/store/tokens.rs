@@ -5,9 +5,9 @@ use std::time::SystemTime;
 
 use diesel::dsl::auto_type;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+pub use super::token_ends::{Revocation, revoke};
 pub use super::token_list::{TokenQuery, list};
 
 use super::connection::Connection;
@@ -18,10 +18,8 @@ use super::token_row::{TokenRow, expire_time, last_use_time, statement_timestamp
 use super::transaction::Transaction;
 use crate::hash::SecretHash;
 use crate::revocation::HistoryId;
-use crate::text::{Description, Initiator, Metadata, Name, Principal, RevokeReason};
-use crate::token::{
-    Ended, Expiry, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenEdit, TokenId, TokenState,
-};
+use crate::text::{Description, Initiator, Metadata, Name, Principal};
+use crate::token::{Expiry, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenEdit, TokenId};
 use crate::workspace::WorkspaceId;
 
 /// What is kept of a new secret.
@@ -133,8 +131,8 @@ pub struct Locked {
 /// # Errors
 /// [`StoreError::Unavailable`], also if somebody else held one for too long; [`StoreError::Corrupt`].
 pub async fn lock(transaction: &mut Transaction, ids: &[TokenId]) -> Result<Vec<Locked>, StoreError> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
-    let query = tokens::table.filter(tokens::id.eq_any(ids)).order(tokens::id);
+    let wanted: Vec<Uuid> = ids.iter().map(TokenId::as_uuid).collect();
+    let query = tokens::table.filter(tokens::id.eq_any(wanted)).order(tokens::id);
     let query = query.select((TokenRow::as_select(), last_use_time())).for_no_key_update();
     let rows: Vec<(TokenRow, Option<Moment>)> = transaction.connection().rows(query).await?;
     let locked = rows.into_iter().map(|(row, used)| {
@@ -189,56 +187,6 @@ pub async fn replace_secret(
     let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
     let row = connection.row(query.returning((TokenRow::as_returning(), last_use_time()))).await?;
     into_token(row)
-}
-
-/// The end of a token that the transaction has locked and that is not revoked yet.
-#[derive(Debug, Clone)]
-pub struct Revocation {
-    /// The token as it was locked.
-    pub token: Token,
-    /// Why it ends.
-    pub reason: RevokeReason,
-    /// The position of this change.
-    pub revision: Revision,
-}
-
-const REVOKE: &str = "\
-    UPDATE tokens SET revoke_time = statement_timestamp(), revoke_reason = ended.reason, \
-    revision = ended.revision, update_time = statement_timestamp() \
-    FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS ended (token, reason, revision) \
-    WHERE tokens.id = ended.token RETURNING update_time AS time";
-
-#[derive(QueryableByName)]
-struct TimeRow {
-    #[diesel(sql_type = Timestamptz)]
-    time: Moment,
-}
-
-/// Ends tokens, in one statement and at one moment; gives them as they are now, in the same order.
-///
-/// # Errors
-/// [`StoreError::Unavailable`]; [`StoreError::Mismatch`] if one of them is not there.
-pub async fn revoke(
-    transaction: &mut Transaction,
-    revocations: Vec<Revocation>,
-) -> Result<Vec<Token>, StoreError> {
-    let ids: Vec<Uuid> = revocations.iter().map(|ended| ended.token.id.as_uuid()).collect();
-    let reasons: Vec<&str> = revocations.iter().map(|ended| ended.reason.as_str()).collect();
-    let revisions: Vec<i64> = revocations.iter().map(|ended| ended.revision.0).collect();
-    let query = diesel::sql_query(REVOKE)
-        .bind::<Array<SqlUuid>, _>(ids)
-        .bind::<Array<Text>, _>(reasons)
-        .bind::<Array<BigInt>, _>(revisions);
-    let times: Vec<TimeRow> = transaction.connection().rows(query).await?;
-    if times.len() != revocations.len() {
-        return Err(StoreError::from_diesel(diesel::NotFound));
-    }
-    let ended = revocations.into_iter().zip(times).map(|(revocation, TimeRow { time: Moment(time) })| {
-        let Revocation { token, reason, revision } = revocation;
-        let ended = Some(Ended { time, reason });
-        Token { ended, state: TokenState::Revoked, update_time: time, revision, ..token }
-    });
-    Ok(ended.collect())
 }
 
 /// What it takes to judge secrets of the tokens of these ids.

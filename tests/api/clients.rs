@@ -71,6 +71,12 @@ impl Client {
         Self::over(endpoint.connect().await.unwrap(), secret)
     }
 
+    /// A client of a Unix socket.
+    pub async fn connect_unix(path: &std::path::Path) -> Self {
+        let endpoint = Endpoint::from_shared(format!("unix://{}", path.display())).unwrap();
+        Self::over(endpoint.connect().await.unwrap(), None)
+    }
+
     pub fn over(channel: Channel, secret: Option<&str>) -> Self {
         let credential = Credential(secret.map(|secret| format!("Bearer {secret}").parse().unwrap()));
         let service = InterceptedService::new(channel.clone(), credential);
@@ -78,7 +84,6 @@ impl Client {
             health: HealthClient::new(channel),
             sidecars: SidecarServiceClient::new(service.clone()),
             tokens: TokenServiceClient::new(service.clone()),
-            sidecars: SidecarServiceClient::new(service.clone()),
             workspaces: WorkspaceServiceClient::new(service),
         }
     }

@@ -154,7 +154,7 @@ impl Database {
     pub fn command(&self, role: &str) -> Command {
         let mut command = tokenkeep(role);
         command.env("TOKENKEEP_DATABASE_URL", &self.url);
-        if role != "migrate" {
+        if !["migrate", "renew-history"].contains(&role) {
             command.arg("--keyring").arg(&self.keyring);
         }
         command
@@ -202,26 +202,8 @@ impl Server {
 
     /// Runs a command that serves, and waits until it says so.
     pub async fn of(mut command: Command, database: Database) -> Self {
-        command.args(["--log-format", "json"]).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let lines = BufReader::new(process.stderr.take().unwrap());
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let written = Arc::clone(&log);
-        std::thread::spawn(move || {
-            let mut sender = Some(sender);
-            for line in lines.lines().map_while(Result::ok) {
-                if let (Some(addresses), Some(_)) = (addresses(&line), &sender) {
-                    sender.take().unwrap().send(addresses).ok();
-                }
-                let mut log = written.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        let told = tokio::time::timeout(Duration::from_secs(20), receiver).await;
-        let Ok(Ok((address, operations))) = told else { panic!("no server: {}", log.lock().unwrap()) };
-        Self { process, database, address, operations, log }
+        let (process, Serving { listen, operations }, log) = spawn(&mut command).await;
+        Self { process, database, address: listen.parse().unwrap(), operations, log }
     }
 
     /// Everything it has logged so far.
@@ -246,10 +228,7 @@ impl Server {
 
     /// One sample of `/metrics`; zero if it is not there (yet). `sample` is a name with its labels.
     pub async fn metric(&self, sample: &str) -> f64 {
-        let text = http_get(self.operations, "/metrics").await.1;
-        let line =
-            text.lines().find(|line| line.strip_prefix(sample).is_some_and(|rest| rest.starts_with(' ')));
-        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+        metric(self.operations, sample).await
     }
 
     pub fn signal(&self, name: &str) {
@@ -293,11 +272,52 @@ pub fn signal(process: u32, name: &str) {
     assert!(status.success(), "kill -s {name} {process}");
 }
 
-/// The addresses in the line that says that the server serves.
-fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+/// Where a process says that it serves.
+pub struct Serving {
+    pub listen: String,
+    pub operations: SocketAddr,
+}
+
+/// What a process has logged so far.
+pub type Log = Arc<Mutex<String>>;
+
+/// Runs a command that serves, and waits until it says so.
+pub async fn spawn(command: &mut Command) -> (Child, Serving, Log) {
+    let mut process = command.args(["--log-format", "json"]).stderr(Stdio::piped()).spawn().unwrap();
+    let log = Log::default();
+    let lines = BufReader::new(process.stderr.take().unwrap());
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let written = Arc::clone(&log);
+    std::thread::spawn(move || {
+        let mut sender = Some(sender);
+        for line in lines.lines().map_while(Result::ok) {
+            if let (Some(serving), Some(_)) = (serving(&line), &sender) {
+                sender.take().unwrap().send(serving).ok();
+            }
+            let mut log = written.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+    let told = tokio::time::timeout(Duration::from_secs(20), receiver).await;
+    let Ok(Ok(serving)) = told else { panic!("nothing is served: {}", log.lock().unwrap()) };
+    (process, serving, log)
+}
+
+/// The addresses in the line that says that a process serves.
+fn serving(line: &str) -> Option<Serving> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    let field = |name: &str| line.get(name)?.as_str()?.parse().ok();
-    (line.get("message")? == "serving").then(|| Some((field("listen")?, field("operations")?)))?
+    let field = |name: &str| line.get(name)?.as_str();
+    let operations = field("operations")?.parse().ok()?;
+    (line.get("message")? == "serving")
+        .then(|| Some(Serving { listen: field("listen")?.to_owned(), operations }))?
+}
+
+/// One sample of `/metrics`; zero if it is not there (yet). `sample` is a name with its labels.
+pub async fn metric(operations: SocketAddr, sample: &str) -> f64 {
+    let text = http_get(operations, "/metrics").await.1;
+    let line = text.lines().find(|line| line.strip_prefix(sample).is_some_and(|rest| rest.starts_with(' ')));
+    line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
 }
 
 /// A plain HTTP/1.1 GET: the status and the body.

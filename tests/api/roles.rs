@@ -12,6 +12,7 @@ use crate::calls::Call;
 use crate::clients::{refusal, refused};
 use crate::harness::{Database, Server, tokenkeep};
 use crate::refusals::end_of;
+use crate::watchers::Watcher;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_token_is_one_and_a_reset_ends_it() {
@@ -40,6 +41,28 @@ async fn the_operators_token_is_one_and_a_reset_ends_it() {
     list.by(&server.client(secret.trim()).await).await.unwrap();
     let status = list.by(&old).await.unwrap_err();
     assert_eq!(refusal(&status), refused(Code::Unauthenticated, "CREDENTIAL_INVALID"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renewing_the_history_by_hand_ends_every_cursor_of_the_old_one() {
+    let server = Server::start().await;
+    let mut operator = server.operator().await;
+    let cursor = Watcher::at_head(&operator).await.cursor;
+    let output = server.database.command("renew-history").args(["--log", "error"]).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let row = "SELECT id::text FROM histories";
+    let renewed: String = server.database.connect().await.query_one(row, &[]).await.unwrap().get(0);
+    assert!(told.contains(&renewed) && told.contains("revision 0"), "{told}");
+    let foreign = refused(Code::FailedPrecondition, "CURSOR_FOREIGN");
+    let status = Watcher::try_open(&operator, "", &cursor).await.map(drop).unwrap_err();
+    assert_eq!(refusal(&status), foreign);
+    // The server goes on in the new one.
+    operator.create_workspace("acme").await;
+    let mut anew = Watcher::at_head(&operator).await;
+    let (token, _) = operator.create_token("acme", "new", &[]).await;
+    operator.revoke(&token.id).await.unwrap();
+    assert_eq!(anew.event().await.1.token_id, token.id);
 }
 
 fn healthcheck(arguments: &[&str]) -> (Option<i32>, String) {

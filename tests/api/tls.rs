@@ -10,7 +10,8 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use crate::calls::Call;
 use crate::clients::Client;
-use crate::harness::{Database, Server, tokenkeep};
+use crate::harness::{Database, Server, eventually, tokenkeep};
+use crate::sidecars::Sidecar;
 
 /// An authority, and in a directory its certificate and a server's.
 struct Certificates {
@@ -124,4 +125,26 @@ async fn with_mutual_tls_only_a_client_is_served_that_the_authority_signed() {
     command.arg("--tls-client-certificate").arg(ours.path("certificate.pem"));
     command.arg("--tls-client-key").arg(ours.path("key.pem"));
     assert_eq!(command.output().unwrap().status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sidecar_shows_its_certificate_and_trusts_only_the_authority_it_was_told_of() {
+    let (ours, theirs) = (Certificates::new(), Certificates::new());
+    let server = ours.start(true).await;
+    let (address, secret) = (format!("https://{}", server.address), &server.database.operator_secret);
+    let start = async |trusted: &Certificates, name: &str| {
+        Sidecar::of(&address, secret, |command| {
+            command
+                .args(["--upstream-server-name", name, "--upstream-ca"])
+                .arg(trusted.path("authority.pem"));
+            command.arg("--upstream-client-certificate").arg(ours.path("certificate.pem"));
+            command.arg("--upstream-client-key").arg(ours.path("key.pem"))
+        })
+        .await
+    };
+    start(&ours, "localhost").await.holds_a_lease().await;
+    for sidecar in [start(&theirs, "localhost").await, start(&ours, "elsewhere").await] {
+        eventually("it has tried twice", || async { sidecar.calls("follow").await >= 2.0 }).await;
+        assert_eq!((sidecar.state("server").await, sidecar.state("lease").await), (0.0, 0.0));
+    }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use tokenkeep::revocation::Change;
 use tokenkeep::store::servers::{self, ServerId};
-use tokenkeep::store::tokens::{self, TokenQuery};
+use tokenkeep::store::tokens::{self, Locked, Revocation, TokenQuery};
 use tokenkeep::store::{Store, keys, last_uses, log, workspaces};
 use tokenkeep::text::{NamePrefix, Principal};
 use tokenkeep::token::{Expiry, Kid, Scope, TokenEdit, TokenFilter, TokenState};
@@ -34,10 +34,10 @@ async fn run_everything(store: Store) {
     workspaces::list(connection, Some(&id), 10).await.unwrap();
     let token = tokens::insert(connection, token()).await.unwrap().id;
     tokens::find(connection, token).await.unwrap();
-    tokens::lock(connection, token).await.unwrap();
     tokens::credentials(connection, &[token]).await.unwrap();
     last_uses::record(connection, &[(token, SystemTime::now())], None).await.unwrap();
-    let revision = log::append(&mut transaction, event(token, Change::Updated)).await.unwrap().revision;
+    let news = vec![event(token, Change::Updated)];
+    let revision = log::append_all(&mut transaction, news, false).await.unwrap()[0].revision;
     let connection = transaction.connection();
     let edit = TokenEdit {
         name: Some(name("edited")),
@@ -48,7 +48,10 @@ async fn run_everything(store: Store) {
     };
     tokens::update(connection, token, edit, revision).await.unwrap();
     tokens::replace_secret(connection, token, secret(2), Some(Expiry::Never), revision).await.unwrap();
-    tokens::revoke(connection, token, reason(""), revision).await.unwrap();
+    let Locked { token: locked, .. } = tokens::lock(&mut transaction, &[token]).await.unwrap().pop().unwrap();
+    let ended = vec![Revocation { token: locked, reason: reason(""), revision }];
+    tokens::revoke(&mut transaction, ended).await.unwrap();
+    let connection = transaction.connection();
     let head = log::head(connection).await.unwrap();
     log::read_after(connection, head.position, 10).await.unwrap();
     let server = ServerId(uuid::Uuid::from_u128(1));

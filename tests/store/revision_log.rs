@@ -20,12 +20,15 @@ async fn an_event_is_read_back_as_it_was_appended() {
     let start = log::head(&mut store.connection().await.unwrap()).await.unwrap().position;
     assert_eq!(start.revision, Revision::ZERO);
     let changes = [Change::Revoked { reason: reason("lost") }, Change::SecretReplaced, Change::Updated];
+    let news: Vec<_> = changes.into_iter().map(|change| event(TokenId::generate(), change)).collect();
     let mut appended = Vec::new();
-    for change in changes {
+    for (batch, awaited) in [(&news[..2], false), (&news[..0], true), (&news[2..], true)] {
         let mut transaction = store.begin().await.unwrap();
-        let event = log::append(&mut transaction, event(TokenId::generate(), change)).await;
-        appended.push(transaction.finish(event).await.unwrap());
+        let events = log::append_all(&mut transaction, batch.to_vec(), awaited).await;
+        appended.extend(transaction.finish(events).await.unwrap());
     }
+    assert!(appended.iter().map(|event| event.awaited).eq([false, false, true]));
+    assert!(appended.iter().map(|event| &event.event).eq(&news));
     let mut connection = store.connection().await.unwrap();
     assert_eq!(log::read_after(&mut connection, start, 9).await.unwrap().events, appended);
     let first = Position { revision: Revision(1), ..start };

@@ -2,7 +2,7 @@
 
 use tokenkeep::hash::SecretHash;
 use tokenkeep::revocation::{Change, NewEvent};
-use tokenkeep::store::tokens::{self, NewSecret, NewToken};
+use tokenkeep::store::tokens::{self, Locked, NewSecret, NewToken, Revocation};
 use tokenkeep::store::{Store, StoreError, Transaction, log};
 use tokenkeep::text::{Description, Initiator, Metadata, Name, RevokeReason};
 use tokenkeep::token::{Expiry, Generation, Kid, Scope, ScopeSet, Tag, Token, TokenId};
@@ -80,8 +80,9 @@ pub(crate) async fn revoke(store: &Store, id: TokenId) -> Token {
 }
 
 async fn revoke_in(transaction: &mut Transaction, id: TokenId) -> Result<Token, StoreError> {
-    tokens::lock(transaction.connection(), id).await?;
+    let Locked { token, .. } = tokens::lock(transaction, &[id]).await?.pop().unwrap();
     let change = Change::Revoked { reason: reason("lost") };
-    let revision = log::append(transaction, event(id, change)).await?.revision;
-    tokens::revoke(transaction.connection(), id, reason("lost"), revision).await
+    let revision = log::append_all(transaction, vec![event(id, change)], false).await?[0].revision;
+    let ended = vec![Revocation { token, reason: reason("lost"), revision }];
+    Ok(tokens::revoke(transaction, ended).await?.pop().unwrap())
 }

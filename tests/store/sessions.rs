@@ -123,15 +123,15 @@ async fn a_query_that_is_dropped_midway_does_not_hold_up_the_next_caller() {
     let database = Database::new().await;
     let id = create(&database.store(), token()).await.id;
     let mut holder = database.store().begin().await.unwrap();
-    tokens::lock(holder.connection(), id).await.unwrap();
+    tokens::lock(&mut holder, &[id]).await.unwrap();
     let mut options = database.options();
     options.connections = 1;
     options.lock_timeout = Duration::from_secs(3);
     let store = Store::new(&options).unwrap();
-    let mut connection = store.connection().await.unwrap();
-    let locking = tokio::time::timeout(Duration::from_millis(50), tokens::lock(&mut connection, id)).await;
+    let mut waiting = store.begin().await.unwrap();
+    let locking = tokio::time::timeout(Duration::from_millis(50), tokens::lock(&mut waiting, &[id])).await;
     assert!(locking.is_err(), "the lock was not held");
-    drop(connection);
+    drop(waiting);
     let begun = Instant::now();
     assert!(find(&store, id).await.is_some());
     assert!(begun.elapsed() < Duration::from_secs(2), "the next caller waited for the dropped query");
@@ -145,8 +145,8 @@ async fn a_lock_that_does_not_come_free_is_an_unavailable_database() {
     let store = Store::new(&options).unwrap();
     let id = create(&store, token()).await.id;
     let mut holder = store.begin().await.unwrap();
-    tokens::lock(holder.connection(), id).await.unwrap();
-    let refused = tokens::lock(&mut store.connection().await.unwrap(), id).await.unwrap_err();
+    tokens::lock(&mut holder, &[id]).await.unwrap();
+    let refused = tokens::lock(&mut store.begin().await.unwrap(), &[id]).await.unwrap_err();
     assert!(matches!(refused, StoreError::Unavailable { .. }), "{refused:?}");
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokenkeep::store::tokens;
+use tokenkeep::store::tokens::{self, Locked, Revocation};
 use tokenkeep::store::{Store, StoreError, last_uses};
 use tokenkeep::text::{Metadata, Principal};
 use tokenkeep::token::{Expiry, Generation, Revision, Tag, Token, TokenEdit, TokenId, TokenState};
 
 use crate::harness::{Database, within};
-use crate::samples::{create, find, name, reason, scopes, secret, token, workspace};
+use crate::samples::{create, find, name, reason, revoke, scopes, secret, token, workspace};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -87,15 +87,49 @@ async fn a_new_secret_replaces_every_trace_of_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_tells_when_and_why() {
+async fn revoked_tokens_tell_when_and_why_and_so_does_what_is_read_back() {
     let database = Database::new().await;
     let store = database.store();
-    let before = create(&store, token()).await;
-    let mut connection = store.connection().await.unwrap();
-    let after = tokens::revoke(&mut connection, before.id, reason(""), Revision(1)).await.unwrap();
-    let ended = after.ended.clone().unwrap();
-    assert_eq!((ended.time, ended.reason), (after.update_time, reason("")));
-    assert_eq!(after.state, TokenState::Revoked);
+    let ids = [create(&store, token()).await.id, create(&store, token()).await.id];
+    let mut transaction = store.begin().await.unwrap();
+    let locked = tokens::lock(&mut transaction, &[ids[1], TokenId::generate(), ids[0]]).await.unwrap();
+    assert_eq!(locked.iter().map(|locked| locked.token.id).collect::<Vec<_>>(), ids, "in the order of ids");
+    let ended = locked.into_iter().rev().zip(1..).map(|(Locked { token, .. }, number)| Revocation {
+        token,
+        reason: reason(&format!("reason {number}")),
+        revision: Revision(number),
+    });
+    let revoked = tokens::revoke(&mut transaction, ended.collect()).await;
+    let revoked = transaction.finish(revoked).await.unwrap();
+    for (token, number) in revoked.into_iter().zip(1..) {
+        let ended = token.ended.clone().unwrap();
+        assert_eq!((ended.time, ended.reason), (token.update_time, reason(&format!("reason {number}"))));
+        assert_eq!((token.state, token.revision), (TokenState::Revoked, Revision(number)));
+        assert_eq!(find(&store, token.id).await, Some(token));
+    }
+}
+
+#[tokio::test]
+async fn a_first_use_is_recorded_while_the_token_is_locked() {
+    let database = Database::new().await;
+    let store = database.store();
+    let id = create(&store, token()).await.id;
+    let mut holder = store.begin().await.unwrap();
+    tokens::lock(&mut holder, &[id]).await.unwrap();
+    last_uses::record(&mut store.connection().await.unwrap(), &[(id, moment(1))], None).await.unwrap();
+    assert_eq!(find(&store, id).await.unwrap().last_use_time, Some(moment(1)));
+}
+
+#[tokio::test]
+async fn revoking_what_is_not_there_is_an_error() {
+    let database = Database::new().await;
+    let store = database.store();
+    let mut token = create(&store, token()).await;
+    token.id = TokenId::generate();
+    let mut transaction = store.begin().await.unwrap();
+    let ended = vec![Revocation { token, reason: reason(""), revision: Revision(1) }];
+    let refused = tokens::revoke(&mut transaction, ended).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Mismatch { .. }), "{refused:?}");
 }
 
 #[tokio::test]
@@ -157,7 +191,7 @@ async fn neither_use_nor_regenerating_nor_revoking_writes_to_an_index() {
         last_uses::record(&mut connection, &[(id, moment(second))], None).await.unwrap();
         tokens::replace_secret(&mut connection, id, secret(2), None, Revision(1)).await.unwrap();
     }
-    tokens::revoke(&mut connection, id, reason(""), Revision(1)).await.unwrap();
+    revoke(&store, id).await;
     // A session tells what it did when it ends.
     store.close();
     drop(connection);

@@ -51,7 +51,7 @@ fn ask(source: &Source, cache: &Arc<Cache>, seed: usize) -> usize {
         }
         let flight = cache.begin(id);
         let read = source.revision(number);
-        if rounds % 5 == 0 {
+        if rounds.is_multiple_of(5) {
             thread::yield_now();
         }
         flight.land(learned(cache, id, read), OURS);
