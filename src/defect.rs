@@ -16,8 +16,8 @@ pub enum Defect {
     LeaseFromReceipt,
     /// A sidecar's lease is renewed by the last heartbeat there was.
     RenewalWithoutBeat,
-    /// A heartbeat is rolled back after it has read.
-    BeatNotCommitted,
+    /// A heartbeat is committed without waiting for the disk and the standby.
+    BeatNotReplicated,
     /// A cached token works on after its expiry.
     ExpiryIgnored,
     /// The cursor of a frame is that of the head, whatever was delivered.

@@ -131,9 +131,7 @@ impl Heart {
         let sent = BootTime::now();
         let mut transaction = self.store.begin().await?;
         let beaten = servers::beat(&mut transaction, id, acknowledged).await;
-        let found =
-            if seeded(Defect::BeatNotCommitted) { beaten? } else { transaction.finish(beaten).await? };
-        match found {
+        match transaction.finish(beaten).await? {
             Some(BeatRow { head, time, moved: false }) => {
                 self.acknowledged = acknowledged.or(self.acknowledged);
                 self.take(Beat { sent, head, time });

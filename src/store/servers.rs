@@ -12,6 +12,7 @@ use super::log::{cluster, moved, record_cluster};
 use super::moment::Moment;
 use super::schema::{histories, servers};
 use super::transaction::Transaction;
+use crate::defect::{Defect, seeded};
 use crate::revocation::{HistoryId, Position};
 use crate::token::Revision;
 
@@ -95,6 +96,9 @@ pub async fn beat(
     acknowledged: Option<Position>,
 ) -> Result<Option<BeatRow>, StoreError> {
     let connection = transaction.connection();
+    if seeded(Defect::BeatNotReplicated) {
+        connection.command("SET LOCAL synchronous_commit = off").await?;
+    }
     let query = diesel::sql_query(BEAT)
         .bind::<SqlUuid, _>(id.0)
         .bind::<Nullable<SqlUuid>, _>(acknowledged.map(|position| position.history.0))

@@ -21,9 +21,9 @@ pub struct Arguments {
     pub program: PathBuf,
     /// Run no histories, but judge one that was kept.
     pub check: Option<PathBuf>,
-    /// Whether to show that seeded defects are found; of this name only, if one is given.
-    pub teeth: Option<Option<String>>,
-    /// The defect that random histories are to look for.
+    /// Whether to show that seeded defects are found.
+    pub teeth: bool,
+    /// The only one to show; or the one that random histories are to look for.
     pub defect: Option<String>,
     /// How often each directed scenario is run.
     pub rounds: u32,
@@ -47,7 +47,7 @@ impl Arguments {
             keep: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("histories"),
             program: PathBuf::from(env!("CARGO_BIN_EXE_tokenkeep")),
             check: None,
-            teeth: None,
+            teeth: false,
             defect: None,
             rounds: 3,
         };
@@ -60,7 +60,8 @@ impl Arguments {
 
     fn take(&mut self, word: &str, rest: &mut Peekable<impl Iterator<Item = String>>) -> Result<(), String> {
         if word == "--teeth" {
-            self.teeth = Some(rest.next_if(|next| !next.starts_with('-')));
+            self.teeth = true;
+            self.defect = rest.next_if(|next| !next.starts_with('-'));
             return Ok(());
         }
         // What the test runner of cargo is told for every test.

@@ -19,6 +19,9 @@ use crate::moment::Moment;
 /// How long a client waits for an answer.
 pub const PATIENCE: Duration = Duration::from_millis(2_500);
 
+/// The bytes that are taken before they are asked for: what HTTP/2 begins with.
+const WINDOW: u32 = 65_535;
+
 /// The scope that versions of scopes differ by.
 const VERSION_SCOPE: &str = "version:";
 
@@ -40,6 +43,8 @@ impl Interceptor for Credential {
 /// A client that connects when it first needs to, and again when it must.
 pub fn client(address: SocketAddr, secret: Option<&str>) -> Tokens {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    // Little is taken ahead, so that one who is slow is slow for the server too.
+    let endpoint = endpoint.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
     let channel = endpoint.connect_timeout(Duration::from_millis(500)).connect_lazy();
     let credential = Credential(secret.map(|secret| format!("Bearer {secret}").parse().unwrap()));
     TokenServiceClient::new(InterceptedService::new(channel, credential))

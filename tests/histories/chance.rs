@@ -1,4 +1,4 @@
-//! Chance that can be repeated: SplitMix64 (Steele, Lea and Flood 2014), so that a seed means the same for ever.
+//! Chance that can be repeated: `SplitMix64` (Steele, Lea and Flood 2014), so that a seed means the same for ever.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The checker judged in turn, by histories made by hand: one that keeps every promise, and one that breaks each.
 
 #![expect(
-    clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
     dead_code,
     unreachable_pub,
     reason = "a test that fails should say where; the modules are those of the program beside this one"

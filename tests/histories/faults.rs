@@ -267,9 +267,13 @@ impl World {
 
 /// The first process before the others, so that none is added to them; and back.
 async fn pause(processes: &[u32], lasts: Duration) {
-    processes.iter().for_each(|process| signal(*process, Signal::STOP));
+    for process in processes {
+        signal(*process, Signal::STOP);
+    }
     tokio::time::sleep(lasts).await;
-    processes.iter().rev().for_each(|process| signal(*process, Signal::CONT));
+    for process in processes.iter().rev() {
+        signal(*process, Signal::CONT);
+    }
 }
 
 impl fmt::Display for Fault {

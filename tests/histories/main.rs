@@ -2,9 +2,9 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
     clippy::cast_precision_loss,
     unreachable_pub,
     reason = "a test that fails should say where, and reads better than it runs"
@@ -51,15 +51,14 @@ fn main() -> ExitCode {
     if let Some(path) = &arguments.check {
         let history: History = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         let violations = check::check(&history);
-        violations.iter().for_each(|violation| println!("{violation}"));
+        for violation in &violations {
+            println!("{violation}");
+        }
         return if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let clean = runtime.block_on(async {
-        match &arguments.teeth {
-            Some(only) => teeth::show(&arguments, only.as_deref()).await,
-            None => random(&arguments).await,
-        }
+        if arguments.teeth { teeth::show(&arguments).await } else { random(&arguments).await }
     });
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -102,7 +101,9 @@ async fn one(ground: &Arc<Ground>, arguments: &Arguments, scope: Scope, seed: u6
         violations.len()
     );
     if !violations.is_empty() {
-        faults.iter().for_each(|fault| println!("  {fault}"));
+        for fault in &faults {
+            println!("  {fault}");
+        }
         violations.iter().take(5).for_each(|violation| println!("  {violation}"));
         let kept = report::keep(&world, &arguments.keep, &faults, &history, &violations);
         println!(

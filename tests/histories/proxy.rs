@@ -188,7 +188,7 @@ impl<From: AsyncRead + Unpin, To: AsyncWrite + Unpin> Pump<From, To> {
             tokio::select! {
                 read = self.from.read(buffer) => ended = read.unwrap_or(0) == 0,
                 () = cleared => {
-                    self.from.read(buffer).await.ok();
+                    let _tried = self.from.read(buffer).await.is_ok_and(|read| read > 0);
                     return;
                 }
             }

@@ -28,7 +28,8 @@ struct Bite {
 }
 
 /// Tries every scenario, or one. Says whether all bit, and nothing else was bitten.
-pub async fn show(arguments: &Arguments, only: Option<&str>) -> bool {
+pub async fn show(arguments: &Arguments) -> bool {
+    let only = arguments.defect.as_deref();
     let ground = Arc::new(Ground::lay(&arguments.program).await);
     let standby = ground.postgres.lock().await.can_stand_by();
     let mut bites = Vec::new();
@@ -59,7 +60,9 @@ async fn try_out(ground: &Arc<Ground>, scenario: Scenario, arguments: &Arguments
         let meant = |promise: &Promise| bite.scenario.breaks.contains(promise);
         bite.caught += u32::from(seen.clone().any(|promise| meant(&promise)));
         let distinct: std::collections::BTreeSet<Promise> = seen.collect();
-        distinct.into_iter().for_each(|promise| *bite.broken.entry(promise).or_default() += 1);
+        for promise in distinct {
+            *bite.broken.entry(promise).or_default() += 1;
+        }
         bite.passes &= tell(ground, &bite.scenario, false, round, arguments).await.is_empty();
     }
     bite

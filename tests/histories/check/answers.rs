@@ -57,7 +57,7 @@ impl Judged<'_, '_> {
         let invoke = self.operation.invoke;
         let confirmed = self.token.last_up_to(tokens.confirmed_before(invoke));
         let asked = match self.freshness {
-            Freshness::AtLeast(least) => self.token.last_up_to(least),
+            Freshness::AtLeast(revision) => self.token.last_up_to(revision),
             Freshness::Leased | Freshness::Strong => 0,
         };
         let strong = match self.freshness {
@@ -83,13 +83,13 @@ impl Judged<'_, '_> {
             return untrue(format!("generation {generation} for a secret of {}", self.generation));
         }
         if let Some(end) = rows().find(|known| known.ends(generation)) {
-            return untrue(format!("active as of {revision}, but dead since {}", end.row.revision));
+            return untrue(format!("active as of {revision}, but dead since {}", end.logged.revision));
         }
-        if revision != 0 && rows().next_back().is_none_or(|last| last.row.revision != revision) {
+        if revision != 0 && rows().next_back().is_none_or(|last| last.logged.revision != revision) {
             return untrue(format!("nothing happened to the token at {revision}"));
         }
         let Some(scopes) = scopes else { return untrue("scopes that it never had".to_owned()) };
-        let last = rows().rfind(|known| known.row.change.is_like(Change::Updated(0)));
+        let last = rows().rfind(|known| known.logged.change.is_like(Change::Updated(0)));
         match last.map(|known| known.scopes) {
             None if scopes != 0 => untrue(format!("scopes {scopes} before they were given")),
             Some(Some(version)) if version != scopes => untrue(format!("scopes {scopes}, not {version}")),

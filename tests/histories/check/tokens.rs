@@ -24,7 +24,7 @@ pub(super) struct Token<'h> {
 
 /// One row of the log, and what is known about it.
 pub(super) struct Row<'h> {
-    pub row: &'h LogRow,
+    pub logged: &'h LogRow,
     /// It was not committed before this.
     pub earliest: Moment,
     /// The version of the scopes that it set, if an acknowledgement tells.
@@ -42,7 +42,7 @@ impl<'h> Tokens<'h> {
             }
         }
         for row in &history.log {
-            let known = Row { row, earliest: Moment::NEVER, scopes: None };
+            let known = Row { logged: row, earliest: Moment::NEVER, scopes: None };
             tokens.by_id.entry(&row.token).or_default().rows.push(known);
         }
         for operation in &history.operations {
@@ -94,7 +94,8 @@ fn confirmed(history: &History) -> Vec<(Moment, i64)> {
 impl Token<'_> {
     /// An operation that was invoked at a moment may be why rows are there.
     fn explain(&mut self, which: impl Fn(&LogRow) -> bool, change: Change, invoke: Moment, surely: bool) {
-        for known in self.rows.iter_mut().filter(|known| known.row.change.is_like(change) && which(known.row))
+        for known in
+            self.rows.iter_mut().filter(|known| known.logged.change.is_like(change) && which(known.logged))
         {
             known.earliest = known.earliest.min(invoke);
             if let (true, Change::Updated(version)) = (surely, change) {
@@ -114,13 +115,13 @@ impl Token<'_> {
 
     /// The token's last revision up to a revision of the log.
     pub(super) fn last_up_to(&self, revision: i64) -> i64 {
-        let rows = self.rows.iter().map(|known| known.row.revision);
+        let rows = self.rows.iter().map(|known| known.logged.revision);
         rows.take_while(|at| *at <= revision).last().unwrap_or(0)
     }
 
     /// The rows that the token had at a revision.
     pub(super) fn rows_up_to(&self, revision: i64) -> impl DoubleEndedIterator<Item = &Row<'_>> {
-        self.rows.iter().filter(move |known| known.row.revision <= revision)
+        self.rows.iter().filter(move |known| known.logged.revision <= revision)
     }
 
     /// The earliest moment at which a secret of a generation may have died.
@@ -133,9 +134,9 @@ impl Token<'_> {
 impl Row<'_> {
     /// Whether a secret of a generation is dead by this row.
     pub(super) fn ends(&self, generation: i32) -> bool {
-        match self.row.change {
+        match self.logged.change {
             Change::Revoked => true,
-            Change::SecretReplaced => self.row.generation > generation,
+            Change::SecretReplaced => self.logged.generation > generation,
             Change::Updated(_) => false,
         }
     }

@@ -11,7 +11,7 @@ use crate::run::tables;
 
 /// Appends changes of tokens that nobody has.
 const APPEND: &str = "INSERT INTO revisions (revision, kind, workspace, token, generation, reason, initiator)
-    SELECT head + number, 'revoked', 'acme', gen_random_uuid(), 1, repeat('x', 40), 'by hand'
+    SELECT head + number, 'revoked', 'acme', gen_random_uuid(), 1, repeat('x', 200), 'by hand'
     FROM generate_series(1, COUNT) number, (SELECT coalesce(max(revision), 0) AS head FROM revisions) heads";
 
 /// As whoever appends must.

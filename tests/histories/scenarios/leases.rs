@@ -21,7 +21,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             |scene| Box::pin(cut_off(scene)),
         ),
         Scenario::new(
-            "BeatNotCommitted",
+            "BeatNotReplicated",
             "a server that is left with a deposed primary accepts for ever",
             LATE,
             |scene| Box::pin(deposed(scene)),
