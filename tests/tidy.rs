@@ -14,7 +14,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("introspection", VOCABULARY),
     ("clock", &[]),
     ("lease", &["clock", "revocation", "token"]),
-    ("cache", &["clock", "introspection", "lease", "proof", "revocation", "token", "workspace", "cache"]),
+    (
+        "cache",
+        &["text", "clock", "introspection", "lease", "proof", "revocation", "token", "workspace", "cache"],
+    ),
     ("keyring", &["private_file", "revocation", "token", "workspace"]),
     ("hash", &["keyring", "token"]),
     ("proof", &["token"]),
@@ -151,7 +154,7 @@ impl Source {
 
     /// Whether the file is only tests.
     fn is_test(&self) -> bool {
-        self.name.ends_with("/tests")
+        self.name.ends_with("/tests") || self.name.contains("/tests/")
     }
 
     /// The lines of code, without comments.

@@ -1,5 +1,7 @@
 //! What the cache promises, rule by rule.
 
+mod bounds;
+mod floors;
 mod reference;
 mod stress;
 
@@ -210,62 +212,6 @@ fn a_change_of_another_history_is_passed_over() {
 }
 
 #[test]
-fn a_floor_hides_its_subject_and_nobody_else_until_it_is_learned_again() {
-    let (acme, other) = (workspace("acme"), workspace("other"));
-    let (alice, bob) = (principal("alice"), principal("bob"));
-    let subjects = [
-        (Subject::Everything, [true; 3]),
-        (Subject::Workspace(&acme), [true, true, false]),
-        (Subject::Principal(&acme, &alice), [true, false, false]),
-        (Subject::Key(Kid::FIRST), [true; 3]),
-    ];
-    for (subject, hidden) in subjects {
-        // Large, so that it is unlikely that two subjects share a place.
-        let cache = following(65_536);
-        let bobs = Record { principal: Some(bob.clone()), ..record(token(2), 4) };
-        let others = Record { workspace: other.clone(), principal: None, ..record(token(3), 4) };
-        let records = [record(token(1), 4), bobs, others];
-        let fill_all = || {
-            for record in &records {
-                assert!(cache.begin(record.id).land(learned_from(&cache, record.clone()), OURS));
-            }
-        };
-        fill_all();
-        cache.raise_floor(subject, ours(11));
-        let seen = [1, 2, 3].map(|number| !knows(&cache, token(number)));
-        assert_eq!(seen, hidden, "{subject:?}");
-        cache.advance(ours(11));
-        fill_all();
-        assert_eq!([1, 2, 3].map(|number| knows(&cache, token(number))), [true; 3]);
-    }
-}
-
-#[test]
-fn a_floor_counts_against_what_is_aloft() {
-    let cache = following(8);
-    let flight = cache.begin(token(1));
-    cache.raise_floor(Subject::Workspace(&workspace("acme")), ours(11));
-    cache.advance(ours(11));
-    flight.land(learned(&cache, token(1), 4), OURS);
-    assert!(!knows(&cache, token(1)));
-}
-
-#[test]
-fn the_floor_of_another_key_hides_nothing_from_who_presents_a_secret() {
-    let cache = following(65_536);
-    let (id, secret) = (TokenId::generate(), Secret::generate().unwrap());
-    let found = Learned { proof: cache.prover().proof(&secret), ..learned(&cache, id, 4) };
-    assert!(cache.begin(id).land(found, OURS));
-    let text = IssuedSecret::issue(&TokenPrefix::default(), Kid::FIRST, id, &secret, |_| Tag([0; 8]));
-    let presented = Presented::parse(text.expose()).unwrap();
-    cache.raise_floor(Subject::Key(Kid::parse("02").unwrap()), ours(11));
-    assert!(cache.look_up(&presented, NOW).is_some());
-    assert!(!knows(&cache, id), "by id it cannot be told under which key it was issued");
-    cache.raise_floor(Subject::Key(Kid::FIRST), ours(12));
-    assert!(cache.look_up(&presented, NOW).is_none());
-}
-
-#[test]
 fn what_is_not_found_is_not_remembered() {
     let cache = following(8);
     drop(cache.begin(token(1)));
@@ -341,29 +287,4 @@ fn the_unverified_are_listed_once_each() {
         assert!(listed.iter().all(|(id, _, _)| seen.insert(*id)));
     }
     assert_eq!(seen.len(), cache.len());
-}
-
-#[test]
-fn it_never_knows_more_than_it_may_and_keeps_what_is_used() {
-    let cache = following(64);
-    assert!(fill(&cache, token(0), 4));
-    for number in 1..1000 {
-        assert!(knows(&cache, token(0)), "lost at {number}");
-        assert!(fill(&cache, token(number), 4));
-        assert!(cache.len() <= 64);
-    }
-    assert_eq!(cache.len(), 64);
-    let kept = (900..1000).filter(|number| knows(&cache, token(*number))).count();
-    assert_eq!(kept, 63, "who came last stays longest");
-}
-
-#[test]
-fn a_cache_of_none_knows_none() {
-    let cache = following(0);
-    assert!(!fill(&cache, token(1), 4) && cache.is_empty());
-}
-
-#[test]
-fn an_entry_takes_little_beside_its_record() {
-    assert!(size_of::<Entry>() <= 104, "{}", size_of::<Entry>());
 }

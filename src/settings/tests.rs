@@ -17,6 +17,7 @@ struct Sample {
 
 const SERVE: &[&str] = &["serve"];
 const DEV: &[&str] = &["dev"];
+const SIDECAR: &[&str] = &["sidecar"];
 
 #[rustfmt::skip]
 const SAMPLES: &[Sample] = &[
@@ -48,12 +49,26 @@ const SAMPLES: &[Sample] = &[
     Sample { name: "data-dir", role: DEV, values: ["/1", "/2", "/3"] },
     Sample { name: "postgres-bin-dir", role: DEV, values: ["/1", "/2", "/3"] },
     Sample { name: "no-fetch", role: DEV, values: ["true", "true", "true"] },
+    Sample { name: "socket-mode", role: SIDECAR, values: ["0660", "0666", "0640"] },
+    Sample { name: "upstream", role: SIDECAR, values: ["https://a:1", "https://b:1", "unix:/c"] },
+    Sample { name: "credential-file", role: SIDECAR, values: ["/1", "/2", "/3"] },
+    Sample { name: "upstream-ca", role: SIDECAR, values: ["/1", "/2", "/3"] },
+    Sample { name: "upstream-server-name", role: SIDECAR, values: ["a", "b", "c"] },
+    Sample { name: "upstream-client-certificate", role: SIDECAR, values: ["/1", "/2", "/3"] },
+    Sample { name: "upstream-client-key", role: SIDECAR, values: ["/1", "/2", "/3"] },
+    Sample { name: "cache-entries", role: SIDECAR, values: ["1", "2", "3"] },
+    Sample { name: "workspace", role: SIDECAR, values: ["a", "b", "c"] },
 ];
 
 const SWITCHES: [&str; 2] = ["insecure-plaintext", "no-fetch"];
 
 /// The settings that every role needs to be given.
-const NEEDED: [(&str, &str); 1] = [("TOKENKEEP_KEYRING", "/keys")];
+const NEEDED: [(&str, &str); 4] = [
+    ("TOKENKEEP_KEYRING", "/keys"),
+    ("TOKENKEEP_LISTEN", "unix:/needed"),
+    ("TOKENKEEP_UPSTREAM", "unix:/server"),
+    ("TOKENKEEP_CREDENTIAL_FILE", "/credential"),
+];
 
 fn read(arguments: &[&str], environment: &[(&str, &str)]) -> Result<CommandLine, SettingsError> {
     let arguments: Vec<OsString> = ["tokenkeep"].iter().chain(arguments).map(OsString::from).collect();

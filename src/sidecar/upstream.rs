@@ -91,12 +91,15 @@ impl Upstream {
     /// [`UpstreamError`].
     pub fn new(address: &str, tls: &UpstreamTls, insecure_plaintext: bool) -> Result<Self, UpstreamError> {
         let malformed = || UpstreamError::Malformed(address.to_owned());
-        let endpoint = match address.strip_prefix("unix:") {
-            Some(path) if path.starts_with('/') => Endpoint::from_shared(format!("unix://{path}")),
-            Some(_) => return Err(malformed()),
-            None => Endpoint::from_shared(address.to_owned()),
-        };
-        let mut endpoint = endpoint.map_err(|_| malformed())?;
+        let parse = |uri: String| Endpoint::from_shared(uri).map_err(|_| malformed());
+        if let Some(path) = address.strip_prefix("unix:") {
+            if !path.starts_with('/') {
+                return Err(malformed());
+            }
+            let endpoint = with_limits(parse(format!("unix://{path}"))?);
+            return Ok(Self { address: address.to_owned(), endpoint });
+        }
+        let mut endpoint = parse(address.to_owned())?;
         match (endpoint.uri().scheme_str(), endpoint.uri().host()) {
             (Some("https"), Some(_)) => {
                 let failed = |source| UpstreamError::Tls { address: address.to_owned(), source };
@@ -104,7 +107,6 @@ impl Upstream {
             }
             (Some("http"), Some(_)) if insecure_plaintext || is_loopback(endpoint.uri()) => {}
             (Some("http"), Some(_)) => return Err(UpstreamError::PlaintextRefused(address.to_owned())),
-            _ if address.starts_with("unix:") => {}
             _ => return Err(malformed()),
         }
         Ok(Self { address: address.to_owned(), endpoint: with_limits(endpoint) })

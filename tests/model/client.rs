@@ -160,7 +160,7 @@ impl World {
             index,
             Box::new(move |world, beat| match beat {
                 Some(beat) if beat.head.history == source => {
-                    world.stand(index, source, Verdict::Inactive, reply, false)
+                    world.stand(index, source, Verdict::Inactive, reply, false);
                 }
                 Some(_) => {
                     world.connect_pool(index);
@@ -249,7 +249,7 @@ impl World {
         }
         let whom = self.server(index);
         self.after(20 * MILLISECOND, whom, move |world| {
-            world.resolve(index, minimum, asked, reply, tries - 1)
+            world.resolve(index, minimum, asked, reply, tries - 1);
         });
     }
 

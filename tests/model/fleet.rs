@@ -23,20 +23,18 @@ struct Waiter {
     /// Who was in the table before the commit, where only they are waited for.
     only: Option<Vec<u64>>,
     done: Rc<Cell<bool>>,
-    then: Rc<Cell<Option<Then>>>,
+    then: Rc<Later>,
 }
 
+type Later = Cell<Option<Then>>;
 type Then = Box<dyn FnOnce(&mut World)>;
+
+/// Hears what a lease needs.
+pub(crate) type Granted = Box<dyn FnOnce(&mut World, Position)>;
 
 impl World {
     /// A sidecar asks for a lease. The answer carries the head of a heartbeat that begins after this.
-    pub(crate) fn renew(
-        &mut self,
-        index: usize,
-        holder: Holder,
-        applied: Option<Position>,
-        reply: Box<dyn FnOnce(&mut Self, Position)>,
-    ) {
+    pub(crate) fn renew(&mut self, index: usize, holder: Holder, applied: Option<Position>, reply: Granted) {
         let early = self.servers[index].last_beat.filter(|_| self.has(Defect::EvidenceBeforeArrival));
         let told: Told = Box::new(move |world: &mut Self, beat: Option<Beat>| {
             if let Some(beat) = beat {
@@ -53,7 +51,7 @@ impl World {
         holder: Holder,
         applied: Option<Position>,
         head: Position,
-        reply: Box<dyn FnOnce(&mut Self, Position)>,
+        reply: Granted,
     ) {
         let whom = self.server(index);
         let before = self.servers[index].cache.applied();

@@ -1,7 +1,13 @@
 //! A model of the lease protocol: the real caches, leases and grants of servers and sidecars, in a world whose network,
 //! database, clocks and failures are made up. docs/protocol.md tells what it covers and how it is run.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a model that fails should say where")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    reason = "a model that fails should say where"
+)]
 
 mod checks;
 mod choices;

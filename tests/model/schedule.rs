@@ -152,7 +152,7 @@ impl World {
                     let wait = begin + world.choices.pick(300) * MILLISECOND;
                     world.after(wait, Whom::Nature, |world| {
                         if !world.calm {
-                            world.change_something()
+                            world.change_something();
                         }
                     });
                 }

@@ -104,9 +104,9 @@ impl World {
         server.process.up = true;
         server.process.cut_until = self.servers.get(index).map_or(0, |old| old.process.cut_until);
         if index < self.servers.len() {
-            self.servers[index] = server
+            self.servers[index] = server;
         } else {
-            self.servers.push(server)
+            self.servers.push(server);
         }
         let (beat, tail, pool, other) = (self.node(), self.node(), self.node(), self.node());
         let connections = Connections { beat, tail, pool, other, ..Connections::default() };

@@ -41,9 +41,9 @@ impl World {
         (process.life, process.up, process.cut_until) = (self.number, true, cut_until);
         let sidecar = Sidecar { process, cache: self.new_cache(), upstream: None, heard: BootTime::ZERO };
         if index < self.sidecars.len() {
-            self.sidecars[index] = sidecar
+            self.sidecars[index] = sidecar;
         } else {
-            self.sidecars.push(sidecar)
+            self.sidecars.push(sidecar);
         }
         let whom = self.sidecar(index);
         self.tell(|| format!("sidecar {index} starts as {whom:?}"));
@@ -138,7 +138,7 @@ impl World {
             Frame::Opened(None) => {}
             Frame::Opened(Some(from)) => self.follow_cache(&cache, from),
             Frame::Change(history, token, revision) => {
-                cache.apply(history, &super::client::event(token, revision))
+                cache.apply(history, &super::client::event(token, revision));
             }
             Frame::Progress(position) => cache.advance(position),
         }

@@ -20,7 +20,7 @@ pub(crate) type Time = u64;
 pub(crate) const MILLISECOND: Time = 1000;
 
 /// How long a lease lasts on the clock of whoever holds it.
-pub(crate) const LEASE: Duration = Duration::from_millis(1000);
+pub(crate) const LEASE: Duration = Duration::from_secs(1);
 
 /// The most that a clock is ahead or behind in rate, in millionths: two of them differ by less than a hundredth.
 const DRIFT: u64 = 4950;

@@ -74,12 +74,18 @@ impl Encodings {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
     use uuid::Uuid;
 
     use super::*;
+    use crate::proof::Prover;
     use crate::proto::v1;
-    use crate::revocation::HistoryId;
-    use crate::token::Revision;
+    use crate::revocation::{Change, Event, HistoryId, NewEvent};
+    use crate::text::{Initiator, RevokeReason};
+    use crate::token::{Generation, Revision, Secret, TokenId};
+    use crate::workspace::WorkspaceId;
 
     fn progress(revision: i64, confirmed: bool) -> Frame {
         let position = Position { history: HistoryId(Uuid::from_u128(1)), revision: Revision(revision) };
@@ -98,6 +104,50 @@ mod tests {
             assert_eq!((message.revision, message.cursor.as_str()), (7, "cursor of 7"));
         }
         assert_eq!(made, 1);
+    }
+
+    fn revocation(revision: i64) -> Frame {
+        let event = NewEvent {
+            change: Change::Revoked { reason: RevokeReason::parse("left the company".into()).unwrap() },
+            workspace: WorkspaceId::parse("acme".into()).unwrap(),
+            token: TokenId::generate(),
+            generation: Generation::FIRST,
+            initiator: Initiator::parse("alice@acme.example".into()).unwrap(),
+        };
+        let time = std::time::SystemTime::now();
+        let event = Event { revision: Revision(revision), time, event, awaited: false };
+        Frame { told: Told::Event(Arc::new(event)), ..progress(revision, true) }
+    }
+
+    /// `cargo test --release --lib encodings -- --ignored --nocapture`
+    #[test]
+    #[ignore = "a measurement"]
+    fn two_hundred_watchers_cost_less_than_two_hundred_encodings() {
+        // What a cursor costs, about: one HMAC and a text.
+        let (prover, secret) = (Prover::new().unwrap(), Secret::generate().unwrap());
+        let cursor = |frame: &Frame| {
+            let _ = std::hint::black_box(prover.proof(&secret));
+            Ok(format!("{:048}", frame.position.revision.0))
+        };
+        for _ in 0..5 {
+            let (mut alone, mut together) = (Duration::ZERO, Duration::ZERO);
+            let encodings = Encodings::default();
+            for revision in 0..500 {
+                let frame = revocation(revision);
+                let begun = Instant::now();
+                for _ in 0..200 {
+                    std::hint::black_box(answers::frame(&frame, cursor(&frame).unwrap()).encode_to_vec());
+                }
+                alone += begun.elapsed();
+                let begun = Instant::now();
+                for _ in 0..200 {
+                    std::hint::black_box(encodings.encode(&frame, cursor).unwrap());
+                }
+                together += begun.elapsed();
+            }
+            let ratio = alone.div_duration_f64(together);
+            println!("100,000 frames each for itself {alone:?}, shared {together:?}: {ratio:.1} x");
+        }
     }
 
     #[test]

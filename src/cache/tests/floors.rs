@@ -1,0 +1,71 @@
+//! What floors hide, and what not.
+
+use super::*;
+
+#[test]
+fn a_floor_hides_its_subject_and_nobody_else_until_it_is_learned_again() {
+    let (acme, other) = (workspace("acme"), workspace("other"));
+    let (alice, bob) = (principal("alice"), principal("bob"));
+    let subjects = [
+        (Subject::Everything, [true; 3]),
+        (Subject::Workspace(&acme), [true, true, false]),
+        (Subject::Principal(&acme, &alice), [true, false, false]),
+        (Subject::Key(Kid::FIRST), [true; 3]),
+    ];
+    for (subject, hidden) in subjects {
+        // Large, so that it is unlikely that two subjects share a place.
+        let cache = following(65_536);
+        let bobs = Record { principal: Some(bob.clone()), ..record(token(2), 4) };
+        let others = Record { workspace: other.clone(), principal: None, ..record(token(3), 4) };
+        let records = [record(token(1), 4), bobs, others];
+        let fill_all = || {
+            for record in &records {
+                assert!(cache.begin(record.id).land(learned_from(&cache, record.clone()), OURS));
+            }
+        };
+        fill_all();
+        cache.raise_floor(subject, ours(11));
+        let seen = [1, 2, 3].map(|number| !knows(&cache, token(number)));
+        assert_eq!(seen, hidden, "{subject:?}");
+        cache.advance(ours(11));
+        fill_all();
+        assert_eq!([1, 2, 3].map(|number| knows(&cache, token(number))), [true; 3]);
+    }
+}
+
+#[test]
+fn a_floor_of_another_history_hides_nothing() {
+    let cache = following(8);
+    cache.raise_floor(Subject::Everything, ours(900));
+    let begin = Position { history: OTHER, revision: Revision(3) };
+    cache.follow(begin);
+    cache.offer(Offer { until: at(1000), needs: begin });
+    assert!(cache.begin(token(1)).land(learned(&cache, token(1), 2), OTHER) && knows(&cache, token(1)));
+    cache.raise_floor(Subject::Everything, ours(900));
+    assert!(knows(&cache, token(1)), "nor one that comes late");
+}
+
+#[test]
+fn a_floor_counts_against_what_is_aloft() {
+    let cache = following(8);
+    let flight = cache.begin(token(1));
+    cache.raise_floor(Subject::Workspace(&workspace("acme")), ours(11));
+    cache.advance(ours(11));
+    flight.land(learned(&cache, token(1), 4), OURS);
+    assert!(!knows(&cache, token(1)));
+}
+
+#[test]
+fn the_floor_of_another_key_hides_nothing_from_who_presents_a_secret() {
+    let cache = following(65_536);
+    let (id, secret) = (TokenId::generate(), Secret::generate().unwrap());
+    let found = Learned { proof: cache.prover().proof(&secret), ..learned(&cache, id, 4) };
+    assert!(cache.begin(id).land(found, OURS));
+    let text = IssuedSecret::issue(&TokenPrefix::default(), Kid::FIRST, id, &secret, |_| Tag([0; 8]));
+    let presented = Presented::parse(text.expose()).unwrap();
+    cache.raise_floor(Subject::Key(Kid::parse("02").unwrap()), ours(11));
+    assert!(cache.look_up(&presented, NOW).is_some());
+    assert!(!knows(&cache, id), "by id it cannot be told under which key it was issued");
+    cache.raise_floor(Subject::Key(Kid::FIRST), ours(12));
+    assert!(cache.look_up(&presented, NOW).is_none());
+}
