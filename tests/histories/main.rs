@@ -5,7 +5,6 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
-    clippy::cast_precision_loss,
     unreachable_pub,
     reason = "a test that fails should say where, and reads better than it runs"
 )]

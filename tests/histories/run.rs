@@ -167,12 +167,22 @@ fn is_so(known: &Known, generation: i32, row: &TokenRow, answer: &Answer) -> boo
     }
 }
 
+/// How long a session may be idle in a transaction: after five seconds PostgreSQL is told to end it, for whoever lost the
+/// answer to half of a transaction may not have given up on it yet.
+const IDLE: Duration = Duration::from_secs(7);
+
 async fn idle_in_transaction(world: &World) -> usize {
     let ask = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                AND state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - interval '1 second'";
-    let postgres = world.ground.postgres.lock().await;
-    let client = postgres.primary.connect(&world.database).await.unwrap();
-    usize::try_from(client.query_one(ask, &[]).await.unwrap().get::<_, i64>(0)).unwrap()
+    let client = world.ground.postgres.lock().await.primary.connect(&world.database).await.unwrap();
+    let begun = Moment::now();
+    loop {
+        let idle = client.query_one(ask, &[]).await.unwrap().get::<_, i64>(0);
+        if idle == 0 || Moment::now().since(begun) > IDLE {
+            return usize::try_from(idle).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// The log and the tokens as the primary has them.

@@ -99,9 +99,9 @@ async fn slow_answers(scene: &mut Scene) {
     for _ in 0..3 {
         let known = scene.token_known_at(&[SIDECAR]).await;
         for link in &scene.world.links.sidecar_server[0] {
-            link.set(|weather| (weather.down.delay, weather.down.rate) = (milliseconds(700), Some(12_000)));
+            link.set(|weather| (weather.down.delay, weather.down.rate) = (milliseconds(500), Some(12_000)));
         }
-        scene.wait(milliseconds(400)).await;
+        scene.wait(milliseconds(340)).await;
         scene.look(&[SIDECAR], &[&known], Freshness::Leased, milliseconds(2_000));
         scene.fill_log(60).await;
         scene.client.revoke(HERE, &known.id, true).await;
