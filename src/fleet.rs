@@ -5,6 +5,7 @@ mod census;
 mod heard;
 mod heart;
 mod pace;
+mod waiting;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -27,6 +28,7 @@ use crate::token::Revision;
 use census::{Census, Everyone};
 use heard::Heard;
 use heart::Heart;
+use waiting::Waiting;
 
 /// How long whoever asks for a heartbeat waits for it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -286,21 +288,5 @@ impl Shared {
             return Some(applied);
         }
         self.grants().acknowledged(applied, BootTime::now())
-    }
-}
-
-/// Somebody waits for everyone, until this is dropped.
-struct Waiting<'fleet>(&'fleet watch::Sender<usize>);
-
-impl<'fleet> Waiting<'fleet> {
-    fn join(shared: &'fleet Shared) -> Self {
-        shared.waiting.send_modify(|count| *count += 1);
-        Self(&shared.waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 }

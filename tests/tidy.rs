@@ -94,6 +94,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "metrics",
             "telemetry",
             "rpc",
+            "keyring",
         ],
     ),
     ("server", &["telemetry", "crossing"]),

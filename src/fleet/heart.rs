@@ -160,6 +160,9 @@ impl Heart {
         if before.is_some_and(|before| before != beat.head.history) {
             tracing::error!(history = %beat.head.history.0, "the revision log has begun a new history");
             self.reconnect();
+        } else if self.shared.cache.applied().is_some_and(|applied| applied.history != beat.head.history) {
+            // The tail may read a deposed primary; or it has not looked yet.
+            self.reconnect();
         }
         let shared = &self.shared;
         shared.heard().note(beat.head, BootTime::now());

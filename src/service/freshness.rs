@@ -62,7 +62,16 @@ impl<'service> Arrival<'service> {
     /// [`Error::LeaseLost`].
     pub(super) async fn may_accept(&mut self, source: HistoryId) -> Result<(), Error> {
         let standing = self.stand().await?;
-        if standing.history == source { Ok(()) } else { Err(Error::LeaseLost) }
+        self.require_same(standing, source)
+    }
+
+    /// A connection that shows another history than is followed may lead to a deposed primary; it is not used again.
+    fn require_same(&self, known: Position, source: HistoryId) -> Result<(), Error> {
+        if known.history == source {
+            return Ok(());
+        }
+        self.service.store.renew();
+        Err(Error::LeaseLost)
     }
 
     /// Whether a token may be called dead for a reason that was found in the database, in this history. What the database
@@ -73,12 +82,15 @@ impl<'service> Arrival<'service> {
     pub(super) async fn may_deny(&mut self, reason: InactiveReason, source: HistoryId) -> Result<(), Error> {
         match reason {
             InactiveReason::Malformed | InactiveReason::Forged => return Ok(()),
-            InactiveReason::Revoked | InactiveReason::OtherWorkspace => {}
-            InactiveReason::Unknown | InactiveReason::Expired | InactiveReason::Superseded => {
+            InactiveReason::OtherWorkspace => {}
+            // A revocation may be seen, too, that a deposed primary keeps for itself, since its wait for the standby was
+            // broken off.
+            InactiveReason::Unknown
+            | InactiveReason::Expired
+            | InactiveReason::Revoked
+            | InactiveReason::Superseded => {
                 let head = self.head().await.map_err(|_| Error::LeaseLost)?;
-                if head.history != source {
-                    return Err(Error::LeaseLost);
-                }
+                self.require_same(head, source)?;
             }
         }
         self.may_accept(source).await

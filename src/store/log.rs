@@ -147,6 +147,9 @@ pub async fn append_all(
     }
     let connection = transaction.connection();
     lock(connection).await?;
+    // What is committed on another cluster than before is of its history: under the old one's name, servers that follow a
+    // deposed primary would say that they have it.
+    renewal::renew(connection, true).await?;
     let kinds = events.iter().map(|event| kind(&event.change));
     let (kinds, reasons): (Vec<&str>, Vec<Option<&str>>) = kinds.unzip();
     let append = if seeded(Defect::NaiveCursor) { naive_append() } else { APPEND.to_owned() };

@@ -170,8 +170,8 @@ async fn a_row_that_somebody_holds_fails_its_own_change_alone() {
     let first = under_way(&server, &operator, &tokens[0].id).await;
     let mut calls: Vec<Call> = tokens[1..].iter().map(|token| revoke(&operator, &token.id)).collect();
     first.await.unwrap().unwrap();
-    let held = calls.remove(0).await.unwrap().unwrap_err();
-    assert_eq!(refusal(&held), refused(Code::Unavailable, "DATABASE_UNAVAILABLE"));
+    let kept_out = calls.remove(0).await.unwrap().unwrap_err();
+    assert_eq!(refusal(&kept_out), refused(Code::Unavailable, "DATABASE_UNAVAILABLE"));
     for call in calls {
         call.await.unwrap().unwrap();
     }

@@ -136,3 +136,23 @@ async fn a_history_is_renewed_on_demand() {
     assert_ne!(renewed, before.history);
     assert_eq!(head(&store).await.position, Position { history: renewed, ..before });
 }
+
+/// Under the old name, whoever follows a deposed primary would take it for something that it knows.
+#[tokio::test]
+async fn what_is_committed_in_another_cluster_is_of_a_new_history() {
+    let database = Database::new().await;
+    let (store, admin) = (ten_events(&database).await, database.admin().await);
+    let server = ServerId(uuid::Uuid::from_u128(1));
+    servers::register(&mut store.connection().await.unwrap(), server, DAY).await.unwrap();
+    beat(&store, server).await;
+    let before = head(&store).await.position;
+    admin.batch_execute("UPDATE histories SET timeline = 'FFFFFFFF'").await.unwrap();
+    let mut transaction = store.begin().await.unwrap();
+    let one = vec![event(TokenId::generate(), Change::Updated)];
+    let appended = log::append_all(&mut transaction, one, false).await;
+    transaction.finish(appended).await.unwrap();
+    let after = head(&store).await.position;
+    assert_ne!(after.history, before.history);
+    assert_eq!(after.revision, Revision(11));
+    assert!(!beat(&store, server).await.moved);
+}

@@ -9,7 +9,7 @@ use tokenkeep::token::Revision;
 
 use crate::harness::{Database, within};
 
-const LEASE: Duration = Duration::from_millis(3_000);
+const LEASE: Duration = Duration::from_secs(3);
 const ONE: ServerId = ServerId(uuid::Uuid::from_u128(1));
 const TWO: ServerId = ServerId(uuid::Uuid::from_u128(2));
 

@@ -59,12 +59,20 @@ pub async fn renew_history(
 ) -> Result<HistoryId, StoreError> {
     let connection = transaction.connection();
     lock(connection).await?;
-    let query = diesel::sql_query(RENEW).bind::<Bool, _>(only_if_moved);
-    let renewed: Option<IdRow> = connection.row_if_any(query).await?;
-    match renewed {
-        Some(IdRow { id }) => Ok(HistoryId(id)),
+    match renew(connection, only_if_moved).await? {
+        Some(renewed) => Ok(renewed),
         None => Ok(head(connection).await?.position.history),
     }
+}
+
+/// The new history, if one is begun. The log is locked by now.
+pub(super) async fn renew(
+    connection: &mut Connection,
+    only_if_moved: bool,
+) -> Result<Option<HistoryId>, StoreError> {
+    let query = diesel::sql_query(RENEW).bind::<Bool, _>(only_if_moved);
+    let renewed: Option<IdRow> = connection.row_if_any(query).await?;
+    Ok(renewed.map(|IdRow { id }| HistoryId(id)))
 }
 
 /// Records the cluster, if none is on record.
