@@ -27,19 +27,26 @@ pub struct Arguments {
     pub defect: Option<String>,
     /// How often each directed scenario is run.
     pub rounds: u32,
+    /// How many random histories look for each defect at most.
+    pub hunt: u64,
 }
 
 pub const USAGE: &str = "\
 cargo test --test histories -- [--seed N] [--histories N] [--seconds N] [--servers N] [--sidecars N] [--lease MS]
                                [--program FILE] [--keep DIRECTORY] [--check FILE]
-cargo test --features defects --test histories -- --teeth [DEFECT] [--rounds N]
+cargo test --features defects --test histories -- --teeth [DEFECT] [--rounds N] [--hunt N]
 cargo test --features defects --test histories -- --defect DEFECT [--seed N] [--histories N] ...";
 
+/// What the runner of other tests understands, and may be said to all of them at once.
+const OF_THE_RUNNER: [&str; 7] =
+    ["--nocapture", "--show-output", "--quiet", "-q", "--exact", "--include-ignored", "--ignored"];
+
 impl Arguments {
-    pub fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
+    /// Reads the command line; gives nothing if the runner of tests asked for other tests than this.
+    pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut arguments = Self {
             seed: 1,
-            histories: 10,
+            histories: 16,
             length: Duration::from_secs(5),
             servers: 3,
             sidecars: 4,
@@ -50,12 +57,16 @@ impl Arguments {
             teeth: false,
             defect: None,
             rounds: 3,
+            hunt: 0,
         };
         let mut words = words.peekable();
         while let Some(word) = words.next() {
+            if word == "--list" || (!word.starts_with('-') && !"histories".contains(&word)) {
+                return Ok(None);
+            }
             arguments.take(&word, &mut words)?;
         }
-        Ok(arguments)
+        Ok(Some(arguments))
     }
 
     fn take(&mut self, word: &str, rest: &mut Peekable<impl Iterator<Item = String>>) -> Result<(), String> {
@@ -64,8 +75,7 @@ impl Arguments {
             self.defect = rest.next_if(|next| !next.starts_with('-'));
             return Ok(());
         }
-        // What the test runner of cargo is told for every test.
-        if ["--nocapture", "--quiet", "-q"].contains(&word) {
+        if OF_THE_RUNNER.contains(&word) || !word.starts_with('-') {
             return Ok(());
         }
         let value = rest.next().ok_or_else(|| format!("{word} wants a value"))?;
@@ -82,6 +92,8 @@ impl Arguments {
             "--program" => self.program = PathBuf::from(value),
             "--check" => self.check = Some(PathBuf::from(value)),
             "--defect" => self.defect = Some(value),
+            "--hunt" => self.hunt = number()?,
+            "--test-threads" => {}
             "--rounds" => self.rounds = u32::try_from(number()?).map_err(|_| "too many rounds".to_owned())?,
             _ => return Err(format!("unknown: {word}")),
         }

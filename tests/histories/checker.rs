@@ -388,11 +388,14 @@ fn an_aftermath_without_peace() {
     let aftermath = |took, idle_in_transaction| {
         let converged = vec![(HERE, took)];
         let mut tale = life();
-        tale.0.aftermath = Aftermath { converged, idle_in_transaction, misdeeds: Vec::new() };
+        tale.0.aftermath = Aftermath { converged, idle_in_transaction, ..Default::default() };
         tale
     };
     aftermath(Some(Duration::from_secs(2)), 0).keeps_everything();
     aftermath(Some(Duration::from_secs(4)), 0).breaks(Promise::Converges);
+    let mut busy = aftermath(Some(Duration::from_secs(4)), 0);
+    busy.0.aftermath.stalled = Duration::from_secs(1);
+    busy.keeps_everything();
     aftermath(None, 0).breaks(Promise::Converges);
     aftermath(Some(Duration::from_secs(2)), 1).breaks(Promise::NoneIdle);
     let mut tale = life();

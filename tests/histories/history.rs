@@ -193,6 +193,8 @@ pub struct Aftermath {
     /// How long each node took from the end of the last fault to agreeing with the database on every token; `None` if it
     /// never did within the time it was given.
     pub converged: Vec<(Node, Option<Duration>)>,
+    /// How long the machine let us wait meanwhile for no reason of ours.
+    pub stalled: Duration,
     /// Sessions that were left idle in a transaction.
     pub idle_in_transaction: usize,
     /// Programs that ended unasked, or panicked.

@@ -1,6 +1,7 @@
 //! Links that can fail: a TCP proxy whose target can be switched and whose two ways can be slowed, held, or swallowed.
 
 use std::future::pending;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -148,6 +149,9 @@ async fn is_cut(mut weather: watch::Receiver<Weather>) {
     }
 }
 
+/// In how many parts the bytes of a second go at a rate.
+const PARTS: u32 = 20;
+
 struct Pump<From, To> {
     from: From,
     to: To,
@@ -166,11 +170,21 @@ impl<From: AsyncRead + Unpin, To: AsyncWrite + Unpin> Pump<From, To> {
             if way.flow == Flow::Swallowed {
                 return self.swallow(&mut buffer, read == 0).await;
             }
-            tokio::time::sleep(time_under_way(way, read)).await;
-            if read == 0 || self.to.write_all(&buffer[..read]).await.is_err() {
+            tokio::time::sleep(way.delay).await;
+            if read == 0 || self.pass_on(&buffer[..read], way.rate).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// At a rate, what comes first arrives first.
+    async fn pass_on(&mut self, bytes: &[u8], rate: Option<u32>) -> io::Result<()> {
+        let Some(rate) = rate else { return self.to.write_all(bytes).await };
+        for part in bytes.chunks(usize::try_from(rate / PARTS).unwrap().max(1)) {
+            tokio::time::sleep(Duration::from_secs(1) / PARTS).await;
+            self.to.write_all(part).await?;
+        }
+        Ok(())
     }
 
     async fn passable(&mut self) {
@@ -196,9 +210,4 @@ impl<From: AsyncRead + Unpin, To: AsyncWrite + Unpin> Pump<From, To> {
         let way = self.way;
         self.weather.wait_for(|weather| way(weather).flow != Flow::Swallowed).await.ok();
     }
-}
-
-fn time_under_way(way: Way, bytes: usize) -> Duration {
-    let sending = way.rate.map(|rate| Duration::from_secs_f64(bytes as f64 / f64::from(rate)));
-    way.delay + sending.unwrap_or_default()
 }

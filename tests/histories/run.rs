@@ -1,8 +1,10 @@
 //! One random history, from an empty database to the judgement.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use tokio::task::JoinHandle;
 
 use crate::chance::Chance;
 use crate::client::{Client, WORKSPACES};
@@ -56,12 +58,14 @@ pub async fn run(world: &Arc<World>, seed: u64, faults: &[Fault], length: Durati
 /// Ends every fault, waits until everybody agrees, and takes down what the database says.
 pub async fn finish(world: &Arc<World>) -> History {
     let healed = world.heal().await;
+    let stalls = Stalls::watch();
     let mut agreeing = tokio::task::JoinSet::new();
     for node in world.nodes() {
         agreeing.spawn(agree(Arc::clone(world), node, healed));
     }
     let mut converged = agreeing.join_all().await;
     converged.sort_unstable();
+    let stalled = stalls.total();
     let idle_in_transaction = idle_in_transaction(world).await;
     let (rest, tokens) = tables(world).await;
     let mut log = std::mem::take(&mut *world.compacted.lock().await);
@@ -73,7 +77,7 @@ pub async fn finish(world: &Arc<World>) -> History {
         misdeeds
             .extend(world.program(node).lock().await.misdeeds().into_iter().map(|misdeed| (node, misdeed)));
     }
-    let aftermath = Aftermath { converged, idle_in_transaction, misdeeds };
+    let aftermath = Aftermath { converged, stalled, idle_in_transaction, misdeeds };
     History {
         lease: world.plan.lease,
         calm: world.plan.calm,
@@ -83,6 +87,31 @@ pub async fn finish(world: &Arc<World>) -> History {
         log,
         tokens,
         aftermath,
+    }
+}
+
+/// How late a task is that only wants to run every few milliseconds: on a machine that others keep busy, everybody is.
+struct Stalls(Arc<Mutex<Duration>>, JoinHandle<()>);
+
+impl Stalls {
+    fn watch() -> Self {
+        const TICK: Duration = Duration::from_millis(10);
+        let total = Arc::new(Mutex::new(Duration::ZERO));
+        let noted = Arc::clone(&total);
+        let watching = tokio::spawn(async move {
+            loop {
+                let begun = Moment::now();
+                tokio::time::sleep(TICK).await;
+                let late = Moment::now().since(begun).saturating_sub(2 * TICK);
+                *noted.lock().unwrap() += late;
+            }
+        });
+        Self(total, watching)
+    }
+
+    fn total(self) -> Duration {
+        self.1.abort();
+        *self.0.lock().unwrap()
     }
 }
 
@@ -138,12 +167,22 @@ fn is_so(known: &Known, generation: i32, row: &TokenRow, answer: &Answer) -> boo
     }
 }
 
+/// How long a session may be idle in a transaction: after five seconds PostgreSQL is told to end it, for whoever lost the
+/// answer to half of a transaction may not have given up on it yet.
+const IDLE: Duration = Duration::from_secs(7);
+
 async fn idle_in_transaction(world: &World) -> usize {
     let ask = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                AND state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - interval '1 second'";
-    let postgres = world.ground.postgres.lock().await;
-    let client = postgres.primary.connect(&world.database).await.unwrap();
-    usize::try_from(client.query_one(ask, &[]).await.unwrap().get::<_, i64>(0)).unwrap()
+    let client = world.ground.postgres.lock().await.primary.connect(&world.database).await.unwrap();
+    let begun = Moment::now();
+    loop {
+        let idle = client.query_one(ask, &[]).await.unwrap().get::<_, i64>(0);
+        if idle == 0 || Moment::now().since(begun) > IDLE {
+            return usize::try_from(idle).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// The log and the tokens as the primary has them.
@@ -176,6 +215,15 @@ fn change(kind: &str) -> Change {
         "updated" => Change::Updated(0),
         other => panic!("the log has a {other}"),
     }
+}
+
+/// Takes a world down.
+pub async fn end(world: Arc<World>) {
+    let (ground, database, directory) =
+        (Arc::clone(&world.ground), world.database.clone(), world.directory.clone());
+    drop(world);
+    ground.drop_database(&database).await;
+    std::fs::remove_dir_all(directory).ok();
 }
 
 /// A world for a history of its own.

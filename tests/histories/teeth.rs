@@ -8,10 +8,9 @@ use std::sync::Arc;
 use crate::arguments::Arguments;
 use crate::check::{self, Promise, Violation};
 use crate::ground::Ground;
-use crate::report;
-use crate::run;
 use crate::scenarios::{self, Scenario, Scene};
 use crate::world::{Plan, World};
+use crate::{random, report, run};
 
 /// Where the table goes.
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/histories.md");
@@ -25,6 +24,8 @@ struct Bite {
     rounds: u32,
     /// Whether the program without the defect passed.
     passes: bool,
+    /// What came of looking for it with random histories.
+    hunt: String,
 }
 
 /// Tries every scenario, or one. Says whether all bit, and nothing else was bitten.
@@ -40,8 +41,8 @@ pub async fn show(arguments: &Arguments) -> bool {
         }
         let bite = try_out(&ground, scenario, arguments).await;
         println!(
-            "{}: caught {}/{} {:?}, passes without: {}",
-            bite.scenario.defect, bite.caught, bite.rounds, bite.broken, bite.passes
+            "{}: caught {}/{} {:?}, passes without: {}, random: {}",
+            bite.scenario.defect, bite.caught, bite.rounds, bite.broken, bite.passes, bite.hunt
         );
         bites.push(bite);
     }
@@ -52,8 +53,14 @@ pub async fn show(arguments: &Arguments) -> bool {
 }
 
 async fn try_out(ground: &Arc<Ground>, scenario: Scenario, arguments: &Arguments) -> Bite {
-    let mut bite =
-        Bite { scenario, broken: BTreeMap::new(), caught: 0, rounds: arguments.rounds, passes: true };
+    let mut bite = Bite {
+        scenario,
+        broken: BTreeMap::new(),
+        caught: 0,
+        rounds: arguments.rounds,
+        passes: true,
+        hunt: String::new(),
+    };
     for round in 0..arguments.rounds {
         let seeded = tell(ground, &bite.scenario, true, round, arguments).await;
         let seen = seeded.iter().map(|violation| violation.promise);
@@ -65,6 +72,11 @@ async fn try_out(ground: &Arc<Ground>, scenario: Scenario, arguments: &Arguments
         }
         bite.passes &= tell(ground, &bite.scenario, false, round, arguments).await.is_empty();
     }
+    bite.hunt = match (arguments.hunt, random::hunt(ground, arguments, bite.scenario.defect).await) {
+        (0, _) => "not tried".to_owned(),
+        (most, None) => format!("not in {most}"),
+        (_, Some(number)) => format!("in history {number}"),
+    };
     bite
 }
 
@@ -99,26 +111,22 @@ async fn tell(
         println!("  kept in {}", kept.display());
     }
     drop(scene);
-    let (database, directory) = (world.database.clone(), world.directory.clone());
-    drop(world);
-    ground.drop_database(&database).await;
-    std::fs::remove_dir_all(directory).ok();
+    run::end(world).await;
     violations
 }
 
 fn write_table(bites: &[Bite]) {
     let mut table = String::new();
-    for Bite { scenario, broken, caught, rounds, .. } in bites {
+    for Bite { scenario, broken, caught, rounds, hunt, .. } in bites {
         let promises: Vec<String> = broken.keys().map(|promise| format!("{promise:?}")).collect();
         let promises = promises.join(", ");
         let Scenario { defect, harm, .. } = scenario;
-        writeln!(table, "| `{defect}` | {harm} | {promises} | {caught}/{rounds} |").unwrap();
+        writeln!(table, "| `{defect}` | {harm} | {promises} | {caught}/{rounds} | {hunt} |").unwrap();
     }
     let text = std::fs::read_to_string(TABLE).unwrap_or_default();
     let (begin, end) = ("<!-- teeth -->\n", "<!-- end of teeth -->");
     let head = text.split(begin).next().unwrap_or_default();
     let tail = text.split(end).nth(1).unwrap_or("\n");
-    let title =
-        "| defect | what it does to those who rely on us | caught by | directed |\n|---|---|---|---|\n";
+    let title = "| defect | what it does to those who rely on us | caught by | directed | random |\n|---|---|---|---|---|\n";
     std::fs::write(TABLE, format!("{head}{begin}{title}{table}{end}{tail}")).unwrap();
 }

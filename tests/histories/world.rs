@@ -105,6 +105,11 @@ impl World {
     /// A fresh database, and everybody up and serving.
     pub async fn begin(ground: &Arc<Ground>, name: &str, plan: Plan) -> Self {
         ground.fresh_database(name).await;
+        if plan.defect.is_some() {
+            // One of the defects draws revisions from it.
+            let postgres = ground.postgres.lock().await;
+            postgres.primary.execute(name, "CREATE SEQUENCE naive_revisions").await;
+        }
         let directory = ground.directory.path().join(name);
         std::fs::create_dir_all(&directory).unwrap();
         let target = ground.postgres.lock().await.primary.target();

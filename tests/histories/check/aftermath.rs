@@ -10,7 +10,8 @@ use crate::moment::Moment;
 pub const SOON: Duration = Duration::from_secs(3);
 
 pub(super) fn check(history: &History) -> Vec<Violation> {
-    let late = history.aftermath.converged.iter().filter(|(_, took)| took.is_none_or(|took| took > SOON));
+    let limit = SOON + history.aftermath.stalled;
+    let late = history.aftermath.converged.iter().filter(|(_, took)| took.is_none_or(|took| took > limit));
     let mut violations: Vec<Violation> = late
         .map(|(node, took)| {
             let story = took.map_or_else(|| "never".to_owned(), |took| format!("after {took:?}"));

@@ -90,11 +90,15 @@ async fn fill(scene: &mut Scene) {
 
 /// What is read of the log comes late, so that a server that waits for it does not know what it has done itself.
 async fn own(scene: &mut Scene) {
-    let known = scene.token_known_at(&[OTHER]).await;
-    scene.world.links.server_database[1].set(|weather| weather.down.delay = milliseconds(60));
-    scene.look(&[OTHER], &[&known], Freshness::Leased, milliseconds(1_500));
-    scene.client.revoke(OTHER, &known.id, false).await;
-    scene.done().await;
+    for _ in 0..6 {
+        let known = scene.token_known_at(&[OTHER]).await;
+        scene.world.links.server_database[1].set(|weather| weather.down.delay = milliseconds(60));
+        scene.look(&[OTHER], &[&known], Freshness::Leased, milliseconds(800));
+        scene.client.revoke(OTHER, &known.id, false).await;
+        scene.client.introspect(OTHER, &known, 1, Freshness::Leased).await;
+        scene.done().await;
+        scene.world.links.server_database[1].clear();
+    }
 }
 
 /// The database is restored by hand: in its new history a token was revoked that was not in the old.

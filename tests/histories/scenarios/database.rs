@@ -1,6 +1,7 @@
 //! What scenarios do to the database by hand, past every server, and write down as if somebody had done it.
 
 use std::process::Command;
+use std::time::Duration;
 
 use super::scene::Scene;
 use crate::ground::database_url;
@@ -24,14 +25,15 @@ impl Scene {
         self.execute(&format!("BEGIN; {LOCK}; {append}; COMMIT")).await;
     }
 
-    /// Makes the log longer, one change at a time, and rings after each.
-    pub async fn trickle_into_log(&self, count: u32) {
+    /// Makes the log longer for a while, one change at a time, and rings after each.
+    pub async fn trickle_into_log(&self, lasting: Duration) {
         let client =
             self.world.ground.postgres.lock().await.primary.connect(&self.world.database).await.unwrap();
         let append = APPEND.replace("COUNT", "1");
         let one =
             format!("BEGIN; SET LOCAL synchronous_commit = off; {LOCK}; {append}; COMMIT; NOTIFY tokenkeep");
-        for _ in 0..count {
+        let until = Moment::now().after(lasting);
+        while Moment::now() < until {
             client.batch_execute(&one).await.unwrap();
         }
     }

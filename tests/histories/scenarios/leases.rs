@@ -4,7 +4,7 @@ use super::Scenario;
 use super::scene::{Scene, milliseconds};
 use crate::check::Promise;
 use crate::history::{Freshness, Node};
-use crate::proxy::Flow;
+use crate::proxy::{Flow, Link};
 
 const HERE: Node = Node::Server(0);
 const OTHER: Node = Node::Server(1);
@@ -94,21 +94,21 @@ pub(super) async fn only_with(scene: &mut Scene, server: usize) {
     scene.wait(milliseconds(1_500)).await;
 }
 
-/// What comes to the sidecar is long under way, and each thing comes after the one before.
+/// The answer to a renewal is long under way, and what is told of the log after it is longer.
 async fn slow_answers(scene: &mut Scene) {
-    let mut tokens = Vec::new();
-    for _ in 0..10 {
-        tokens.push(scene.token_known_at(&[SIDECAR]).await);
-    }
-    for link in &scene.world.links.sidecar_server[0] {
-        link.set(|weather| weather.down.delay = milliseconds(700));
-    }
-    scene.look(&[SIDECAR], &tokens.iter().collect::<Vec<_>>(), Freshness::Leased, milliseconds(7_000));
-    for known in &tokens {
+    for _ in 0..3 {
+        let known = scene.token_known_at(&[SIDECAR]).await;
+        for link in &scene.world.links.sidecar_server[0] {
+            link.set(|weather| (weather.down.delay, weather.down.rate) = (milliseconds(500), Some(12_000)));
+        }
+        scene.wait(milliseconds(340)).await;
+        scene.look(&[SIDECAR], &[&known], Freshness::Leased, milliseconds(2_000));
+        scene.fill_log(60).await;
         scene.client.revoke(HERE, &known.id, true).await;
-        scene.wait(milliseconds(300)).await;
+        scene.done().await;
+        scene.world.links.sidecar_server[0].iter().for_each(Link::clear);
+        scene.wait(milliseconds(1_500)).await;
     }
-    scene.done().await;
 }
 
 /// While the sidecar is away the log grows so long that reading it takes longer than a renewal.

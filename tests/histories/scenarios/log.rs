@@ -38,7 +38,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 
 /// One server's commits are long under way; another's overtake them.
 async fn out_of_order(scene: &mut Scene) {
-    scene.execute("CREATE SEQUENCE naive_revisions").await;
     scene.watch(1, OTHER, None, milliseconds(5_000));
     scene.watch(2, Node::Server(2), None, milliseconds(5_000));
     let (mut slow, mut quick) = (Vec::new(), Vec::new());
