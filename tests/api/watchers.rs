@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::watch_revocations_response::Frame;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
+use tonic_types::StatusExt as _;
 
 use crate::clients::{Client, Refusal, refusal};
 use crate::harness::Database;
@@ -40,6 +41,24 @@ impl Watcher {
     /// Watches from the head, and has read the first frame.
     pub async fn at_head(client: &Client) -> Self {
         let mut watcher = Self::open(client, "").await;
+        assert_eq!(watcher.frame().await.unwrap(), None, "the first frame is progress");
+        watcher
+    }
+
+    /// The same, by a client that comes back when it is told that too many want something at once.
+    pub async fn at_head_when_there_is_room(client: &Client) -> Self {
+        let begun = Instant::now();
+        let mut watcher = loop {
+            match Self::try_open(client, "", "").await {
+                Ok(watcher) => break watcher,
+                Err(status) => {
+                    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+                    assert!(begun.elapsed() < PATIENCE, "{status:?}");
+                    let advice = status.get_error_details().retry_info().and_then(|info| info.retry_delay);
+                    tokio::time::sleep(advice.unwrap()).await;
+                }
+            }
+        };
         assert_eq!(watcher.frame().await.unwrap(), None, "the first frame is progress");
         watcher
     }
