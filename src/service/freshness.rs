@@ -104,6 +104,11 @@ impl<'service> Arrival<'service> {
         }
         let head = self.head().await.map_err(|_| Error::LeaseLost)?;
         self.service.feed.reach(head, self.left()).await.map_err(|_| Error::LeaseLost)?;
+        if let Some(standing) = self.standing() {
+            return Ok(standing);
+        }
+        // The heartbeat that finds a new history gives no lease in it, since it was not followed yet. The next one does.
+        self.service.fleet.confirm().await.map_err(|_| Error::LeaseLost)?;
         self.standing().ok_or(Error::LeaseLost)
     }
 

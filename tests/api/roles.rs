@@ -58,8 +58,8 @@ async fn renewing_the_history_by_hand_ends_every_cursor_of_the_old_one() {
     let status = Watcher::try_open(&operator, "", &cursor).await.map(drop).unwrap_err();
     assert_eq!(refusal(&status), foreign);
     // The server goes on in the new one.
+    let mut anew = Watcher::at_head_in_the_end(&operator).await;
     operator.create_workspace("acme").await;
-    let mut anew = Watcher::at_head(&operator).await;
     let (token, _) = operator.create_token("acme", "new", &[]).await;
     operator.revoke(&token.id).await.unwrap();
     assert_eq!(anew.event().await.1.token_id, token.id);

@@ -251,7 +251,7 @@ async fn five_hundred_watchers_hear_one_revocation_and_leave_nothing_behind() {
         let client = server.operator().await;
         for _ in 0..100 {
             let client = client.clone();
-            watchers.spawn(async move { Watcher::at_head_when_there_is_room(&client).await });
+            watchers.spawn(async move { Watcher::at_head_in_the_end(&client).await });
         }
     }
     let watchers = watchers.join_all().await;
