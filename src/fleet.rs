@@ -138,7 +138,7 @@ impl Fleet {
         self.0.lease
     }
 
-    /// Has the database commit a heartbeat that begins after this call, at once if need be (but no more than about 50 a
+    /// Has the database commit a heartbeat that begins after this call, at once if need be (but no more than about 100 a
     /// second), and waits for it, at most a second.
     ///
     /// # Errors

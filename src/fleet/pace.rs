@@ -8,7 +8,7 @@ use tokio::time::Instant;
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// The shortest time between two beats.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// How soon a beat that failed is tried again.
 const RETRY: Duration = Duration::from_millis(100);
@@ -55,6 +55,11 @@ impl Pace {
         self.due = if confirmed { begun + INTERVAL } else { self.earliest };
     }
 
+    /// There is nothing to acknowledge.
+    pub(super) const fn owe_nothing(&mut self) {
+        self.owed = false;
+    }
+
     /// An acknowledgement begins.
     pub(super) fn begin_acknowledgement(&mut self, now: Instant) {
         (self.owed, self.earliest_acknowledgement) = (false, now + ACKNOWLEDGE);
@@ -73,7 +78,7 @@ mod tests {
         pace.end_beat(begun, true);
         assert_eq!(pace.beat() - begun, Duration::from_millis(250));
         pace.asked = true;
-        assert_eq!(pace.beat() - begun, Duration::from_millis(20));
+        assert_eq!(pace.beat() - begun, Duration::from_millis(10));
         pace.begin_beat();
         assert_eq!(pace.beat() - begun, Duration::from_millis(250));
         pace.end_beat(begun, false);
