@@ -191,7 +191,7 @@ impl Way {
             Self::InProcess(server, caller) => {
                 let (precondition, reason) = (Precondition::Any, RevokeReason::parse(String::new())?);
                 let revocation = Revocation { id, precondition, reason, initiator: None, awaited: false };
-                server.service().revoke_token(caller, revocation).await?;
+                server.service().revoke_token(caller, revocation, None).await?;
             }
             Self::OverGrpc(client, credential) => {
                 let message = v1::RevokeTokenRequest { id: id.to_string(), ..Default::default() };
@@ -215,7 +215,7 @@ async fn revoke(transaction: &mut Transaction, id: TokenId) -> Outcome<()> {
         generation: locked.token.generation,
         initiator: Initiator::parse("the benchmark".to_owned())?,
     };
-    let events = log::append_all(transaction, vec![event], false).await?;
+    let events = log::append_all(transaction, vec![event], false).await?.events;
     let revision = events.first().ok_or("no event")?.revision;
     tokens::revoke(transaction, vec![tokens::Revocation { token: locked.token, reason, revision }]).await?;
     Ok(())

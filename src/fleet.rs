@@ -21,10 +21,9 @@ use crate::defect::{Defect, seeded};
 use crate::feed::Feed;
 use crate::lease::{GrantError, Grants, Holder, stretched};
 use crate::metrics::{FleetWait, Metrics};
-use crate::revocation::Position;
+use crate::revocation::{Committed, Position};
 use crate::store::servers::ServerId;
 use crate::store::{Store, StoreError};
-use crate::token::Revision;
 use census::{Census, Everyone};
 use heard::Heard;
 use heart::Heart;
@@ -43,6 +42,8 @@ pub struct Beat {
     pub sent: BootTime,
     /// Where the log ended.
     pub head: Position,
+    /// How long the longest lease of a server lasts.
+    pub longest_lease: Duration,
     /// What the database's clock showed.
     pub time: SystemTime,
 }
@@ -114,7 +115,7 @@ impl Fleet {
             heard: Mutex::new(Heard::default()),
             wanted: Notify::new(),
             acknowledged: Notify::new(),
-            everyone: watch::Sender::new(Everyone::unknown(lease)),
+            everyone: watch::Sender::new(Everyone::UNKNOWN),
             waiting: watch::Sender::new(0),
             leaving: CancellationToken::new(),
             left: CancellationToken::new(),
@@ -146,7 +147,21 @@ impl Fleet {
     pub async fn confirm(&self) -> Result<Beat, Unconfirmed> {
         let asked = BootTime::now();
         self.0.wanted.notify_one();
-        self.begun_after(asked).await
+        self.beat_where(|beat| beat.sent > asked).await
+    }
+
+    /// Waits for a heartbeat that confirms all of the log up to a place, whenever it began, or else for one that begins
+    /// after this call, as [`Fleet::confirm`].
+    ///
+    /// # Errors
+    /// [`Unconfirmed`].
+    pub async fn confirm_place(&self, place: Position) -> Result<Beat, Unconfirmed> {
+        let asked = BootTime::now();
+        if let Some(beat) = self.0.beats.borrow().filter(|beat| beat.head.reaches(place)) {
+            return Ok(beat);
+        }
+        self.0.wanted.notify_one();
+        self.beat_where(|beat| beat.sent > asked || beat.head.reaches(place)).await
     }
 
     /// Waits for the next heartbeat that begins after this call, without asking for one, at most a second.
@@ -157,13 +172,14 @@ impl Fleet {
         if seeded(Defect::RenewalWithoutBeat) {
             return self.0.beats.borrow().ok_or(Unconfirmed);
         }
-        self.begun_after(BootTime::now()).await
+        let asked = BootTime::now();
+        self.beat_where(|beat| beat.sent > asked).await
     }
 
-    async fn begun_after(&self, moment: BootTime) -> Result<Beat, Unconfirmed> {
+    async fn beat_where(&self, will_do: impl Fn(Beat) -> bool) -> Result<Beat, Unconfirmed> {
         let mut beats = self.0.beats.subscribe();
-        let begun = beats.wait_for(|beat| beat.is_some_and(|beat| beat.sent > moment));
-        let beat = timeout(PATIENCE, begun).await.map_err(|_| Unconfirmed)?.map_err(|_| Unconfirmed)?;
+        let awaited = beats.wait_for(|beat| beat.is_some_and(&will_do));
+        let beat = timeout(PATIENCE, awaited).await.map_err(|_| Unconfirmed)?.map_err(|_| Unconfirmed)?;
         (*beat).ok_or(Unconfirmed)
     }
 
@@ -207,50 +223,41 @@ impl Fleet {
         self.0.grants().live(BootTime::now())
     }
 
-    /// Waits until no cache of ours answers from before a revision that was committed before this call: every server has
-    /// acknowledged it, or every lease has run out that was asked for before it was committed.
+    /// Waits until no cache of ours answers from before a change that was committed before this call: every server has
+    /// acknowledged it in the history it was committed in, or every lease has run out that was asked for before it was
+    /// committed.
     ///
     /// It needs no database: that only makes it shorter.
-    pub async fn everywhere(&self, revision: Revision) {
+    pub async fn everywhere(&self, change: Committed) {
         if seeded(Defect::FleetNotAwaited) {
             return;
         }
         let asked = BootTime::now();
         let _waiting = Waiting::join(&self.0);
         let wait = tokio::select! {
-            () = self.everyone_acknowledges(revision, asked) => FleetWait::Acknowledged,
-            () = self.every_lease_runs_out(self.known_since(revision, asked)) => FleetWait::RanOut,
+            () = self.everyone_acknowledges(change.position, asked) => FleetWait::Acknowledged,
+            () = self.every_lease_runs_out(change, asked) => FleetWait::RanOut,
         };
         self.0.metrics.fleet_was_waited_for(wait, BootTime::now().since(asked));
     }
 
-    /// When it was known here that a revision is committed; at the latest now, since whoever asks knows.
-    fn known_since(&self, revision: Revision, now: BootTime) -> BootTime {
-        self.0.heard().known_since(revision).unwrap_or(now)
-    }
-
     /// The table must be looked at after the commit: a server that is not in it by then starts from what was committed.
-    async fn everyone_acknowledges(&self, revision: Revision, asked: BootTime) {
-        let history = self.0.beats.borrow().map(|beat| beat.head.history);
+    async fn everyone_acknowledges(&self, position: Position, asked: BootTime) {
         let mut everyone = self.0.everyone.subscribe();
         let acknowledged = everyone.wait_for(|everyone| {
-            let reached = everyone.acknowledged.filter(|everyone| Some(everyone.history) == history);
-            everyone.asked > asked && reached.is_some_and(|reached| reached.revision >= revision)
+            let reached = everyone.acknowledged.is_some_and(|reached| reached.reaches(position));
+            everyone.asked > asked && reached
         });
         if acknowledged.await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    async fn every_lease_runs_out(&self, since: BootTime) {
-        loop {
-            let longest = self.0.everyone.borrow().longest_lease;
-            let left = since.after(stretched(longest)).since(BootTime::now());
-            if left.is_zero() {
-                return;
-            }
-            tokio::time::sleep(left).await;
-        }
+    /// It is known to be committed since it was first heard of, at the latest since somebody asks.
+    async fn every_lease_runs_out(&self, change: Committed, asked: BootTime) {
+        let since = self.0.heard().known_since(change.position).unwrap_or(asked);
+        let end = since.after(stretched(change.longest_lease.max(self.0.lease)));
+        tokio::time::sleep(end.since(BootTime::now())).await;
     }
 
     /// About what the database's clock shows at a moment.

@@ -1,6 +1,6 @@
 //! The vocabulary of the revision log: what happened, and where in the one order of all changes.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
@@ -27,6 +27,15 @@ impl Position {
     pub fn reaches(self, other: Self) -> bool {
         self.history == other.history && self.revision >= other.revision
     }
+}
+
+/// A change that is committed, as whoever waits for it everywhere must know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// Where it is.
+    pub position: Position,
+    /// How long the longest lease lasts by which somebody may answer from before it.
+    pub longest_lease: Duration,
 }
 
 /// What a change did to a token.
@@ -69,6 +78,17 @@ pub struct Event {
     pub event: NewEvent,
     /// Whether somebody waits until every server has applied it.
     pub awaited: bool,
+}
+
+/// Changes that were appended to the log in one transaction. They count only once it has committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// Which history.
+    pub history: HistoryId,
+    /// How long the longest lease of a server lasts.
+    pub longest_lease: Duration,
+    /// The changes, in order.
+    pub events: Vec<Event>,
 }
 
 /// The log as it stood at one moment.

@@ -31,15 +31,11 @@ pub(super) struct Everyone {
     pub(super) asked: BootTime,
     /// Up to where everybody has applied the log; `None` if they do not all speak of one history.
     pub(super) acknowledged: Option<Position>,
-    /// How long the longest lease lasts.
-    pub(super) longest_lease: Duration,
 }
 
 impl Everyone {
     /// Before the rows were read.
-    pub(super) const fn unknown(lease: Duration) -> Self {
-        Self { asked: BootTime::ZERO, acknowledged: None, longest_lease: lease }
-    }
+    pub(super) const UNKNOWN: Self = Self { asked: BootTime::ZERO, acknowledged: None };
 }
 
 /// The task that looks.
@@ -96,7 +92,7 @@ impl Census {
         let others: Vec<ServerRow> = rows.iter().filter(|row| Some(row.id) != own).copied().collect();
         let lease = others.iter().map(|row| row.lease).fold(self.shared.lease, Duration::max);
         let acknowledged = self.shared.acknowledged().and_then(|own| acknowledged_by_all(own, &others));
-        self.shared.everyone.send_replace(Everyone { asked, acknowledged, longest_lease: lease });
+        self.shared.everyone.send_replace(Everyone { asked, acknowledged });
         for dead in self.sightings.of(&others, lease, asked, BootTime::now()) {
             // Whoever fails here sees it dead again.
             if let Ok(Ok(true)) = timeout(PATIENCE, self.remove(dead)).await {

@@ -36,9 +36,12 @@ impl Heard {
         }
     }
 
-    /// A moment at which a revision was known to be committed; `None` if it was not known when last noted.
-    pub(super) fn known_since(&self, revision: Revision) -> Option<BootTime> {
-        let later = self.entries.partition_point(|(_, head)| *head < revision);
+    /// A moment at which a change was known to be committed; `None` if it was not known when last noted.
+    pub(super) fn known_since(&self, change: Position) -> Option<BootTime> {
+        if self.history != Some(change.history) {
+            return None;
+        }
+        let later = self.entries.partition_point(|(_, head)| *head < change.revision);
         self.entries.get(later).map(|(time, _)| *time)
     }
 }
@@ -60,17 +63,18 @@ mod tests {
     #[test]
     fn a_revision_is_known_since_it_was_first_noted_and_never_earlier() {
         let mut heard = Heard::default();
-        assert_eq!(heard.known_since(Revision(1)), None);
+        assert_eq!(heard.known_since(head(1, 1)), None);
         heard.note(head(1, 5), time(1_000));
         heard.note(head(1, 9), time(1_050));
-        assert_eq!(heard.known_since(Revision(9)), None, "too soon after the entry before to be kept");
+        assert_eq!(heard.known_since(head(1, 9)), None, "too soon after the entry before to be kept");
         heard.note(head(1, 9), time(1_100));
-        assert_eq!(heard.known_since(Revision(4)), Some(time(1_000)));
-        assert_eq!(heard.known_since(Revision(5)), Some(time(1_000)));
-        assert_eq!(heard.known_since(Revision(6)), Some(time(1_100)));
-        assert_eq!(heard.known_since(Revision(10)), None);
+        assert_eq!(heard.known_since(head(1, 4)), Some(time(1_000)));
+        assert_eq!(heard.known_since(head(1, 5)), Some(time(1_000)));
+        assert_eq!(heard.known_since(head(1, 6)), Some(time(1_100)));
+        assert_eq!(heard.known_since(head(1, 10)), None);
         heard.note(head(2, 9), time(1_200));
-        assert_eq!(heard.known_since(Revision(4)), Some(time(1_200)), "another history");
+        assert_eq!(heard.known_since(head(2, 4)), Some(time(1_200)));
+        assert_eq!(heard.known_since(head(1, 4)), None, "another history");
     }
 
     #[test]
@@ -80,7 +84,7 @@ mod tests {
             heard.note(head(1, number), time(u64::try_from(number).unwrap() * 100));
         }
         assert_eq!(heard.entries.len(), MOST);
-        let first = heard.known_since(Revision(0)).unwrap();
+        let first = heard.known_since(head(1, 0)).unwrap();
         assert!(time(199_900).since(first) > Duration::from_secs(61));
     }
 }

@@ -102,7 +102,7 @@ impl Heart {
         self.pace.begin_beat();
         let begun = Instant::now();
         let beaten = bounded(self.beat()).await;
-        self.pace.end_beat(begun, matches!(beaten, Ok(HeartbeatResult::Confirmed)));
+        self.pace.end_beat(begun, begun.elapsed(), matches!(beaten, Ok(HeartbeatResult::Confirmed)));
         self.shared.metrics.heart_has_beaten(*beaten.as_ref().unwrap_or(&HeartbeatResult::Failed));
         self.note(beaten.err());
     }
@@ -132,9 +132,9 @@ impl Heart {
         let mut transaction = self.store.begin().await?;
         let beaten = servers::beat(&mut transaction, id, acknowledged).await;
         match transaction.finish(beaten).await? {
-            Some(BeatRow { head, time, moved: false }) => {
+            Some(BeatRow { head, longest_lease, time, moved: false }) => {
                 self.acknowledged = acknowledged.or(self.acknowledged);
-                self.take(Beat { sent, head, time });
+                self.take(Beat { sent, head, longest_lease, time });
                 Ok(HeartbeatResult::Confirmed)
             }
             Some(BeatRow { moved: true, .. }) => self.begin_new_history().await,
@@ -148,7 +148,9 @@ impl Heart {
     /// The row is committed before the first heartbeat, so that whoever waits for everyone waits for us too.
     async fn register(&mut self) -> Result<ServerId, StoreError> {
         let id = ServerId(Uuid::now_v7());
-        servers::register(&mut self.store.connection().await?, id, self.shared.lease).await?;
+        let mut transaction = self.store.begin().await?;
+        let registered = servers::register(&mut transaction, id, self.shared.lease).await;
+        transaction.finish(registered).await?;
         *self.shared.row() = Some(id);
         self.acknowledged = None;
         tracing::info!(server = %id.0, lease_seconds = self.shared.lease.as_secs_f64(), "joined the fleet");

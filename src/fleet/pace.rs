@@ -7,8 +7,9 @@ use tokio::time::Instant;
 /// How often the heart beats when nobody asks. A lease of a second survives the loss of two beats.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// The shortest time between two beats.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The shortest and the longest time that a beat which is asked for waits for since the last one began: in between, twice
+/// as long as that one took, so that beats take up half of the heart's time at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(10));
 
 /// How soon a beat that failed is tried again.
 const RETRY: Duration = Duration::from_millis(100);
@@ -49,9 +50,10 @@ impl Pace {
         self.asked = false;
     }
 
-    /// A beat that began at a moment has ended.
-    pub(super) fn end_beat(&mut self, begun: Instant, confirmed: bool) {
-        self.earliest = begun + if confirmed { PAUSE } else { RETRY };
+    /// A beat that began at a moment has ended after a time.
+    pub(super) fn end_beat(&mut self, begun: Instant, took: Duration, confirmed: bool) {
+        let (shortest, longest) = PAUSE;
+        self.earliest = begun + if confirmed { (2 * took).clamp(shortest, longest) } else { RETRY };
         self.due = if confirmed { begun + INTERVAL } else { self.earliest };
     }
 
@@ -75,15 +77,19 @@ mod tests {
         let begun = Instant::now();
         let mut pace = Pace::new(begun);
         assert_eq!(pace.beat(), begun);
-        pace.end_beat(begun, true);
+        pace.end_beat(begun, Duration::from_millis(3), true);
         assert_eq!(pace.beat() - begun, Duration::from_millis(250));
         pace.asked = true;
-        assert_eq!(pace.beat() - begun, Duration::from_millis(10));
+        assert_eq!(pace.beat() - begun, Duration::from_millis(6), "half of the time at most");
         pace.begin_beat();
         assert_eq!(pace.beat() - begun, Duration::from_millis(250));
-        pace.end_beat(begun, false);
+        pace.end_beat(begun, Duration::ZERO, false);
         assert_eq!(pace.beat() - begun, Duration::from_millis(100));
         pace.asked = true;
         assert_eq!(pace.beat() - begun, Duration::from_millis(100), "nobody hurries a database that is away");
+        for (took, pause) in [(0, 2), (1, 2), (7, 10), (900, 10)] {
+            pace.end_beat(begun, Duration::from_millis(took), true);
+            assert_eq!(pace.beat() - begun, Duration::from_millis(pause));
+        }
     }
 }

@@ -103,9 +103,8 @@ impl TokenService for TokenRpc {
                 Permission::RevokeToken,
                 requests::revoke_token,
                 move |service, caller, revocation| async move {
-                    let awaited = revocation.awaited;
-                    let token = service.revoke_token(&caller, revocation).await?;
-                    let fleet_confirmed = awaited && service.wait_for_fleet(token.revision, deadline).await;
+                    let (token, fleet_confirmed) =
+                        service.revoke_token(&caller, revocation, deadline).await?;
                     Ok(v1::RevokeTokenResponse { token: Some(answers::token(token)), fleet_confirmed })
                 },
             )

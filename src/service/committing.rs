@@ -12,12 +12,13 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
+pub(super) use batch::Outcome;
 pub(super) use mutation::{Action, Mutation, require_regenerable};
 
 use super::Error;
 use crate::revocation::Event;
 use crate::store::{Store, StoreError, Transaction};
-use crate::token::{Token, TokenId};
+use crate::token::TokenId;
 use batch::Made;
 
 /// The most changes in one transaction.
@@ -34,7 +35,7 @@ pub struct Committing(mpsc::Sender<Member>);
 #[derive(Debug)]
 struct Member {
     mutation: Mutation,
-    reply: oneshot::Sender<Result<Token, Error>>,
+    reply: oneshot::Sender<Result<Outcome, Error>>,
 }
 
 impl Committing {
@@ -54,7 +55,7 @@ impl Committing {
     ///
     /// # Errors
     /// Why the change is refused, or [`Error::DatabaseUnavailable`], [`Error::Overloaded`], [`Error::OutcomeUnknown`].
-    pub(super) async fn commit(&self, mutation: Mutation) -> Result<Token, Error> {
+    pub(super) async fn commit(&self, mutation: Mutation) -> Result<Outcome, Error> {
         let (reply, answer) = oneshot::channel();
         let handed_in = self.0.send(Member { mutation, reply }).await;
         handed_in.map_err(|_| Error::Internal("nobody commits any more".into()))?;

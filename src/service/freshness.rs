@@ -74,26 +74,24 @@ impl<'service> Arrival<'service> {
         Err(Error::LeaseLost)
     }
 
-    /// Whether a token may be called dead for a reason that was found in the database, in this history. What the database
-    /// may only not know yet, since it was deposed, it must have proved to know.
+    /// Whether a token may be called dead for a reason that was found in the database, where the token's last change is at
+    /// this place. What the database may only not know yet, since it was deposed, it must have proved to know.
     ///
     /// # Errors
     /// [`Error::LeaseLost`].
-    pub(super) async fn may_deny(&mut self, reason: InactiveReason, source: HistoryId) -> Result<(), Error> {
-        match reason {
+    pub(super) async fn may_deny(&mut self, reason: InactiveReason, found: Position) -> Result<(), Error> {
+        let proved = match reason {
             InactiveReason::Malformed | InactiveReason::Forged => return Ok(()),
-            InactiveReason::OtherWorkspace => {}
-            // A revocation may be seen, too, that a deposed primary keeps for itself, since its wait for the standby was
-            // broken off.
-            InactiveReason::Unknown
-            | InactiveReason::Expired
-            | InactiveReason::Revoked
-            | InactiveReason::Superseded => {
-                let head = self.head().await.map_err(|_| Error::LeaseLost)?;
-                self.require_same(head, source)?;
+            InactiveReason::OtherWorkspace => return self.may_accept(found.history).await,
+            // A revocation may be seen that a deposed primary keeps for itself, since its wait for the standby was broken
+            // off. One that is confirmed is for ever, so that any heartbeat will do.
+            InactiveReason::Revoked => self.head_reaching(found).await,
+            InactiveReason::Unknown | InactiveReason::Expired | InactiveReason::Superseded => {
+                self.head().await
             }
-        }
-        self.may_accept(source).await
+        };
+        self.require_same(proved.map_err(|_| Error::LeaseLost)?, found.history)?;
+        self.may_accept(found.history).await
     }
 
     /// Up to where everything is applied, by the lease that is held; one that was lost may be had again at once, by a
@@ -114,6 +112,13 @@ impl<'service> Arrival<'service> {
 
     fn standing(&self) -> Option<Position> {
         self.service.cache.standing(BootTime::now())
+    }
+
+    async fn head_reaching(&self, place: Position) -> Result<Position, Unconfirmed> {
+        match self.head {
+            Some(head) => head,
+            None => self.service.fleet.confirm_place(place).await.map(|beat| beat.head),
+        }
     }
 
     async fn head(&mut self) -> Result<Position, Unconfirmed> {

@@ -141,7 +141,7 @@ impl Issuer {
         let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry };
         let caller = caller.clone();
         let mutation = Mutation { token: id, caller, initiator, precondition, action, awaited: false };
-        Ok(Issued { token: self.committing.commit(mutation).await?, secret: issued })
+        Ok(Issued { token: self.committing.commit(mutation).await?.token, secret: issued })
     }
 
     async fn token_prefix(&self, workspace: &WorkspaceId) -> Result<TokenPrefix, Error> {

@@ -13,10 +13,10 @@ use crate::clock::BootTime;
 use crate::introspection::{InactiveReason, Record};
 use crate::metrics::Argon2Purpose;
 use crate::proof::Proof;
-use crate::revocation::HistoryId;
+use crate::revocation::{HistoryId, Position};
 use crate::store::StoreError;
 use crate::store::tokens::{self, Credential, Credentials};
-use crate::token::{Generation, Presented, Token, TokenId, TokenState};
+use crate::token::{Generation, Presented, Revision, Token, TokenId, TokenState};
 use crate::workspace::WorkspaceId;
 
 /// One look into the database for several tokens, taken when the first of them is needed.
@@ -34,7 +34,8 @@ pub(super) struct Search<'service> {
 struct Finding {
     /// Before it was looked for.
     begun: BootTime,
-    history: HistoryId,
+    /// In which history, and what its last change is if it is there.
+    found: Position,
     credential: Option<Credential>,
 }
 
@@ -56,7 +57,7 @@ impl<'service> Search<'service> {
         arrival: &mut Arrival<'_>,
     ) -> Result<Proved, Error> {
         arrival.may_look().await?;
-        let Finding { begun, history, credential } = self.find(presented.id).await?;
+        let Finding { begun, found, credential } = self.find(presented.id).await?;
         let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
             question.admits(&credential.token.workspace)?;
             current(presented, &credential)?;
@@ -64,15 +65,15 @@ impl<'service> Search<'service> {
         });
         let credential = match on_record {
             Ok(credential) => credential,
-            Err(reason) => return arrival.may_deny(reason, history).await.map(|()| Err(reason)),
+            Err(reason) => return arrival.may_deny(reason, found).await.map(|()| Err(reason)),
         };
         let Some(proof) = self.prove_secret(presented, &credential).await? else {
             tracing::error!(token = %presented.id, "a stored hash does not match the secret that its tag matches");
             return Ok(Err(InactiveReason::Forged));
         };
-        arrival.may_accept(history).await?;
+        arrival.may_accept(found.history).await?;
         self.service.last_uses.note(presented.id, credential.read_time);
-        Ok(Ok(self.remember(credential, begun, history, Some(proof))))
+        Ok(Ok(self.remember(credential, begun, found.history, Some(proof))))
     }
 
     /// Judges a token by id alone, of which the secret of this generation was proved before.
@@ -86,7 +87,7 @@ impl<'service> Search<'service> {
         arrival: &mut Arrival<'_>,
     ) -> Result<Proved, Error> {
         arrival.may_look().await?;
-        let Finding { begun, history, credential } = self.find(id).await?;
+        let Finding { begun, found, credential } = self.find(id).await?;
         let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
             admits(&credential.token.workspace)?;
             require(credential.token.generation == generation, InactiveReason::Superseded)?;
@@ -95,11 +96,11 @@ impl<'service> Search<'service> {
         });
         match on_record {
             Ok(credential) => {
-                arrival.may_accept(history).await?;
+                arrival.may_accept(found.history).await?;
                 let proof = self.service.proofs.known(id, generation);
-                Ok(Ok(self.remember(credential, begun, history, proof)))
+                Ok(Ok(self.remember(credential, begun, found.history, proof)))
             }
-            Err(reason) => arrival.may_deny(reason, history).await.map(|()| Err(reason)),
+            Err(reason) => arrival.may_deny(reason, found).await.map(|()| Err(reason)),
         }
     }
 
@@ -111,7 +112,8 @@ impl<'service> Search<'service> {
         let (begun, found) = self.found.insert((begun, found));
         let found = found.as_ref().map_err(StoreError::clone)?;
         let credential = found.of.get(&id).cloned();
-        Ok(Finding { begun: *begun, history: found.history, credential })
+        let revision = credential.as_ref().map_or(Revision::ZERO, |credential| credential.token.revision);
+        Ok(Finding { begun: *begun, found: Position { history: found.history, revision }, credential })
     }
 
     async fn look(&self) -> Result<Credentials, StoreError> {

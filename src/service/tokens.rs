@@ -1,6 +1,6 @@
 //! Reading, listing, editing and revoking tokens.
 
-use super::committing::{Action, Mutation};
+use super::committing::{Action, Mutation, Outcome};
 use super::{Caller, Error, Service};
 use crate::keyring::{Purpose, Unreadable};
 use crate::store::tokens::TokenQuery;
@@ -9,6 +9,7 @@ use crate::text::{Initiator, RevokeReason};
 use crate::token::{Precondition, Token, TokenEdit, TokenFilter, TokenId};
 use crate::workspace::WorkspaceId;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// One page of a list, and what asks for the next; empty on the last.
@@ -119,34 +120,45 @@ impl Service {
     /// that has passed as [`Error::InvalidFields`].
     pub async fn update_token(&self, caller: &Caller, change: TokenChange) -> Result<Token, Error> {
         let TokenChange { id, precondition, edit, initiator } = change;
-        self.committing
-            .commit(Mutation {
-                token: id,
-                caller: caller.clone(),
-                initiator: caller.on_behalf_of(initiator)?,
-                precondition,
-                action: Action::Edit(edit),
-                awaited: false,
-            })
-            .await
+        let mutation = Mutation {
+            token: id,
+            caller: caller.clone(),
+            initiator: caller.on_behalf_of(initiator)?,
+            precondition,
+            action: Action::Edit(edit),
+            awaited: false,
+        };
+        Ok(self.committing.commit(mutation).await?.token)
     }
 
-    /// Revokes a token for good; one that is revoked already stays as it is.
+    /// Revokes a token for good; one that is revoked already stays as it is. If that is wanted, waits until no cache
+    /// accepts it any more, but not up to a deadline, and tells besides whether that came about.
     ///
     /// # Errors
     /// [`Error::TokenNotFound`], [`Error::EtagMismatch`].
-    pub async fn revoke_token(&self, caller: &Caller, revocation: Revocation) -> Result<Token, Error> {
+    pub async fn revoke_token(
+        &self,
+        caller: &Caller,
+        revocation: Revocation,
+        deadline: Option<Instant>,
+    ) -> Result<(Token, bool), Error> {
         let Revocation { id, precondition, reason, initiator, awaited } = revocation;
-        self.committing
-            .commit(Mutation {
-                token: id,
-                caller: caller.clone(),
-                initiator: caller.on_behalf_of(initiator)?,
-                precondition,
-                action: Action::Revoke(reason),
-                awaited,
-            })
-            .await
+        let mutation = Mutation {
+            token: id,
+            caller: caller.clone(),
+            initiator: caller.on_behalf_of(initiator)?,
+            precondition,
+            action: Action::Revoke(reason),
+            awaited,
+        };
+        let Outcome { token, change } = self.committing.commit(mutation).await?;
+        let everywhere = match change {
+            _ if !awaited => false,
+            Some(change) => self.wait_for_fleet(change, deadline).await,
+            // It is revoked all the same, if it cannot be told whether everybody knows.
+            None => self.wait_for_revision(token.revision, deadline).await.unwrap_or(false),
+        };
+        Ok((token, everywhere))
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Error, Service};
-use crate::feed::Reading;
+use crate::fleet::Beat;
+use crate::revocation::{Committed, Position};
 use crate::token::Revision;
 
 /// How long before its deadline a wait is given up, so that its answer still arrives.
@@ -21,21 +22,19 @@ impl Service {
         revision: Revision,
         deadline: Option<Instant>,
     ) -> Result<bool, Error> {
-        let applied = *self.feed.applied().borrow();
-        if applied.is_none_or(|applied| applied.revision < revision) {
-            let head = Reading::of_head(&self.store).await?.head;
-            if head.position.revision < revision {
-                return Err(Error::RevisionAhead);
-            }
+        let Beat { head, longest_lease, .. } = self.fleet.confirm().await?;
+        if head.revision < revision {
+            return Err(Error::RevisionAhead);
         }
-        Ok(self.wait_for_fleet(revision, deadline).await)
+        let position = Position { revision, ..head };
+        Ok(self.wait_for_fleet(Committed { position, longest_lease }, deadline).await)
     }
 
-    /// Waits until no cache answers from before a revision that was committed, but not up to a deadline. Tells whether
-    /// that came about.
-    pub async fn wait_for_fleet(&self, revision: Revision, deadline: Option<Instant>) -> bool {
+    /// Waits until no cache answers from before a change that was committed, but not up to a deadline. Tells whether that
+    /// came about.
+    pub(super) async fn wait_for_fleet(&self, change: Committed, deadline: Option<Instant>) -> bool {
         let everywhere = async {
-            self.fleet.everywhere(revision).await;
+            self.fleet.everywhere(change).await;
             true
         };
         let Some(deadline) = deadline.and_then(|deadline| deadline.checked_sub(MARGIN)) else {

@@ -4,7 +4,7 @@ mod compaction;
 mod renewal;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Int4, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 pub use compaction::compact;
@@ -15,9 +15,10 @@ use super::connection::Connection;
 use super::error::{StoreError, understood};
 use super::moment::Moment;
 use super::schema::revisions;
+use super::servers::milliseconds;
 use super::transaction::Transaction;
 use crate::defect::{Defect, seeded};
-use crate::revocation::{Change, Event, Head, HistoryId, NewEvent, Position, Segment};
+use crate::revocation::{Appended, Change, Event, Head, HistoryId, NewEvent, Position, Segment};
 use crate::text::{Initiator, RevokeReason};
 use crate::token::{Generation, Revision, TokenId};
 use crate::workspace::WorkspaceId;
@@ -32,7 +33,9 @@ const APPEND: &str = "\
     FROM (SELECT coalesce(max(revision), 0) AS last FROM revisions) AS log, \
     unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[]) WITH ORDINALITY \
     AS events (kind, workspace, token, generation, reason, initiator, number) \
-    ORDER BY number RETURNING revision, event_time";
+    ORDER BY number RETURNING revision, event_time, \
+    (SELECT id FROM histories WHERE singleton) AS history, \
+    (SELECT coalesce(max(lease_milliseconds), 0) FROM servers) AS lease_milliseconds";
 
 const HEAD: &str = "\
     SELECT id AS history, compacted, (SELECT coalesce(max(revision), 0) FROM revisions) AS last \
@@ -65,10 +68,15 @@ impl From<HeadRow> for Head {
 }
 
 #[derive(QueryableByName)]
-#[diesel(table_name = revisions)]
 struct PlaceRow {
+    #[diesel(sql_type = BigInt)]
     revision: i64,
+    #[diesel(sql_type = Timestamptz)]
     event_time: Moment,
+    #[diesel(sql_type = SqlUuid)]
+    history: Uuid,
+    #[diesel(sql_type = Int4)]
+    lease_milliseconds: i32,
 }
 
 #[derive(QueryableByName)]
@@ -131,9 +139,9 @@ pub async fn head(connection: &mut Connection) -> Result<Head, StoreError> {
     Ok(row.into())
 }
 
-/// Appends changes, in this order; `awaited` if somebody waits until every server has applied them. From here to its end
-/// the transaction keeps every other writer of the log waiting: lock what else is to be locked before, and finish soon
-/// after.
+/// Appends changes, at least one, in this order; `awaited` if somebody waits until every server has applied them. From
+/// here to its end the transaction keeps every other writer of the log waiting, and every server that would join: lock
+/// what else is to be locked before, and finish soon after.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`], also if the lock was not to be had in time.
@@ -141,10 +149,7 @@ pub async fn append_all(
     transaction: &mut Transaction,
     events: Vec<NewEvent>,
     awaited: bool,
-) -> Result<Vec<Event>, StoreError> {
-    if events.is_empty() {
-        return Ok(Vec::new());
-    }
+) -> Result<Appended, StoreError> {
     let connection = transaction.connection();
     lock(connection).await?;
     // What is committed on another cluster than before is of its history: under the old one's name, servers that follow a
@@ -163,16 +168,18 @@ pub async fn append_all(
         .bind::<Bool, _>(awaited);
     let mut places: Vec<PlaceRow> = connection.rows(query).await?;
     places.sort_unstable_by_key(|place| place.revision);
+    let first = places.first().ok_or(StoreError::Corrupt { what: "revisions" })?;
+    let (history, longest_lease) = (HistoryId(first.history), milliseconds(first.lease_milliseconds));
     let appended = places.into_iter().zip(events).map(|(place, event)| {
-        let PlaceRow { revision, event_time } = place;
+        let PlaceRow { revision, event_time, .. } = place;
         Event { revision: Revision(revision), time: event_time.0, event, awaited }
     });
-    Ok(appended.collect())
+    Ok(Appended { history, longest_lease, events: appended.collect() })
 }
 
 /// Keeps every other writer waiting until the transaction ends. A statement of its own, so that the next one sees what
 /// was committed while it was waited for.
-async fn lock(connection: &mut Connection) -> Result<(), StoreError> {
+pub(super) async fn lock(connection: &mut Connection) -> Result<(), StoreError> {
     if seeded(Defect::NaiveCursor) {
         return Ok(());
     }

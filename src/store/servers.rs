@@ -3,12 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Nullable, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::connection::Connection;
 use super::error::StoreError;
-use super::log::{cluster, moved, record_cluster};
+use super::log::{self, cluster, moved, record_cluster};
 use super::moment::Moment;
 use super::schema::{histories, servers};
 use super::transaction::Transaction;
@@ -25,6 +25,8 @@ pub struct ServerId(pub Uuid);
 pub struct BeatRow {
     /// Where the log ended.
     pub head: Position,
+    /// How long the longest lease of a server lasts.
+    pub longest_lease: Duration,
     /// What the database's clock showed.
     pub time: SystemTime,
     /// Whether the cluster is another than the one in which this history was last known to go on.
@@ -49,6 +51,7 @@ const BEAT: &str = concat!(
     "WITH beaten AS (UPDATE servers SET beat = beat + 1, history = coalesce($2, history), \
      acknowledged = coalesce($3, acknowledged) WHERE id = $1 RETURNING id) \
      SELECT histories.id AS history, (SELECT coalesce(max(revision), 0) FROM revisions) AS last, \
+     (SELECT coalesce(max(lease_milliseconds), 0) FROM servers) AS lease_milliseconds, \
      clock_timestamp() AS time, system_identifier IS NOT NULL AS recorded, ",
     moved!(),
     " AS moved FROM beaten, histories, ",
@@ -62,6 +65,8 @@ struct Beaten {
     history: Uuid,
     #[diesel(sql_type = BigInt)]
     last: i64,
+    #[diesel(sql_type = Integer)]
+    lease_milliseconds: i32,
     #[diesel(sql_type = Timestamptz)]
     time: Moment,
     #[diesel(sql_type = Bool)]
@@ -70,16 +75,23 @@ struct Beaten {
     moved: bool,
 }
 
-/// Enters a server whose leases last so long. It has acknowledged nothing yet.
+/// Enters a server whose leases last so long. It has acknowledged nothing yet. Writers of the log wait meanwhile: a
+/// change that knows nothing of this server is committed before it is entered, so that it starts from that change.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] if the id is taken; [`StoreError::Unavailable`].
-pub async fn register(connection: &mut Connection, id: ServerId, lease: Duration) -> Result<(), StoreError> {
+pub async fn register(
+    transaction: &mut Transaction,
+    id: ServerId,
+    lease: Duration,
+) -> Result<(), StoreError> {
+    let connection = transaction.connection();
+    log::lock(connection).await?;
     let lease = i32::try_from(lease.as_millis()).unwrap_or(i32::MAX);
     let row = histories::table.find(true).select((
         id.0.into_sql::<SqlUuid>(),
         histories::id,
-        lease.into_sql::<diesel::sql_types::Integer>(),
+        lease.into_sql::<Integer>(),
     ));
     let columns = (servers::id, servers::history, servers::lease_milliseconds);
     connection.execute(row.insert_into(servers::table).into_columns(columns)).await
@@ -103,14 +115,15 @@ pub async fn beat(
         .bind::<SqlUuid, _>(id.0)
         .bind::<Nullable<SqlUuid>, _>(acknowledged.map(|position| position.history.0))
         .bind::<Nullable<BigInt>, _>(acknowledged.map(|position| position.revision.0));
-    let Some(Beaten { history, last, time, recorded, moved }) = connection.row_if_any(query).await? else {
+    let Some(beaten) = connection.row_if_any::<Beaten, _>(query).await? else {
         return Ok(None);
     };
-    if !recorded {
+    if !beaten.recorded {
         record_cluster(connection).await?;
     }
-    let head = Position { history: HistoryId(history), revision: Revision(last) };
-    Ok(Some(BeatRow { head, time: time.0, moved }))
+    let head = Position { history: HistoryId(beaten.history), revision: Revision(beaten.last) };
+    let longest_lease = milliseconds(beaten.lease_milliseconds);
+    Ok(Some(BeatRow { head, longest_lease, time: beaten.time.0, moved: beaten.moved }))
 }
 
 /// Notes at once what a server has acknowledged. It commits without waiting for the disk: what is lost with the database
@@ -146,8 +159,12 @@ pub async fn list(connection: &mut Connection) -> Result<Vec<ServerRow>, StoreEr
 
 fn into_server((id, beat, history, acknowledged, lease): (Uuid, i64, Uuid, i64, i32)) -> ServerRow {
     let acknowledged = Position { history: HistoryId(history), revision: Revision(acknowledged) };
-    let lease = Duration::from_millis(u64::try_from(lease).unwrap_or_default());
-    ServerRow { id: ServerId(id), beat, acknowledged, lease }
+    ServerRow { id: ServerId(id), beat, acknowledged, lease: milliseconds(lease) }
+}
+
+/// The length of a lease as a row tells it.
+pub(super) fn milliseconds(number: i32) -> Duration {
+    Duration::from_millis(u64::try_from(number).unwrap_or_default())
 }
 
 /// Removes a server whose heart has stopped: only if it has not beaten since. Tells whether it was there.

@@ -156,8 +156,11 @@ impl World {
         if trusted {
             return self.stand(index, source, Verdict::Inactive, reply, true);
         }
+        // A revocation that is confirmed is for ever, so that any heartbeat will do.
+        let found = Position { history: source, revision: Revision(row.revision) };
         self.confirm(
             index,
+            Some(found).filter(|_| row.revoked),
             Box::new(move |world, beat| match beat {
                 Some(beat) if beat.head.history == source => {
                     world.stand(index, source, Verdict::Inactive, reply, false);
@@ -180,8 +183,11 @@ impl World {
                 self.connect_pool(index);
                 reply(self, Verdict::Unavailable);
             }
-            None if again => self
-                .confirm(index, Box::new(move |world, _| world.stand(index, source, verdict, reply, false))),
+            None if again => self.confirm(
+                index,
+                None,
+                Box::new(move |world, _| world.stand(index, source, verdict, reply, false)),
+            ),
             None => reply(self, Verdict::Unavailable),
         }
     }

@@ -41,7 +41,7 @@ impl World {
                 world.grant(index, holder, applied, beat.head, reply);
             }
         });
-        if early.is_some() { told(self, early) } else { self.confirm(index, told) }
+        if early.is_some() { told(self, early) } else { self.confirm(index, None, told) }
     }
 
     /// Records, then reads what is applied, then answers.

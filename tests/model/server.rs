@@ -26,6 +26,19 @@ pub(crate) struct Beat {
 
 pub(crate) type Told = Box<dyn FnOnce(&mut World, Option<Beat>)>;
 
+/// Somebody waits for a heartbeat that begins after an event of this number, or for one that confirms a place.
+struct Waiting {
+    after: u64,
+    place: Option<Position>,
+    told: Told,
+}
+
+impl Waiting {
+    fn is_served_by(&self, attempt: u64, head: Position) -> bool {
+        self.after < attempt || self.place.is_some_and(|place| head.reaches(place))
+    }
+}
+
 /// Which node each connection leads to. Each is made, and made anew, by itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Connections {
@@ -68,7 +81,7 @@ pub(crate) struct Server {
     pub(crate) applied: Vec<(usize, i64)>,
     pub(crate) watchers: Vec<Watcher>,
     /// Who waits for a heartbeat that begins after something.
-    waiting: Vec<(u64, Told)>,
+    waiting: Vec<Waiting>,
     pub(crate) last_beat: Option<Beat>,
     /// What was seen of other rows, and when.
     pub(crate) observed: HashMap<u64, (u64, BootTime)>,
@@ -140,10 +153,14 @@ impl World {
         self.after(BEAT, whom, move |world| world.beat_in_time(index));
     }
 
-    /// Waits for a heartbeat that begins from now on.
-    pub(crate) fn confirm(&mut self, index: usize, told: Told) {
-        let number = self.number;
-        self.servers[index].waiting.push((number, told));
+    /// Waits for a heartbeat that begins from now on, or for one that confirms a place, whenever it began.
+    pub(crate) fn confirm(&mut self, index: usize, place: Option<Position>, told: Told) {
+        let latest = self.servers[index].last_beat;
+        if let Some(beat) = latest.filter(|beat| place.is_some_and(|place| beat.head.reaches(place))) {
+            return told(self, Some(beat));
+        }
+        let after = self.number;
+        self.servers[index].waiting.push(Waiting { after, place, told });
         let whom = self.server(index);
         self.after(1, whom, move |world| world.beat(index));
     }
@@ -181,7 +198,7 @@ impl World {
             let node = self.node();
             self.servers[index].connections.beat = node;
             self.servers[index].beating = None;
-            for (_, told) in std::mem::take(&mut self.servers[index].waiting) {
+            for Waiting { told, .. } in std::mem::take(&mut self.servers[index].waiting) {
                 told(self, None);
             }
         }
@@ -217,9 +234,9 @@ impl World {
         self.servers[index].last_beat = Some(Beat { head });
         let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.servers[index].waiting)
             .into_iter()
-            .partition(|(after, _)| *after < attempt);
+            .partition(|waiting| waiting.is_served_by(attempt, head));
         self.servers[index].waiting = waiting;
-        for (_, told) in ready {
+        for Waiting { told, .. } in ready {
             told(self, Some(Beat { head }));
         }
         if !self.servers[index].waiting.is_empty() {

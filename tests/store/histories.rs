@@ -8,7 +8,7 @@ use tokenkeep::store::{Store, StoreError, log};
 use tokenkeep::token::{Revision, TokenId};
 
 use crate::harness::Database;
-use crate::samples::event;
+use crate::samples::{enter, event};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -62,7 +62,7 @@ async fn the_last_event_stays_and_the_next_is_counted_from_it() {
     let mut transaction = store.begin().await.unwrap();
     let next =
         log::append_all(&mut transaction, vec![event(TokenId::generate(), Change::Updated)], false).await;
-    assert_eq!(transaction.finish(next).await.unwrap()[0].revision, Revision(11));
+    assert_eq!(transaction.finish(next).await.unwrap().events[0].revision, Revision(11));
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_history_goes_on_in_the_cluster_it_is_known_in_and_is_renewed_once_in_
     let (store, admin) = (ten_events(&database).await, database.admin().await);
     let before = head(&store).await.position.history;
     let server = ServerId(uuid::Uuid::from_u128(1));
-    servers::register(&mut store.connection().await.unwrap(), server, DAY).await.unwrap();
+    enter(&store, server, DAY).await;
     assert!(!beat(&store, server).await.moved, "what was never recorded has not moved");
     assert!(!beat(&store, server).await.moved);
     assert_eq!(renew(&store, true).await, before);
@@ -143,15 +143,16 @@ async fn what_is_committed_in_another_cluster_is_of_a_new_history() {
     let database = Database::new().await;
     let (store, admin) = (ten_events(&database).await, database.admin().await);
     let server = ServerId(uuid::Uuid::from_u128(1));
-    servers::register(&mut store.connection().await.unwrap(), server, DAY).await.unwrap();
+    enter(&store, server, DAY).await;
     beat(&store, server).await;
     let before = head(&store).await.position;
     admin.batch_execute("UPDATE histories SET timeline = 'FFFFFFFF'").await.unwrap();
     let mut transaction = store.begin().await.unwrap();
     let one = vec![event(TokenId::generate(), Change::Updated)];
     let appended = log::append_all(&mut transaction, one, false).await;
-    transaction.finish(appended).await.unwrap();
+    let appended = transaction.finish(appended).await.unwrap();
     let after = head(&store).await.position;
+    assert_eq!(appended.history, after.history);
     assert_ne!(after.history, before.history);
     assert_eq!(after.revision, Revision(11));
     assert!(!beat(&store, server).await.moved);

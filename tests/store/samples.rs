@@ -1,7 +1,10 @@
 //! Tokens to try things with.
 
+use std::time::Duration;
+
 use tokenkeep::hash::SecretHash;
 use tokenkeep::revocation::{Change, NewEvent};
+use tokenkeep::store::servers::{self, ServerId};
 use tokenkeep::store::tokens::{self, Locked, NewSecret, NewToken, Revocation};
 use tokenkeep::store::{Store, StoreError, Transaction, log};
 use tokenkeep::text::{Description, Initiator, Metadata, Name, RevokeReason};
@@ -82,7 +85,13 @@ pub(crate) async fn revoke(store: &Store, id: TokenId) -> Token {
 async fn revoke_in(transaction: &mut Transaction, id: TokenId) -> Result<Token, StoreError> {
     let Locked { token, .. } = tokens::lock(transaction, &[id]).await?.pop().unwrap();
     let change = Change::Revoked { reason: reason("lost") };
-    let revision = log::append_all(transaction, vec![event(id, change)], false).await?[0].revision;
+    let revision = log::append_all(transaction, vec![event(id, change)], false).await?.events[0].revision;
     let ended = vec![Revocation { token, reason: reason("lost"), revision }];
     Ok(tokens::revoke(transaction, ended).await?.pop().unwrap())
+}
+
+pub(crate) async fn enter(store: &Store, server: ServerId, lease: Duration) {
+    let mut transaction = store.begin().await.unwrap();
+    let entered = servers::register(&mut transaction, server, lease).await;
+    transaction.finish(entered).await.unwrap();
 }

@@ -2,19 +2,20 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokenkeep::revocation::Position;
+use tokenkeep::revocation::{Change, Position};
 use tokenkeep::store::servers::{self, BeatRow, ServerId, ServerRow};
-use tokenkeep::store::{Store, log};
-use tokenkeep::token::Revision;
+use tokenkeep::store::{Store, StoreError, log};
+use tokenkeep::token::{Revision, TokenId};
 
 use crate::harness::{Database, within};
+use crate::samples::{enter, event};
 
 const LEASE: Duration = Duration::from_secs(3);
 const ONE: ServerId = ServerId(uuid::Uuid::from_u128(1));
 const TWO: ServerId = ServerId(uuid::Uuid::from_u128(2));
 
 async fn register(store: &Store, id: ServerId) {
-    servers::register(&mut store.connection().await.unwrap(), id, LEASE).await.unwrap();
+    enter(store, id, LEASE).await;
 }
 
 async fn beat(store: &Store, id: ServerId, acknowledged: Option<Position>) -> Option<BeatRow> {
@@ -121,4 +122,35 @@ async fn after_a_renewal_no_session_from_before_is_used_again() {
     within("the one on loan is gone too", || async { (open().await == 0).then_some(()) }).await;
     drop(store.connection().await.unwrap());
     assert_eq!((open().await, store.pool_status().idle), (1, 1));
+}
+
+#[tokio::test]
+async fn a_change_knows_the_longest_lease_of_whoever_joined_before_it_and_who_joins_waits_for_it() {
+    let database = Database::new().await;
+    let store = database.store();
+    register(&store, ONE).await;
+    let mut change = store.begin().await.unwrap();
+    let one = vec![event(TokenId::generate(), Change::Updated)];
+    let appended = log::append_all(&mut change, one, true).await.unwrap();
+    assert_eq!(appended.longest_lease, LEASE);
+    let longer = 2 * LEASE;
+    let joining = tokio::spawn({
+        let store = store.clone();
+        async move { enter(&store, TWO, longer).await }
+    });
+    let admin = database.admin().await;
+    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    within("the one who joins waits", || async {
+        (admin.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 1).then_some(())
+    })
+    .await;
+    assert_eq!(list(&store).await.len(), 1);
+    change.finish::<_, StoreError>(Ok(())).await.unwrap();
+    joining.await.unwrap();
+    assert_eq!(beat(&store, TWO, None).await.unwrap().longest_lease, longer);
+    let mut change = store.begin().await.unwrap();
+    let one = vec![event(TokenId::generate(), Change::Updated)];
+    let appended = log::append_all(&mut change, one, true).await;
+    assert_eq!(change.finish(appended).await.unwrap().longest_lease, longer);
 }

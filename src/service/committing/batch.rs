@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::mutation::{Action, Judged, Mutation};
-use crate::revocation::Event;
+use crate::revocation::{Appended, Committed, Event, Position};
 use crate::service::Error;
 use crate::store::tokens::Revocation;
 use crate::store::{StoreError, Transaction, log, tokens};
@@ -12,9 +12,18 @@ use crate::token::{Revision, Token, TokenId};
 /// What was made, once it has committed.
 pub(super) struct Made {
     /// The answer to each change, by its token.
-    pub(super) answers: HashMap<TokenId, Result<Token, Error>>,
+    pub(super) answers: HashMap<TokenId, Result<Outcome, Error>>,
     /// What was logged, in order.
     pub(super) events: Vec<Event>,
+}
+
+/// A token after what was asked of it.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Outcome {
+    /// The token.
+    pub(in super::super) token: Token,
+    /// The change; `None` if the token was so already.
+    pub(in super::super) change: Option<Committed>,
 }
 
 /// Makes changes, each to another token. A change that is refused is in the answers; an error is the transaction's.
@@ -34,14 +43,21 @@ pub(super) async fn make<'mutation>(
                 awaited |= mutation.awaited;
                 changes.push((token, action));
             }
-            Ok(Judged::Unchanged(token)) => drop(answers.insert(mutation.token, Ok(token))),
+            Ok(Judged::Unchanged(token)) => {
+                answers.insert(mutation.token, Ok(Outcome { token, change: None }));
+            }
             Err(refusal) => drop(answers.insert(mutation.token, Err(refusal))),
         }
     }
-    let events = log::append_all(transaction, news, awaited).await?;
+    if news.is_empty() {
+        return Ok(Made { answers, events: Vec::new() });
+    }
+    let Appended { history, longest_lease, events } = log::append_all(transaction, news, awaited).await?;
     let revisions = events.iter().map(|event| event.revision);
     for token in write(transaction, changes.into_iter().zip(revisions)).await? {
-        answers.insert(token.id, Ok(token));
+        let position = Position { history, revision: token.revision };
+        let change = Some(Committed { position, longest_lease });
+        answers.insert(token.id, Ok(Outcome { token, change }));
     }
     Ok(Made { answers, events })
 }
