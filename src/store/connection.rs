@@ -9,6 +9,8 @@ use diesel::query_builder::{QueryFragment, QueryId};
 use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 
+use tokio::time::Instant;
+
 use super::error::StoreError;
 use super::pool::PooledSession;
 
@@ -109,14 +111,19 @@ impl Connection {
     /// From here until [`Connection::settle`] the session is unsound: whoever is dropped in between leaves it so.
     fn ask(&mut self) -> Duration {
         self.0.sound = false;
+        self.0.asked = Instant::now();
         self.0.patience
     }
 
     async fn settle<Answer>(&mut self, answer: Result<Answer, StoreError>) -> Result<Answer, StoreError> {
         self.0.sound = answer.is_ok();
         let Err(StoreError::Mismatch { source }) = answer else { return answer };
-        // A session that is ended while PostgreSQL works out what a statement means is told so as if the statement were
-        // at fault; so whoever is told of a fault asks whether the session is still there.
+        // Who waits too long for a lock while PostgreSQL works out what a statement means is told so as if the statement
+        // were at fault, and so is a session that is ended meanwhile. So whoever is told of a fault looks how long that
+        // took, and asks whether the session is still there.
+        if self.0.asked.elapsed() >= self.0.least_timeout {
+            return Err(StoreError::Unavailable { source });
+        }
         match bounded(self.0.patience, self.0.connection.batch_execute("")).await {
             Ok(()) => Err(StoreError::Mismatch { source }),
             Err(_) => Err(StoreError::Unavailable { source }),

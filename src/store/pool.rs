@@ -8,6 +8,7 @@ use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, PoolError, QueueMode, RecycleError, RecycleResult, TimeoutType};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::DatabaseOptions;
 use super::error::StoreError;
@@ -40,6 +41,10 @@ pub(super) struct Session {
     pub(super) in_transaction: bool,
     /// How long to wait for an answer.
     pub(super) patience: Duration,
+    /// When a statement was last begun.
+    pub(super) asked: Instant,
+    /// The least time after which PostgreSQL gives a statement up.
+    pub(super) least_timeout: Duration,
     driver: AbortHandle,
     era: Era,
 }
@@ -75,6 +80,7 @@ pub(super) struct Manager {
     settings: String,
     connect_timeout: Duration,
     patience: Duration,
+    least_timeout: Duration,
     era: Arc<AtomicU64>,
 }
 
@@ -94,8 +100,16 @@ impl Manager {
         let (client, driver) = self.line.connect().await?;
         let driver = tokio::spawn(driver).abort_handle();
         let connection = AsyncPgConnection::try_from(client).await.map_err(StoreError::unavailable)?;
-        let mut session =
-            Session { connection, sound: true, in_transaction: false, patience: self.patience, driver, era };
+        let mut session = Session {
+            connection,
+            sound: true,
+            in_transaction: false,
+            patience: self.patience,
+            asked: Instant::now(),
+            least_timeout: self.least_timeout,
+            driver,
+            era,
+        };
         let set = session.connection.batch_execute(&self.settings).await;
         set.map_err(StoreError::from_diesel).map(|()| session)
     }
@@ -106,7 +120,8 @@ impl managed::Manager for Manager {
     type Error = StoreError;
 
     async fn create(&self) -> Result<Session, StoreError> {
-        self.connect().await
+        // It is rare and large, and everybody who asks for a session would carry its room along.
+        Box::pin(self.connect()).await
     }
 
     async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<StoreError> {
@@ -121,6 +136,7 @@ pub(super) fn build(options: &DatabaseOptions) -> Result<Pool, UrlError> {
         settings: settings(options),
         connect_timeout: options.connect_timeout,
         patience: options.statement_timeout + Duration::from_secs(2),
+        least_timeout: options.statement_timeout.min(options.lock_timeout),
         era: Arc::default(),
     };
     let builder = Pool::builder(manager)

@@ -132,7 +132,7 @@ fn a_common_defect_is_found_at_once() {
 #[test]
 #[ignore = "a minute"]
 fn every_defect_is_found() {
-    assert_eq!(find_all(schedules(10_000)), []);
+    assert_eq!(find_all(schedules(30_000)), []);
 }
 
 /// `MODEL_SEED=1 MODEL_DEFECT=NoFence cargo test --test model replay -- --ignored --nocapture`

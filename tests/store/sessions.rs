@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
-use tokenkeep::store::{DatabaseOptions, Store, StoreError, tokens, workspaces};
+use tokenkeep::store::{DatabaseOptions, Store, StoreError, log, tokens, workspaces};
 
 use crate::harness::{Database, within};
 use crate::samples::{create, find, name, prefix, token, workspace};
@@ -147,6 +147,19 @@ async fn a_lock_that_does_not_come_free_is_an_unavailable_database() {
     let mut holder = store.begin().await.unwrap();
     tokens::lock(&mut holder, &[id]).await.unwrap();
     let refused = tokens::lock(&mut store.begin().await.unwrap(), &[id]).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable { .. }), "{refused:?}");
+}
+
+/// PostgreSQL locks a table before it knows what is asked of it, and then reports where in the statement the table stands.
+#[tokio::test]
+async fn a_table_that_does_not_come_free_is_an_unavailable_database() {
+    let database = Database::new().await;
+    let mut options = database.options();
+    options.lock_timeout = Duration::from_millis(50);
+    let store = Store::new(&options).unwrap();
+    let admin = database.admin().await;
+    admin.batch_execute("BEGIN; LOCK TABLE histories IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let refused = log::head(&mut store.connection().await.unwrap()).await.unwrap_err();
     assert!(matches!(refused, StoreError::Unavailable { .. }), "{refused:?}");
 }
 
