@@ -19,6 +19,7 @@ mod cached;
 mod calls;
 mod clients;
 mod crash;
+mod deposed;
 mod dev;
 mod fleet;
 mod fleet_waits;
