@@ -195,7 +195,10 @@ async fn a_server_that_fails_to_start_leaves_no_row() {
     let fails = async |command: &mut Command, reason: &str| {
         let output = command.output().unwrap();
         let log = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && log.contains("joined the fleet") && log.contains(reason), "{log}");
+        assert!(
+            !output.status.success() && log.contains("joined the fleet") && log.contains(reason),
+            "{log}"
+        );
         assert!(rows(&database).await.is_empty(), "{reason}");
     };
     fails(&mut command, "cannot serve").await;
