@@ -40,6 +40,7 @@ mod sidecar;
 mod sidecar_credentials;
 mod sidecar_failures;
 mod sidecar_service;
+mod sidecar_silence;
 mod sidecars;
 mod tls;
 mod watch;
