@@ -41,6 +41,7 @@ mod sidecar_credentials;
 mod sidecar_failures;
 mod sidecar_service;
 mod sidecar_silence;
+mod sidecar_without_lease;
 mod sidecars;
 mod tls;
 mod watch;
