@@ -134,7 +134,7 @@ impl Server {
         let prover = Prover::new()?;
         let mut following = Following::begin(&options, &store, prover, &metrics).await?;
         let (fleet, mut parts) = (following.fleet.clone(), std::mem::take(&mut following.parts));
-        match Self::serve(options, store, metrics, following, &mut parts).await {
+        match Box::pin(Self::serve(options, store, metrics, following, &mut parts)).await {
             Ok(server) => Ok(Self { parts, ..server }),
             Err(error) => {
                 leave(&fleet).await;
@@ -143,7 +143,8 @@ impl Server {
         }
     }
 
-    /// Builds and serves the API over what is followed; what must never end is added to `parts`.
+    /// Builds and serves the API over what is followed. What must never end is added to `parts`, the heart among them, so
+    /// that the fleet can still be left if this fails.
     async fn serve(
         options: ServerOptions,
         store: Store,

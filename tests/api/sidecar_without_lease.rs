@@ -1,6 +1,6 @@
 //! A sidecar to which a server grants no lease, since it has granted as many as it may: it asks about every request.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::InactiveReason;
@@ -35,7 +35,11 @@ async fn exhaust(server: &Server) -> String {
             let numbers = (connection * at_once + place..MOST).step_by(connections * at_once);
             renewals.spawn(async move {
                 for number in numbers {
-                    client.sidecars.renew_lease(renewal(number)).await.unwrap();
+                    // Others are asking just as much.
+                    while let Err(status) = client.sidecars.renew_lease(renewal(number)).await {
+                        assert_eq!(refusal(&status).reason, "SERVER_OVERLOADED");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
                 }
             });
         }
