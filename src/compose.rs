@@ -132,8 +132,27 @@ impl Server {
         let store = Store::new(&options.database)?;
         store.migrate().await?;
         let prover = Prover::new()?;
-        let following = Following::begin(&options, &store, prover, &metrics).await?;
-        let Following { cache, feed, fleet, watching, mut parts } = following;
+        let mut following = Following::begin(&options, &store, prover, &metrics).await?;
+        let (fleet, mut parts) = (following.fleet.clone(), std::mem::take(&mut following.parts));
+        match Box::pin(Self::serve(options, store, metrics, following, &mut parts)).await {
+            Ok(server) => Ok(Self { parts, ..server }),
+            Err(error) => {
+                leave(&fleet).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Builds and serves the API over what is followed. What must never end is added to `parts`, the heart among them, so
+    /// that the fleet can still be left if this fails.
+    async fn serve(
+        options: ServerOptions,
+        store: Store,
+        metrics: Metrics,
+        following: Following,
+        parts: &mut Vec<(&'static str, AbortOnDropHandle<()>)>,
+    ) -> Result<Self, ServerError> {
+        let Following { cache, feed, fleet, watching, .. } = following;
         let (committing, writer) = Committing::start(store.clone(), taking_effect(&cache, &feed));
         parts.push(("the writer of changes", AbortOnDropHandle::new(writer)));
         let service = Service::new(Parts {
@@ -170,6 +189,7 @@ impl Server {
         let routes = routes::build(&desk, &metrics, &health, options.reflection, &options.serving)?;
         let serving = Serving::start(options.serving, routes)?;
         let drain_timeout = options.drain_timeout;
+        let parts = Vec::new();
         Ok(Self { service, fleet, crossing, serving, operations, health, parts, draining, drain_timeout })
     }
 
@@ -220,11 +240,16 @@ impl Server {
             Err(_) => tracing::warn!("the latest uses were not written in time"),
         }
         // Whoever asked has an answer by now, and until now it needed the lease.
-        if tokio::time::timeout(LAST_WRITE, self.fleet.leave()).await.is_err() {
-            tracing::warn!("the fleet was not left in time");
-        }
+        leave(&self.fleet).await;
         let (graceful, cut) = (report.graceful, report.cut);
         tracing::info!(graceful, cut, unfinished = finished.is_err(), "ended");
+    }
+}
+
+/// Tells the others that this server goes, so that nobody waits for it.
+async fn leave(fleet: &Fleet) {
+    if tokio::time::timeout(LAST_WRITE, fleet.leave()).await.is_err() {
+        tracing::warn!("the fleet was not left in time");
     }
 }
 

@@ -302,7 +302,7 @@ impl Unconfirming {
 }
 
 /// Why there is no verdict, or the verdict.
-async fn told(client: &Client, secret: &str) -> String {
+pub async fn told(client: &Client, secret: &str) -> String {
     match client.clone().introspect(secret).await {
         Ok(told) if told.active => "ACTIVE".to_owned(),
         Ok(told) => told.inactive_reason().as_str_name().replace("INACTIVE_REASON_", ""),
