@@ -43,6 +43,7 @@ pub async fn run(ground: &Arc<Ground>, arguments: &Arguments) -> bool {
     let judgement = whole::judge(&seen);
     println!("seed {seed}: {}, {took:.1?}", told(&sent, &judgement, &sessions));
     by_cut(&sent, &judgement);
+    println!("refused: {:?}", reasons(&sent));
     let wrong = wrong(&world, &judgement, &sessions).await;
     if !wrong.is_empty() {
         let kept = report::keep_logs(&world, &arguments.keep);
@@ -116,7 +117,7 @@ fn kind(name: &str) -> Kind {
 /// Everything that is not as it should be, also once the servers have ended.
 async fn wrong(world: &World, judgement: &Judgement, sessions: &Sessions) -> Vec<String> {
     let mut wrong = judgement.wrong.clone();
-    wrong.extend(sessions.left.iter().cloned());
+    wrong.extend(sessions.left.values().cloned());
     if sessions.open > 0 {
         wrong.push(format!("{} transactions or advisory locks are left", sessions.open));
     }
@@ -172,4 +173,15 @@ fn by_cut(sent: &[Sent], judgement: &Judgement) {
             cut.to_string()
         );
     }
+}
+
+/// How many were refused for what.
+fn reasons(sent: &[Sent]) -> BTreeMap<&str, usize> {
+    let mut reasons = BTreeMap::new();
+    for sent in sent {
+        if let Told::Refused(reason) = &sent.mutation.told {
+            *reasons.entry(reason.as_str()).or_default() += 1;
+        }
+    }
+    reasons
 }

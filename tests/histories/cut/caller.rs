@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::request::{Answered, Asked};
 use super::tokens::Tokens;
@@ -129,11 +129,9 @@ impl Caller {
             }
             Err(status) => told(status),
         };
-        if told == Told::Nothing {
-            // After silence, no connection is trusted any more; but whoever only gave up keeps it.
-            if !matches!(cut, Cut::Dropped | Cut::Deadline) {
-                self.client = calls::client(self.link.address, Some(&self.operator));
-            }
+        // After silence, no connection is trusted any more; but whoever only gave up keeps it.
+        if told == Told::Nothing && !matches!(cut, Cut::Dropped | Cut::Deadline) {
+            self.client = calls::client(self.link.address, Some(&self.operator));
         }
         let token = asked.token.clone().or_else(|| answer.as_ref().ok().map(|made| made.token.clone()));
         if let Ok(made) = answer {
@@ -157,33 +155,27 @@ impl Caller {
     }
 
     async fn ask(&mut self, asked: &Asked, cut: Cut, after: Duration) -> Result<Answered, Status> {
-        let client = self.client.clone();
+        let within = (cut == Cut::Deadline).then_some(after);
+        let call = Box::pin(asked.of(self.client.clone(), within));
         match cut {
-            Cut::Spared => asked.of(client, None).await,
-            Cut::Deadline => asked.of(client, Some(after)).await,
+            Cut::Spared | Cut::Deadline => return call.await,
             Cut::Dropped | Cut::Killed => {
-                let call = asked.of(client, None);
-                tokio::time::timeout(after, call).await.unwrap_or_else(|_| Err(Status::cancelled("given up")))
+                let answer = tokio::time::timeout(after, call).await;
+                return answer.unwrap_or_else(|_| Err(Status::cancelled("given up")));
             }
-            Cut::Reset => self.until_reset(after, asked.of(client, None)).await,
-            Cut::AnswerLost => {
-                self.link.set(|weather| weather.down.flow = Flow::Swallowed);
-                self.until_reset(after, asked.of(client, None)).await
-            }
-            Cut::Trickled => {
-                self.link.set(|weather| weather.up.rate = Some(TRICKLE));
-                self.until_reset(after, asked.of(client, None)).await
-            }
+            Cut::Reset => {}
+            Cut::AnswerLost => self.link.set(|weather| weather.down.flow = Flow::Swallowed),
+            Cut::Trickled => self.link.set(|weather| weather.up.rate = Some(TRICKLE)),
         }
+        self.until_reset(after, call).await
     }
 
     /// Resets the connection after a while, unless the answer is there by then.
     async fn until_reset(
         &self,
         after: Duration,
-        call: impl Future<Output = Result<Answered, Status>>,
+        mut call: impl Future<Output = Result<Answered, Status>> + Unpin,
     ) -> Result<Answered, Status> {
-        let mut call = std::pin::pin!(call);
         let answer = if let Ok(answer) = tokio::time::timeout(after, &mut call).await {
             answer
         } else {
@@ -198,11 +190,5 @@ impl Caller {
 
 /// Only a server can say that nothing was changed.
 fn told(status: &Status) -> Told {
-    match calls::failure(status) {
-        Answer::Refused(reason) => Told::Refused(reason),
-        _ => {
-            assert!(status.code() != Code::InvalidArgument, "{status:?}");
-            Told::Nothing
-        }
-    }
+    if let Answer::Refused(reason) = calls::failure(status) { Told::Refused(reason) } else { Told::Nothing }
 }

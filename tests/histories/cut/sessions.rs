@@ -1,5 +1,6 @@
 //! Watches the sessions of the database: a transaction whose caller is gone ends all the same, and at once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Milliseconds since each session that has a transaction open, or holds an advisory lock, began to do nothing.
 const LOOK: &str = "
-    SELECT (extract(epoch FROM clock_timestamp() - state_change) * 1000)::float8, pid, state, query
+    SELECT (extract(epoch FROM clock_timestamp() - state_change) * 1000)::float8, pid, state_change::text, state, query
     FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'active'
       AND (state LIKE 'idle in transaction%'
@@ -40,8 +41,8 @@ pub struct Sessions {
     pub looks: usize,
     /// The longest that any session was seen to be idle in a transaction.
     pub longest: Duration,
-    /// Those that were for too long.
-    pub left: Vec<String>,
+    /// Those that were for too long, by process and since when.
+    pub left: BTreeMap<(i32, String), String>,
     /// Transactions and advisory locks that were there when all was over.
     pub open: i64,
 }
@@ -90,10 +91,11 @@ impl Sessions {
         self.looks += 1;
         for row in client.query(LOOK, &[]).await.unwrap() {
             let since = Duration::from_secs_f64(row.get::<_, f64>(0).max(0.0) / 1_000.0);
-            let (process, state, query): (i32, &str, &str) = (row.get(1), row.get(2), row.get(3));
+            let (process, state, query): (i32, &str, &str) = (row.get(1), row.get(3), row.get(4));
             self.longest = self.longest.max(since);
             if since > limit {
-                self.left.push(format!("session {process} is {state} for {since:.1?} after {query}"));
+                let story = format!("session {process} was {state} for {since:.1?} after {query}");
+                self.left.insert((process, row.get(2)), story);
             }
         }
     }
