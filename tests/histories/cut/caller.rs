@@ -129,10 +129,6 @@ impl Caller {
             }
             Err(status) => told(status),
         };
-        // After silence, no connection is trusted any more; but whoever only gave up keeps it.
-        if told == Told::Nothing && !matches!(cut, Cut::Dropped | Cut::Deadline) {
-            self.client = calls::client(self.link.address, Some(&self.operator));
-        }
         let token = asked.token.clone().or_else(|| answer.as_ref().ok().map(|made| made.token.clone()));
         if let Ok(made) = answer {
             self.tokens.note(kind, made);
@@ -159,9 +155,11 @@ impl Caller {
         let call = Box::pin(asked.of(self.client.clone(), within));
         match cut {
             Cut::Spared | Cut::Deadline => return call.await,
-            Cut::Dropped | Cut::Killed => {
-                let answer = tokio::time::timeout(after, call).await;
-                return answer.unwrap_or_else(|_| Err(Status::cancelled("given up")));
+            Cut::Dropped => return given_up(after, call).await,
+            Cut::Killed => {
+                let answer = given_up(after, call).await;
+                self.reconnect();
+                return answer;
             }
             Cut::Reset => {}
             Cut::AnswerLost => self.link.set(|weather| weather.down.flow = Flow::Swallowed),
@@ -170,22 +168,37 @@ impl Caller {
         self.until_reset(after, call).await
     }
 
-    /// Resets the connection after a while, unless the answer is there by then.
+    /// Resets the connection after a while, unless the answer is there by then. It may have come all the same.
     async fn until_reset(
-        &self,
+        &mut self,
         after: Duration,
         mut call: impl Future<Output = Result<Answered, Status>> + Unpin,
     ) -> Result<Answered, Status> {
-        let answer = if let Ok(answer) = tokio::time::timeout(after, &mut call).await {
-            answer
-        } else {
+        let in_time = tokio::time::timeout(after, &mut call).await;
+        if in_time.is_err() {
             self.link.cut();
-            self.link.clear();
-            call.await
-        };
+        }
         self.link.clear();
+        if let Ok(answer) = in_time {
+            return answer;
+        }
+        let answer = call.await;
+        self.reconnect();
         answer
     }
+
+    fn reconnect(&mut self) {
+        self.client = calls::client(self.link.address, Some(&self.operator));
+    }
+}
+
+/// Drops the call after a while, unless the answer is there by then.
+async fn given_up(
+    after: Duration,
+    call: impl Future<Output = Result<Answered, Status>>,
+) -> Result<Answered, Status> {
+    let answer = tokio::time::timeout(after, call).await;
+    answer.unwrap_or_else(|_| Err(Status::cancelled("given up")))
 }
 
 /// Only a server can say that nothing was changed.
