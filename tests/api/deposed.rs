@@ -1,7 +1,7 @@
 //! Connections of a server that still lead to a deposed primary while its others do not. Such a connection never fails by
 //! itself, so the server must drop it, or it could not answer for good.
 
-use crate::cached::told;
+use crate::cached_undecided::told;
 use crate::fleet::{leads, server, tokens};
 use crate::harness::{Database, Server, eventually};
 

@@ -16,6 +16,7 @@
 mod bad_requests;
 mod batch;
 mod cached;
+mod cached_undecided;
 mod calls;
 mod clients;
 mod crash;
