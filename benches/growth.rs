@@ -17,11 +17,13 @@ mod comparison {
     pub(crate) mod side;
 }
 
+#[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod measure {
     pub(crate) mod database;
     pub(crate) mod page;
     pub(crate) mod process;
     pub(crate) mod rounds;
+    pub(crate) mod served;
 }
 
 const FEW: usize = 1_000;

@@ -4,32 +4,28 @@
 //! batches. `cargo bench --bench introspection -- --write` writes the figures to `docs/performance/introspection.md`.
 
 use std::fmt::Write as _;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::introspection_outcome::Outcome as Judged;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
-use tokenkeep::proto::v1::workspace_service_client::WorkspaceServiceClient;
 use tokio::task::JoinSet;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::Status;
 
 use self::measure::database::{FIRST, PrivateDatabase};
 use self::measure::page::{self, Outcome};
-use self::measure::process::{ServerProcess, tokenkeep};
+use self::measure::process::ServerProcess;
 use self::measure::rounds::{Rounds, readable, readable_range};
+use self::measure::served::{ServedDatabase, Tokens, WORKSPACE};
 
+#[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod measure {
     pub(crate) mod database;
     pub(crate) mod page;
     pub(crate) mod process;
     pub(crate) mod rounds;
+    pub(crate) mod served;
 }
 
 const TOKENS: usize = 4_096;
@@ -44,19 +40,6 @@ const AGAIN: usize = 4;
 /// How many times the rate of first introspections that of later ones shall be.
 const GOAL: f64 = 5.0;
 
-type Tokens = TokenServiceClient<InterceptedService<Channel, Credential>>;
-
-/// Puts the operator's token into every request.
-#[derive(Clone)]
-struct Credential(MetadataValue<Ascii>);
-
-impl Interceptor for Credential {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
-
 /// The time of one introspection, round by round.
 #[derive(Default)]
 struct Times {
@@ -67,30 +50,25 @@ struct Times {
 }
 
 fn main() -> Outcome<()> {
-    let database = PrivateDatabase::start()?;
+    let private = PrivateDatabase::start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let credential = operator(&database)?;
-        let secrets = Arc::new(create_all(&database, &credential).await?);
+        let database = ServedDatabase::prepare(&private, FIRST).await?;
+        let secrets = Arc::new(create_all(&database).await?);
         let mut times = Times::default();
         let mut memory = 0.0;
         for _ in 0..ROUNDS {
-            memory = round(&database, &credential, &secrets, &mut times).await?;
+            memory = round(&database, &secrets, &mut times).await?;
         }
-        let provenance = page::provenance(&database.version().await?)?;
+        let provenance = page::provenance(&private.version().await?)?;
         page::publish("introspection.md", &format!("{provenance}\n{}", table(&times, memory)?))
     })
 }
 
 /// Gives the server's memory at its end, in MiB.
-async fn round(
-    database: &PrivateDatabase,
-    credential: &Credential,
-    secrets: &Arc<Vec<String>>,
-    times: &mut Times,
-) -> Outcome<f64> {
-    let server = serve(database)?;
-    let clients = connect(&server, credential).await?;
+async fn round(database: &ServedDatabase, secrets: &Arc<Vec<String>>, times: &mut Times) -> Outcome<f64> {
+    let server = database.serve(&[])?;
+    let clients = connect(database, &server).await?;
     let client = clients.first().ok_or("no client")?;
     // So that the caller is known, as it is after its first request.
     introspect(&mut client.clone(), "nothing".to_owned()).await?;
@@ -103,50 +81,26 @@ async fn round(
     server.resident_memory()
 }
 
-fn role(database: &PrivateDatabase, role: &str) -> Command {
-    let mut command = tokenkeep(role);
-    command.env("TOKENKEEP_DATABASE_URL", database.url(FIRST));
-    command.arg("--keyring").arg(database.directory().join("keyring"));
-    command
-}
-
-fn operator(database: &PrivateDatabase) -> Outcome<Credential> {
-    let file = database.directory().join("operator-token");
-    let made = role(database, "operator-token").arg("--out").arg(Path::new(&file)).status()?;
-    if !made.success() {
-        return Err("there is no operator's token".into());
-    }
-    Ok(Credential(format!("Bearer {}", std::fs::read_to_string(file)?.trim()).parse()?))
-}
-
-fn serve(database: &PrivateDatabase) -> Outcome<ServerProcess> {
-    ServerProcess::start(&mut role(database, "serve"))
-}
-
-async fn connect(server: &ServerProcess, credential: &Credential) -> Outcome<Vec<Tokens>> {
+async fn connect(database: &ServedDatabase, server: &ServerProcess) -> Outcome<Vec<Tokens>> {
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
-        let channel = Endpoint::from_shared(format!("http://{}", server.address))?.connect().await?;
-        clients.push(TokenServiceClient::new(InterceptedService::new(channel, credential.clone())));
+        clients.push(TokenServiceClient::new(database.operator(server.address).await?));
     }
     Ok(clients)
 }
 
-async fn create_all(database: &PrivateDatabase, credential: &Credential) -> Outcome<Vec<String>> {
-    let server = serve(database)?;
-    let channel = Endpoint::from_shared(format!("http://{}", server.address))?.connect().await?;
-    let service = InterceptedService::new(channel, credential.clone());
-    let workspace = v1::Workspace { id: "acme".to_owned(), name: "Acme".to_owned(), ..Default::default() };
-    let request = v1::CreateWorkspaceRequest { workspace: Some(workspace) };
-    WorkspaceServiceClient::new(service.clone()).create_workspace(request).await?;
+async fn create_all(database: &ServedDatabase) -> Outcome<Vec<String>> {
+    let server = database.serve(&[])?;
+    database.create_workspace(server.address).await?;
+    let tokens = TokenServiceClient::new(database.operator(server.address).await?);
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
-        let mut tokens = TokenServiceClient::new(service.clone());
+        let mut tokens = tokens.clone();
         callers.spawn(async move {
             let mut made = Vec::new();
             for _ in 0..TOKENS / CALLERS {
                 let request = v1::CreateTokenRequest {
-                    workspace: "acme".to_owned(),
+                    workspace: WORKSPACE.to_owned(),
                     name: "known or not".to_owned(),
                     scopes: vec!["articles:read".to_owned(), "articles:write".to_owned()],
                     ..Default::default()

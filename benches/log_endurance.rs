@@ -25,6 +25,7 @@ mod measure {
     pub(crate) mod page;
     pub(crate) mod process;
     pub(crate) mod rounds;
+    pub(crate) mod served;
 }
 
 #[expect(dead_code, reason = "what only the other benchmark needs of it")]

@@ -2,6 +2,7 @@
 
 mod following;
 mod health;
+mod process;
 mod retention;
 mod routes;
 mod sampling;
@@ -14,9 +15,11 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use following::Following;
+use process::Parts;
+
+pub use process::ProcessError;
 
 use crate::cache::Cache;
 use crate::crossing::Crossing;
@@ -25,14 +28,12 @@ use crate::fleet::Fleet;
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
-use crate::operations::{Operations, OperationsError};
 use crate::proof::{ProofCache, Prover};
 use crate::revocation::Event;
 use crate::rpc::Desk;
-use crate::server::limits::raise_descriptor_limit;
 use crate::server::listen::ListenAddress;
-use crate::server::serving::{Serving, ServingError, ServingOptions};
-use crate::service::{Committing, KeysError, Parts, Service};
+use crate::server::serving::{Serving, ServingOptions};
+use crate::service::{self, Committing, KeysError, Service};
 use crate::store::{DatabaseOptions, Store, StoreError, UrlError};
 
 /// Everything a server needs to know.
@@ -70,27 +71,12 @@ pub enum ServerError {
     /// The database URL cannot be understood, or names a file that cannot be used.
     #[error("cannot use the database URL")]
     DatabaseUrl(#[from] UrlError),
-    /// Our own descriptors cannot be read.
-    #[error("cannot read the descriptors of the API")]
-    Descriptors(#[from] prost::DecodeError),
     /// The keyring does not fit the database.
     #[error("cannot use the keyring")]
     Keys(#[from] KeysError),
-    /// The operating system has no randomness to give.
-    #[error("cannot get random bytes from the operating system")]
-    Randomness(#[from] rand::rngs::SysError),
-    /// The API cannot be served.
-    #[error("cannot serve")]
-    Serving(#[from] ServingError),
-    /// The operations listener cannot be served.
-    #[error("cannot serve the operations listener")]
-    Operations(#[from] OperationsError),
-    /// Reflection cannot be built from our own descriptors.
-    #[error("cannot build server reflection")]
-    Reflection(#[from] tonic_reflection::server::Error),
-    /// A part that must never end has ended.
-    #[error("{0} has ended, and without it nothing may be served")]
-    PartEnded(String),
+    /// What any process of ours may fail by.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
 }
 
 /// The tokens remembered: about 300 bytes each.
@@ -113,8 +99,7 @@ pub struct Server {
     serving: Serving,
     operations: Option<SocketAddr>,
     health: health::Health,
-    /// What must never end of itself, by name.
-    parts: Vec<(&'static str, AbortOnDropHandle<()>)>,
+    parts: Parts,
     draining: CancellationToken,
     drain_timeout: Duration,
 }
@@ -125,18 +110,34 @@ impl Server {
     /// # Errors
     /// [`ServerError`]; nothing is left running then.
     pub async fn start(options: ServerOptions) -> Result<Self, ServerError> {
-        if let Err(error) = raise_descriptor_limit() {
-            tracing::warn!(error = crate::telemetry::chain(&error), "the limit on open files stays as it is");
-        }
-        let metrics = Metrics::new(crate::proto::method_paths()?);
+        let metrics = process::begin()?;
         let store = Store::new(&options.database)?;
         store.migrate().await?;
-        let prover = Prover::new()?;
-        let following = Following::begin(&options, &store, prover, &metrics).await?;
-        let Following { cache, feed, fleet, watching, mut parts } = following;
+        let prover = Prover::new().map_err(ProcessError::from)?;
+        let mut following = Following::begin(&options, &store, prover, &metrics).await?;
+        let (fleet, mut parts) = (following.fleet.clone(), std::mem::take(&mut following.parts));
+        match Box::pin(Self::serve(options, store, metrics, following, &mut parts)).await {
+            Ok(server) => Ok(Self { parts, ..server }),
+            Err(error) => {
+                leave(&fleet).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Builds and serves the API over what is followed. What must never end is added to `parts`, the heart among them, so
+    /// that the fleet can still be left if this fails.
+    async fn serve(
+        options: ServerOptions,
+        store: Store,
+        metrics: Metrics,
+        following: Following,
+        parts: &mut Parts,
+    ) -> Result<Self, ServerError> {
+        let Following { cache, feed, fleet, watching, .. } = following;
         let (committing, writer) = Committing::start(store.clone(), taking_effect(&cache, &feed));
-        parts.push(("the writer of changes", AbortOnDropHandle::new(writer)));
-        let service = Service::new(Parts {
+        parts.add("the writer of changes", writer);
+        let service = Service::new(service::Parts {
             store: store.clone(),
             committing,
             keyring: Arc::new(options.keyring),
@@ -150,26 +151,20 @@ impl Server {
         let service = Arc::new(service.await?);
         let crossing = Crossing::new(Handle::current(), options.serving.limits.requests_in_flight);
         let (health, checking) = health::Health::start(Arc::clone(&service), watching, metrics.clone()).await;
-        parts.push(("the health probe", checking));
+        parts.add("the health probe", checking);
         let flusher = tokio::spawn(flush_last_uses(Arc::clone(&service), options.last_use_interval));
-        parts.push(("the last-use writer", AbortOnDropHandle::new(flusher)));
+        parts.add("the last-use writer", flusher);
         let retention = retention::keep_for(options.revision_retention, store.clone());
-        parts.push(("the compaction of the log", AbortOnDropHandle::new(tokio::spawn(retention))));
+        parts.add("the compaction of the log", tokio::spawn(retention));
         sampling::add(&metrics, store, Arc::clone(&options.serving.counters));
         sampling::add_leases(&metrics, cache, fleet.clone());
-        let mut operations = None;
-        if let Some(address) = options.operations {
-            let listener = Operations::bind(address).await?;
-            operations = Some(listener.address());
-            // It outlives the drain, so that its progress can be seen.
-            let serving = listener.serve(metrics.clone(), health.probe(), CancellationToken::new());
-            parts.push(("the operations listener", AbortOnDropHandle::new(tokio::spawn(serving))));
-        }
+        let operations = parts.add_operations(options.operations, &metrics, health.probe()).await?;
         let draining = options.serving.draining.clone();
         let desk = Desk::new(Arc::clone(&service), crossing.clone(), draining.clone());
         let routes = routes::build(&desk, &metrics, &health, options.reflection, &options.serving)?;
-        let serving = Serving::start(options.serving, routes)?;
+        let serving = Serving::start(options.serving, routes).map_err(ProcessError::from)?;
         let drain_timeout = options.drain_timeout;
+        let parts = Parts::default();
         Ok(Self { service, fleet, crossing, serving, operations, health, parts, draining, drain_timeout })
     }
 
@@ -195,15 +190,11 @@ impl Server {
     /// way, and always ends.
     ///
     /// # Errors
-    /// [`ServerError::PartEnded`]; it has drained then too.
+    /// [`ProcessError::PartEnded`]; it has drained then too.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let ended = tokio::select! {
-            () = shutdown => Ok(()),
-            part = self.serving.failed() => Err(ServerError::PartEnded(format!("{part:?}"))),
-            name = first_to_end(&mut self.parts) => Err(ServerError::PartEnded(name.to_owned())),
-        };
+        let ended = self.parts.run(&self.serving, shutdown).await;
         self.drain().await;
-        ended
+        Ok(ended?)
     }
 
     async fn drain(self) {
@@ -220,11 +211,16 @@ impl Server {
             Err(_) => tracing::warn!("the latest uses were not written in time"),
         }
         // Whoever asked has an answer by now, and until now it needed the lease.
-        if tokio::time::timeout(LAST_WRITE, self.fleet.leave()).await.is_err() {
-            tracing::warn!("the fleet was not left in time");
-        }
+        leave(&self.fleet).await;
         let (graceful, cut) = (report.graceful, report.cut);
         tracing::info!(graceful, cut, unfinished = finished.is_err(), "ended");
+    }
+}
+
+/// Tells the others that this server goes, so that nobody waits for it.
+async fn leave(fleet: &Fleet) {
+    if tokio::time::timeout(LAST_WRITE, fleet.leave()).await.is_err() {
+        tracing::warn!("the fleet was not left in time");
     }
 }
 
@@ -237,19 +233,6 @@ fn taking_effect(cache: &Arc<Cache>, feed: &Feed) -> impl Fn(&[Event]) + Send + 
         }
         feed.ring();
     }
-}
-
-/// Waits for a part that ends, which none should.
-async fn first_to_end(parts: &mut [(&'static str, AbortOnDropHandle<()>)]) -> &'static str {
-    std::future::poll_fn(|context| {
-        for (name, part) in parts.iter_mut() {
-            if std::pin::Pin::new(part).poll(context).is_ready() {
-                return std::task::Poll::Ready(*name);
-            }
-        }
-        std::task::Poll::Pending
-    })
-    .await
 }
 
 async fn flush_last_uses(service: Arc<Service>, interval: Duration) {

@@ -101,7 +101,7 @@ impl Fleet {
     /// [`Fleet::leave`].
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot register, or the database confirms no heartbeat.
+    /// [`StoreError`] if it cannot register, or the database confirms no heartbeat; the others are told if it registered.
     pub async fn start(options: FleetOptions) -> Result<(Self, JoinHandle<()>), StoreError> {
         let FleetOptions { store, mut others, cache, feed, metrics, lease } = options;
         let fleet = Self(Arc::new(Shared {
@@ -121,8 +121,8 @@ impl Fleet {
             left: CancellationToken::new(),
         }));
         others.push(store.clone());
-        let mut heart = Heart::new(Arc::clone(&fleet.0), store.clone(), others);
-        heart.start().await?;
+        let heart = Heart::new(Arc::clone(&fleet.0), store.clone(), others);
+        let heart = heart.start().await?;
         let census = Census::new(Arc::clone(&fleet.0), store);
         let task = tokio::spawn(async move {
             tokio::select! {

@@ -15,8 +15,7 @@ use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
 
-use crate::compose::ServerError;
-use crate::compose::sidecar::SidecarError;
+use crate::compose::{ProcessError, ServerError};
 use crate::keyring::KeyringError;
 use crate::postgres;
 use crate::server::listen::ListenAddressError;
@@ -61,7 +60,7 @@ pub enum RoleError {
     Server(#[from] ServerError),
     /// The sidecar did not start, or did not go on.
     #[error("the sidecar failed")]
-    Sidecar(#[from] SidecarError),
+    Sidecar(#[from] ProcessError),
     /// The address of a server cannot be asked.
     #[error("cannot ask a server")]
     Upstream(#[from] UpstreamError),

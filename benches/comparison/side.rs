@@ -5,19 +5,14 @@ use std::time::{Duration, Instant};
 
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
-use tokenkeep::proto::v1::workspace_service_client::WorkspaceServiceClient;
 use tokio::task::JoinSet;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::Status;
 
 use crate::measure::database::PrivateDatabase;
 use crate::measure::page::Outcome;
-use crate::measure::process::{ServerProcess, tokenkeep};
-
-pub(crate) const WORKSPACE: &str = "acme";
+use crate::measure::process::ServerProcess;
+pub(crate) use crate::measure::served::WORKSPACE;
+use crate::measure::served::{ServedDatabase, Tokens};
 
 /// Tokens with the same principal, scope and beginning of a name, however many there are in all.
 const FAMILY: usize = 10;
@@ -27,19 +22,6 @@ const REVOKED: usize = 10;
 
 /// Callers at once while the tokens are made.
 pub(crate) const CALLERS: usize = 32;
-
-type Tokens = TokenServiceClient<InterceptedService<Channel, Credential>>;
-
-/// Puts the operator's token into every request.
-#[derive(Clone)]
-pub(crate) struct Credential(MetadataValue<Ascii>);
-
-impl Interceptor for Credential {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
 
 /// A token as its client holds it.
 #[derive(Debug, Clone, Default)]
@@ -63,13 +45,11 @@ impl Side {
     /// A database with so many tokens, nine in ten of them used, and a server over it.
     pub(crate) async fn fill(database: &PrivateDatabase, count: usize) -> Outcome<Self> {
         let name = format!("tokens_{count}");
-        let client = database.connect(crate::measure::database::FIRST).await?;
-        client.batch_execute(&format!("CREATE DATABASE {name}")).await?;
-        let (server, credential) = serve(database, &name)?;
-        let channel = Endpoint::from_shared(format!("http://{}", server.address))?.connect().await?;
-        let service = InterceptedService::new(channel, credential);
-        create_workspace(WorkspaceServiceClient::new(service.clone())).await?;
-        let tokens = TokenServiceClient::new(service);
+        let base = ServedDatabase::prepare(database, &name).await?;
+        // Seldom enough to stay out of most calls' way, soon enough to be waited for.
+        let server = base.serve(&["--last-use-interval", "5s"])?;
+        base.create_workspace(server.address).await?;
+        let tokens = TokenServiceClient::new(base.operator(server.address).await?);
         let (issued, creates_a_second) = create_all(&tokens, count).await?;
         let issued = Arc::new(issued);
         let introspections_a_second = introspect_most(&tokens, &issued).await?;
@@ -104,32 +84,6 @@ impl Side {
         }
         Err("the last uses were not written".into())
     }
-}
-
-fn serve(database: &PrivateDatabase, name: &str) -> Outcome<(ServerProcess, Credential)> {
-    let keyring = database.directory().join("keyring");
-    let file = database.directory().join(format!("operator-token-of-{name}"));
-    let role = |role: &str| {
-        let mut command = tokenkeep(role);
-        command.env("TOKENKEEP_DATABASE_URL", database.url(name)).arg("--keyring").arg(&keyring);
-        command
-    };
-    if !role("operator-token").arg("--out").arg(&file).status()?.success() {
-        return Err("there is no operator's token".into());
-    }
-    let secret = std::fs::read_to_string(file)?;
-    let credential = Credential(format!("Bearer {}", secret.trim()).parse()?);
-    // Seldom enough to stay out of most calls' way, soon enough to be waited for.
-    let server = ServerProcess::start(role("serve").args(["--last-use-interval", "5s"]))?;
-    Ok((server, credential))
-}
-
-async fn create_workspace(
-    mut workspaces: WorkspaceServiceClient<InterceptedService<Channel, Credential>>,
-) -> Outcome<()> {
-    let workspace = v1::Workspace { id: WORKSPACE.to_owned(), name: "Acme".to_owned(), ..Default::default() };
-    workspaces.create_workspace(v1::CreateWorkspaceRequest { workspace: Some(workspace) }).await?;
-    Ok(())
 }
 
 /// The request that makes the token of that number: every tenth expires today, and ten have the same principal, a

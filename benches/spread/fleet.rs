@@ -1,38 +1,15 @@
 //! Servers and sidecars over one database, and clients of each.
 
-use std::net::SocketAddr;
-
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
-use tokenkeep::proto::v1::workspace_service_client::WorkspaceServiceClient;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 
 use super::link::Link;
-use crate::measure::database::{FIRST, PrivateDatabase};
+use crate::measure::database::PrivateDatabase;
 use crate::measure::page::Outcome;
 use crate::measure::process::{ServerProcess, tokenkeep};
-
-const WORKSPACE: &str = "acme";
-
-/// A caller with or without a credential.
-pub(crate) type Tokens = TokenServiceClient<InterceptedService<Channel, Credential>>;
-
-/// Puts a token into every request.
-#[derive(Clone)]
-pub(crate) struct Credential(Option<MetadataValue<Ascii>>);
-
-impl Interceptor for Credential {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(credential) = &self.0 {
-            request.metadata_mut().insert("authorization", credential.clone());
-        }
-        Ok(request)
-    }
-}
+pub(crate) use crate::measure::served::Tokens;
+use crate::measure::served::{ServedDatabase, WORKSPACE, stranger};
 
 /// A token as its client holds it.
 #[derive(Debug, Clone)]
@@ -66,36 +43,23 @@ impl Fleet {
         (servers, sidecars): (usize, usize),
         settings: &[&str],
     ) -> Outcome<Self> {
-        let client = database.connect(FIRST).await?;
-        client.batch_execute(&format!("CREATE DATABASE {name}")).await?;
-        let keyring = database.directory().join("keyring");
-        let credential_file = database.directory().join(format!("operator-token-of-{name}"));
-        let role = |role: &str| {
-            let mut command = tokenkeep(role);
-            command.env("TOKENKEEP_DATABASE_URL", database.url(name)).arg("--keyring").arg(&keyring);
-            command
-        };
-        if !role("operator-token").arg("--out").arg(&credential_file).status()?.success() {
-            return Err("there is no operator's token".into());
-        }
-        let secret = std::fs::read_to_string(&credential_file)?;
-        let credential = Credential(Some(format!("Bearer {}", secret.trim()).parse()?));
+        let database = ServedDatabase::prepare(database, name).await?;
         let (mut processes, mut links) = (Vec::new(), Vec::new());
         let (mut server_clients, mut sidecar_clients) = (Vec::new(), Vec::new());
         for _ in 0..servers {
-            let server = ServerProcess::start(role("serve").args(settings))?;
-            server_clients.push(TokenServiceClient::new(connect(server.address, credential.clone()).await?));
+            let server = database.serve(settings)?;
+            server_clients.push(TokenServiceClient::new(database.operator(server.address).await?));
             processes.push(server);
         }
-        let channel = connect(first(&processes)?.address, credential.clone()).await?;
-        create_workspace(WorkspaceServiceClient::new(channel)).await?;
+        database.create_workspace(first(&processes)?.address).await?;
         for number in 0..sidecars {
             let upstream = processes.get(number % servers).ok_or("no such server")?.address;
             let link = Link::to(upstream).await?;
             let mut command = tokenkeep("sidecar");
             command.arg("--upstream").arg(format!("http://{}", link.address));
-            let sidecar = ServerProcess::start(command.arg("--credential-file").arg(&credential_file))?;
-            sidecar_clients.push(TokenServiceClient::new(connect(sidecar.address, Credential(None)).await?));
+            let sidecar =
+                ServerProcess::start(command.arg("--credential-file").arg(database.credential_file()))?;
+            sidecar_clients.push(TokenServiceClient::new(stranger(sidecar.address).await?));
             processes.push(sidecar);
             links.push(link);
         }
@@ -133,22 +97,6 @@ impl Fleet {
 
 fn first(processes: &[ServerProcess]) -> Outcome<&ServerProcess> {
     processes.first().ok_or_else(|| "no server".into())
-}
-
-async fn connect(
-    address: SocketAddr,
-    credential: Credential,
-) -> Outcome<InterceptedService<Channel, Credential>> {
-    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
-    Ok(InterceptedService::new(channel, credential))
-}
-
-async fn create_workspace(
-    mut workspaces: WorkspaceServiceClient<InterceptedService<Channel, Credential>>,
-) -> Outcome<()> {
-    let workspace = v1::Workspace { id: WORKSPACE.to_owned(), name: "Acme".to_owned(), ..Default::default() };
-    workspaces.create_workspace(v1::CreateWorkspaceRequest { workspace: Some(workspace) }).await?;
-    Ok(())
 }
 
 /// What a cache says of a token now.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::task::AbortOnDropHandle;
-
+use super::process::Parts;
 use super::{CACHED, ServerError, ServerOptions};
 use crate::cache::Cache;
 use crate::feed::{Feed, FeedOptions};
@@ -27,7 +26,7 @@ pub(super) struct Following {
     /// outage, nor keeps watchers waiting.
     pub(super) watching: Store,
     /// What must never end of itself, by name.
-    pub(super) parts: Vec<(&'static str, AbortOnDropHandle<()>)>,
+    pub(super) parts: Parts,
 }
 
 impl Following {
@@ -43,10 +42,11 @@ impl Following {
         let (store, metrics) = (watching.clone(), metrics.clone());
         let (feed, tail) =
             Feed::start(FeedOptions { store, cache: Arc::clone(&cache), metrics: metrics.clone() });
-        let mut parts = vec![("the tail of the log", AbortOnDropHandle::new(tail))];
+        let mut parts = Parts::default();
+        parts.add("the tail of the log", tail);
         if let Some(doorbell) = &options.doorbell {
             let answering = feed.answer(Doorbell::new(doorbell)?, metrics.clone());
-            parts.push(("the doorbell", AbortOnDropHandle::new(answering)));
+            parts.add("the doorbell", answering);
         }
         let joined = Fleet::start(FleetOptions {
             store: Store::new(&heartbeats(&options.database))?,
@@ -57,7 +57,7 @@ impl Following {
             lease: options.lease,
         });
         let (fleet, heart) = joined.await?;
-        parts.push(("the heart", AbortOnDropHandle::new(heart)));
+        parts.add("the heart", heart);
         Ok(Self { cache, feed, fleet, watching, parts })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::JoinHandle;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -37,7 +37,7 @@ impl Health {
         service: Arc<Service>,
         store: Store,
         metrics: Metrics,
-    ) -> (Self, AbortOnDropHandle<()>) {
+    ) -> (Self, JoinHandle<()>) {
         let health = Self { reporter: HealthReporter::new(), state: Arc::new(AtomicU8::new(DOWN)) };
         health.check(&service, &store, &metrics).await;
         let prober = health.clone();
@@ -47,7 +47,7 @@ impl Health {
                 prober.check(&service, &store, &metrics).await;
             }
         });
-        (health, AbortOnDropHandle::new(task))
+        (health, task)
     }
 
     pub(super) fn reporter(&self) -> HealthReporter {

@@ -10,8 +10,8 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::{Layer as _, ServiceExt};
 
-use super::ServerError;
 use super::health::Health;
+use super::process::ProcessError;
 use crate::metrics::Metrics;
 use crate::proto::DESCRIPTOR_SET;
 use crate::proto::v1::sidecar_service_server::SidecarServiceServer;
@@ -41,7 +41,7 @@ pub(super) fn build(
     health: &Health,
     reflection: bool,
     serving: &ServingOptions,
-) -> Result<impl GrpcService, ServerError> {
+) -> Result<impl GrpcService, ProcessError> {
     let tokens = TokenRoute::new(desk, LARGEST_REQUEST, LARGEST_ANSWER);
     let workspaces = WorkspaceServiceServer::new(WorkspaceRpc(desk.clone()))
         .max_decoding_message_size(LARGEST_REQUEST)

@@ -6,21 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
-use super::{first_to_end, routes, sampling};
+use super::process::{self, Parts, ProcessError};
+use super::{routes, sampling};
 use crate::cache::Cache;
 use crate::metrics::{Metrics, Sampled};
-use crate::operations::{Operations, OperationsError};
 use crate::proof::Prover;
 use crate::proto::v1::token_service_server::TokenServiceServer;
-use crate::server::limits::raise_descriptor_limit;
 use crate::server::listen::ListenAddress;
-use crate::server::serving::{Serving, ServingError, ServingOptions};
+use crate::server::serving::{Serving, ServingOptions};
 use crate::sidecar::{
-    CredentialFile, Health, Parts, Sidecar, SidecarRpc, Upstream, follow_upstreams, report_usage,
+    self, CredentialFile, Health, Sidecar, SidecarRpc, Upstream, follow_upstreams, report_usage,
 };
 use crate::workspace::WorkspaceId;
 
@@ -46,29 +43,6 @@ pub struct SidecarOptions {
     pub drain_timeout: Duration,
 }
 
-/// Why a sidecar did not start or did not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum SidecarError {
-    /// Our own descriptors cannot be read.
-    #[error("cannot read the descriptors of the API")]
-    Descriptors(#[from] prost::DecodeError),
-    /// The operating system has no randomness to give.
-    #[error("cannot get random bytes from the operating system")]
-    Randomness(#[from] rand::rngs::SysError),
-    /// Introspections cannot be served.
-    #[error("cannot serve")]
-    Serving(#[from] ServingError),
-    /// The operations listener cannot be served.
-    #[error("cannot serve the operations listener")]
-    Operations(#[from] OperationsError),
-    /// Reflection cannot be built from our own descriptors.
-    #[error("cannot build server reflection")]
-    Reflection(#[from] tonic_reflection::server::Error),
-    /// A part that must never end has ended.
-    #[error("{0} has ended, and without it nothing may be served")]
-    PartEnded(String),
-}
-
 /// How long a drain takes for telling a server the latest uses, and that the lease is given up.
 const LAST_CALLS: Duration = Duration::from_secs(3);
 
@@ -78,47 +52,29 @@ pub struct SidecarProcess {
     serving: Serving,
     operations: Option<SocketAddr>,
     health: Health,
-    parts: Vec<Part>,
+    parts: Parts,
     drain_timeout: Duration,
-}
-
-/// A task that must never end of itself, and its name.
-type Part = (&'static str, AbortOnDropHandle<()>);
-
-fn part(name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> Part {
-    (name, AbortOnDropHandle::new(tokio::spawn(task)))
 }
 
 impl SidecarProcess {
     /// Serves, and begins to follow a server; until it does, requests wait a moment and then are told that nobody can know.
     ///
     /// # Errors
-    /// [`SidecarError`]; nothing is left running then.
-    pub async fn start(options: SidecarOptions) -> Result<Self, SidecarError> {
-        if let Err(error) = raise_descriptor_limit() {
-            tracing::warn!(error = crate::telemetry::chain(&error), "the limit on open files stays as it is");
-        }
-        let metrics = Metrics::new(crate::proto::method_paths()?);
+    /// [`ProcessError`]; nothing is left running then.
+    pub async fn start(options: SidecarOptions) -> Result<Self, ProcessError> {
+        let metrics = process::begin()?;
         let cache = Arc::new(Cache::new(options.cache_entries, Prover::new()?));
-        let sidecar = Arc::new(Sidecar::new(Parts { cache, workspaces: options.workspaces }));
+        let sidecar = Arc::new(Sidecar::new(sidecar::Parts { cache, workspaces: options.workspaces }));
         add_samples(&metrics, &sidecar);
         sampling::add_connections(&metrics, Arc::clone(&options.serving.counters));
         let health = Health::of(Arc::clone(&sidecar));
         let following = follow_upstreams(Arc::clone(&sidecar), options.upstreams, options.credential);
         let reporting = report_usage(Arc::clone(&sidecar), options.last_use_interval);
-        let mut parts = vec![
-            part("the follower of the servers", following),
-            part("the reporter of last uses", reporting),
-            part("the health watch", health.clone().watch()),
-        ];
-        let mut operations = None;
-        if let Some(address) = options.operations {
-            let listener = Operations::bind(address).await?;
-            operations = Some(listener.address());
-            // It outlives the drain, so that its progress can be seen.
-            let serving = listener.serve(metrics.clone(), health.probe(), CancellationToken::new());
-            parts.push(part("the operations listener", serving));
-        }
+        let mut parts = Parts::default();
+        parts.add("the follower of the servers", tokio::spawn(following));
+        parts.add("the reporter of last uses", tokio::spawn(reporting));
+        parts.add("the health watch", tokio::spawn(health.clone().watch()));
+        let operations = parts.add_operations(options.operations, &metrics, health.probe()).await?;
         let rpc = TokenServiceServer::new(SidecarRpc(Arc::clone(&sidecar)))
             .max_decoding_message_size(routes::LARGEST_REQUEST)
             .max_encoding_message_size(routes::LARGEST_ANSWER);
@@ -144,13 +100,9 @@ impl SidecarProcess {
     /// that the lease is given up, and always ends.
     ///
     /// # Errors
-    /// [`SidecarError::PartEnded`]; it has drained then too.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), SidecarError> {
-        let ended = tokio::select! {
-            () = shutdown => Ok(()),
-            part = self.serving.failed() => Err(SidecarError::PartEnded(format!("{part:?}"))),
-            name = first_to_end(&mut self.parts) => Err(SidecarError::PartEnded(name.to_owned())),
-        };
+    /// [`ProcessError::PartEnded`]; it has drained then too.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), ProcessError> {
+        let ended = self.parts.run(&self.serving, shutdown).await;
         self.drain().await;
         ended
     }

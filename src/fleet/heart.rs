@@ -51,12 +51,18 @@ impl Heart {
         Self { shared, store, stores, awaited, acknowledged: None, history: None, pace, away: false }
     }
 
-    /// Beats for the first time; for the second, if the first finds another database than the one on record.
-    pub(super) async fn start(&mut self) -> Result<(), StoreError> {
+    /// Beats for the first time; for the second, if the first finds another database than the one on record. A row that
+    /// was registered is taken back if that fails.
+    pub(super) async fn start(mut self) -> Result<Self, StoreError> {
         while self.shared.beats.borrow().is_none() {
-            bounded(self.beat()).await?;
+            if let Err(error) = bounded(self.beat()).await {
+                if self.shared.row().is_some() {
+                    self.leave().await;
+                }
+                return Err(error);
+            }
         }
-        Ok(())
+        Ok(self)
     }
 
     pub(super) async fn run(mut self) {

@@ -92,4 +92,18 @@ mod tests {
             assert_eq!(pace.beat() - begun, Duration::from_millis(pause));
         }
     }
+
+    #[test]
+    fn what_is_written_is_followed_by_a_pause_and_what_is_only_looked_for_is_not() {
+        let begun = Instant::now();
+        let mut pace = Pace::new(begun);
+        pace.owed = true;
+        pace.owe_nothing();
+        assert!(!pace.owed, "or it would be looked for again at once, and again");
+        assert_eq!(pace.acknowledgement(), begun);
+        pace.owed = true;
+        pace.begin_acknowledgement(begun);
+        assert!(!pace.owed);
+        assert_eq!(pace.acknowledgement() - begun, Duration::from_millis(5));
+    }
 }

@@ -52,13 +52,15 @@ pub struct Acknowledgement {
     pub released: bool,
 }
 
-/// Which tokens a sidecar wants to know of, as of some position or later.
+/// Which tokens a sidecar wants to know of, and how fresh the answer must be.
 #[derive(Debug)]
 pub struct Inquiry<Named> {
     /// How each is named.
     pub tokens: Vec<Named>,
-    /// The history that the sidecar follows, and what it has applied of it.
-    pub since: Position,
+    /// The history that the sidecar follows and that its revisions are of; `None` if it follows none and remembers nothing.
+    pub history: Option<HistoryId>,
+    /// No answer is from before this.
+    pub freshness: Freshness,
 }
 
 /// What one token is now.
@@ -131,13 +133,13 @@ impl Service {
         caller: &Caller,
         inquiry: &Inquiry<SecretString>,
     ) -> Result<Vec<Result<Resolution, Error>>, Error> {
-        self.require_history(inquiry.since.history)?;
-        let freshness = Freshness::AtLeast(inquiry.since.revision);
-        Arrival::now(self).reach(freshness).await?;
+        self.require_same_history(inquiry)?;
+        let freshness = Freshness::AtLeast(Arrival::now(self).reach(inquiry.freshness).await?);
         let question = |text| Question { text, caller: Some(caller), workspace: None, freshness };
         let questions: Vec<_> = inquiry.tokens.iter().map(question).collect();
         let proved = self.prove_all(&questions).await;
-        self.resolutions(caller, inquiry.since.history, proved)
+        self.require_same_history(inquiry)?;
+        Ok(self.resolutions(caller, proved))
     }
 
     /// Tells what tokens are now of which a secret was proved before; this is no use of them.
@@ -149,9 +151,9 @@ impl Service {
         caller: &Caller,
         inquiry: &Inquiry<(TokenId, Generation)>,
     ) -> Result<Vec<Result<Resolution, Error>>, Error> {
-        self.require_history(inquiry.since.history)?;
+        self.require_same_history(inquiry)?;
         let mut arrival = Arrival::now(self);
-        arrival.reach(Freshness::AtLeast(inquiry.since.revision)).await?;
+        arrival.reach(inquiry.freshness).await?;
         let mut search = Search::of(self, inquiry.tokens.iter().map(|(id, _)| *id));
         let mut proved = Vec::with_capacity(inquiry.tokens.len());
         for token in &inquiry.tokens {
@@ -160,7 +162,8 @@ impl Service {
             };
             proved.push(search.judge_again(admits, *token, &mut arrival).await);
         }
-        self.resolutions(caller, inquiry.since.history, proved)
+        self.require_same_history(inquiry)?;
+        Ok(self.resolutions(caller, proved))
     }
 
     /// Writes when tokens were used that the caller acts on; of others nothing is written, nor told.
@@ -180,6 +183,10 @@ impl Service {
         Ok(last_uses::record(&mut connection, &uses, workspace).await?)
     }
 
+    fn require_same_history<Named>(&self, inquiry: &Inquiry<Named>) -> Result<(), Error> {
+        inquiry.history.map_or(Ok(()), |history| self.require_history(history))
+    }
+
     /// Revisions mean nothing across histories. No history comes back, so whoever finds the same one before and after has
     /// had it all the time.
     fn require_history(&self, history: HistoryId) -> Result<(), Error> {
@@ -193,11 +200,9 @@ impl Service {
     fn resolutions(
         &self,
         caller: &Caller,
-        history: HistoryId,
         proved: Vec<Result<Proved, Error>>,
-    ) -> Result<Vec<Result<Resolution, Error>>, Error> {
-        self.require_history(history)?;
-        Ok(proved.into_iter().map(|proved| Ok(self.resolution(caller, self.decided(proved)?))).collect())
+    ) -> Vec<Result<Resolution, Error>> {
+        proved.into_iter().map(|proved| Ok(self.resolution(caller, self.decided(proved)?))).collect()
     }
 
     fn resolution(&self, caller: &Caller, proved: Proved) -> Resolution {

@@ -24,6 +24,11 @@ impl Failure {
         Self::Away(Status::unavailable("nothing was heard in time"))
     }
 
+    /// Whether the server has only no lease to give: it can be asked about every request.
+    pub(super) fn is_no_lease(&self) -> bool {
+        matches!(self, Self::Away(status) if status::reason(status) == Some(ErrorReason::TooManyLeases))
+    }
+
     /// Why, for the log.
     pub(super) fn reason(&self) -> String {
         match self {

@@ -13,12 +13,14 @@ use super::upstream::Connections;
 /// second. When none was found for so long, requests fail at once.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A server that is followed and can be asked.
+/// A server that can be asked.
 #[derive(Clone)]
 pub(super) struct Link {
     /// Tells links apart.
     pub(super) number: u64,
     pub(super) connections: Arc<Connections>,
+    /// Whether its log is followed. If not, since it grants no lease, what it says is passed on and not remembered.
+    pub(super) is_followed: bool,
     /// Ends the session, should a request meet what ends it.
     pub(super) session: mpsc::Sender<Failure>,
 }

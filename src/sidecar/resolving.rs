@@ -16,10 +16,10 @@ use crate::clock::BootTime;
 use crate::introspection::Freshness;
 use crate::proof::Proof;
 use crate::proto::v1;
-use crate::revocation::Position;
+use crate::revocation::{HistoryId, Position};
 use crate::rpc::status;
 use crate::service::Error;
-use crate::token::Presented;
+use crate::token::{Presented, Revision};
 
 /// How long a server may take: it waits for a revision for at most a second, and then there may be a row to read and
 /// argon2 to run.
@@ -65,11 +65,18 @@ impl Sidecar {
     ) -> Result<Vec<Resolution>, Failure> {
         // What is applied from here on counts against what is found.
         let asked: Vec<Option<Asked>> = tokens.iter().map(|token| self.ask_about(token)).collect();
-        let floor = self.floor(link, freshness).await?;
+        let followed = self.followed(link)?;
+        let applied = followed.map_or(Revision::ZERO, |applied| applied.revision);
+        let (min_revision, strong) = match freshness {
+            Freshness::Leased => (applied, false),
+            Freshness::AtLeast(revision) => (revision.max(applied), false),
+            Freshness::Strong => (applied, true),
+        };
         let request = v1::ResolveTokensRequest {
             tokens: tokens.iter().map(|token| token.expose_secret().to_owned()).collect(),
-            history: floor.history.0.to_string(),
-            min_revision: floor.revision.0,
+            history: followed.map_or_else(String::new, |applied| applied.history.0.to_string()),
+            min_revision: min_revision.0,
+            strong,
         };
         self.counts.call_was_made(Call::Resolve);
         let sent = BootTime::now();
@@ -78,7 +85,8 @@ impl Sidecar {
             return Err(Failure::Away(Status::internal("some tokens were left out")));
         }
         let taken = asked.into_iter().zip(answer.resolutions);
-        Ok(taken.map(|(asked, told)| self.learn(asked, told, sent, floor)).collect())
+        let source = followed.map(|applied| applied.history);
+        Ok(taken.map(|(asked, told)| self.learn(asked, told, sent, source)).collect())
     }
 
     fn ask_about(&self, token: &SecretString) -> Option<Asked> {
@@ -87,34 +95,31 @@ impl Sidecar {
         Some(Asked { flight: self.cache.begin(presented.id), proof })
     }
 
-    /// What the answer must not be older than.
-    async fn floor(&self, link: &Link, freshness: Freshness) -> Result<Position, Failure> {
-        let applied = self.cache.applied();
-        let applied = applied.ok_or_else(|| Failure::Away(Status::unavailable("nothing is followed")))?;
-        let wanted = match freshness {
-            Freshness::Leased => applied.revision,
-            Freshness::AtLeast(revision) => revision,
-            // A lease names where the log ended at some moment after it was asked for.
-            Freshness::Strong => self.renew(&link.connections).await?.offer.needs.revision,
-        };
-        Ok(Position { revision: wanted.max(applied.revision), ..applied })
+    /// Up to where the log is applied that is followed over a link; `None` if none is.
+    fn followed(&self, link: &Link) -> Result<Option<Position>, Failure> {
+        if !link.is_followed {
+            return Ok(None);
+        }
+        let nothing = || Failure::Away(Status::unavailable("nothing is followed"));
+        self.cache.applied().ok_or_else(nothing).map(Some)
     }
 
-    /// Remembers a live token, if it is one that may be told of.
+    /// Remembers a live token, if it is one that may be told of, and `source` the history that it was found in.
     pub(super) fn learn(
         &self,
         asked: Option<Asked>,
         told: v1::TokenResolution,
         sent: BootTime,
-        source: Position,
+        source: Option<HistoryId>,
     ) -> Resolution {
         let unreadable = || Resolution::Failed(unavailable());
         let resolution = words::resolution(told).unwrap_or_else(unreadable);
-        if let (Some(Asked { flight, proof }), Resolution::Live(record, left)) = (asked, &resolution)
+        if let (Some(Asked { flight, proof }), Some(source), Resolution::Live(record, left)) =
+            (asked, source, &resolution)
             && self.covers(&record.workspace)
         {
             let deadline = left.map(|left| sent.after(left));
-            let landed = flight.land(Learned { record: record.clone(), proof, deadline }, source.history);
+            let landed = flight.land(Learned { record: record.clone(), proof, deadline }, source);
             tracing::trace!(token = %record.id, landed, "a token was learned of");
         }
         resolution

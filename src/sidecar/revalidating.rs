@@ -67,7 +67,7 @@ impl Sidecar {
         let sent = BootTime::now();
         let answer = within(REVALIDATION, link.connections.tokens.clone().revalidate_tokens(request)).await?;
         for ((id, _, _), (asked, told)) in batch.iter().zip(asked.into_iter().zip(answer.resolutions)) {
-            if let Resolution::Inactive(_) = self.learn(Some(asked), told, sent, floor) {
+            if let Resolution::Inactive(_) = self.learn(Some(asked), told, sent, Some(floor.history)) {
                 self.cache.forget(*id);
             }
         }

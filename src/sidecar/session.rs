@@ -36,6 +36,7 @@ pub async fn follow_upstreams(sidecar: Arc<Sidecar>, upstreams: Vec<Upstream>, c
         sidecar,
         credential,
         number: 0,
+        asked: None,
         away: false,
         pause: FIRST_PAUSE,
     };
@@ -53,6 +54,8 @@ struct Sessions {
     /// The token that everything that is known was seen with.
     known_by: TokenId,
     number: u64,
+    /// The address of the server that is asked though it grants no lease, if there is one.
+    asked: Option<String>,
     /// Whether it was told that there is no session.
     away: bool,
     /// The longest that the next pause may be.
@@ -79,7 +82,10 @@ impl Sessions {
         let opened = timeout(SETUP, self.open(upstream)).await;
         let (connections, opening) = match opened.unwrap_or_else(|_| Err(Failure::silent())) {
             Ok(opened) => opened,
-            Err(failure) => return failure,
+            Err(failure) => {
+                self.leave_asking(upstream, &failure);
+                return failure;
+            }
         };
         tracing::info!(upstream = upstream.address(), resumed = opening.resumed, "following");
         (self.away, self.pause) = (false, FIRST_PAUSE);
@@ -88,16 +94,34 @@ impl Sessions {
         ended
     }
 
-    async fn open(&self, upstream: &Upstream) -> Result<(Arc<Connections>, Opening), Failure> {
+    async fn open(&mut self, upstream: &Upstream) -> Result<(Arc<Connections>, Opening), Failure> {
         let connections = upstream.connect(self.credential.credential()).await?;
-        let opening = self.sidecar.open(&connections).await?;
-        Ok((connections, opening))
+        let opened = self.sidecar.open(&connections).await;
+        if opened.as_ref().is_err_and(Failure::is_no_lease) {
+            self.ask(upstream, Arc::clone(&connections));
+        }
+        Ok((connections, opened?))
+    }
+
+    /// Has every request asked of a server that grants no lease, until one that does is followed.
+    fn ask(&mut self, upstream: &Upstream, connections: Arc<Connections>) {
+        let (session, _) = mpsc::channel(1);
+        self.sidecar.links.up(Link { number: self.number, connections, is_followed: false, session });
+        self.asked = Some(upstream.address().to_owned());
+    }
+
+    /// Asks a server no more that could not even say that it grants no lease.
+    fn leave_asking(&self, upstream: &Upstream, failure: &Failure) {
+        if !failure.is_no_lease() && self.asked.as_deref() == Some(upstream.address()) {
+            self.sidecar.links.down();
+        }
     }
 
     /// Runs every part of the session until the first of them ends.
     async fn run(&self, connections: Arc<Connections>, opening: Opening) -> Failure {
         let (session, mut failures) = mpsc::channel(1);
-        let link = Link { number: self.number, connections: Arc::clone(&connections), session };
+        let (number, is_followed) = (self.number, true);
+        let link = Link { number, connections: Arc::clone(&connections), is_followed, session };
         let sidecar = || Arc::clone(&self.sidecar);
         let mut parts = JoinSet::new();
         parts.spawn(following::follow(sidecar(), opening.stream));

@@ -1,5 +1,6 @@
 //! Servers over one database: how each holds its lease, hears of the others' changes, and comes and goes.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tonic::Code;
@@ -183,6 +184,29 @@ async fn a_server_that_drains_leaves_no_row() {
     let (status, took) = server.wait(Duration::from_secs(10)).await;
     assert!(status.success() && took < Duration::from_secs(5), "{status}, {took:?}");
     assert!(rows(&database).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_fails_to_start_leaves_no_row() {
+    let database = Database::fresh().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = database.command("serve");
+    command.arg("--listen").arg(taken.local_addr().unwrap().to_string());
+    let fails = async |command: &mut Command, reason: &str| {
+        let output = command.output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && log.contains("joined the fleet") && log.contains(reason),
+            "{log}"
+        );
+        assert!(rows(&database).await.is_empty(), "{reason}");
+    };
+    fails(&mut command, "cannot serve").await;
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE 'no heartbeats'; END $$; \
+         CREATE TRIGGER refuse BEFORE UPDATE ON servers FOR EACH ROW EXECUTE FUNCTION refuse()";
+    database.connect().await.batch_execute(refuse).await.unwrap();
+    fails(&mut command, "cannot use the database").await;
 }
 
 /// By hand, or because the database says that it is another than before.

@@ -70,7 +70,6 @@ async fn the_longest_lease_of_all_is_waited_for() {
     let waiter = server(&database, &["--lease", "1s"]).await;
     let longer = server(&database, &["--lease", "3s"]).await;
     let (mut operator, ids) = tokens(&waiter, 1).await;
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
     longer.signal("STOP");
     let begun = Instant::now();
     assert!(operator.revoke_everywhere(&ids[0]).await.1);

@@ -9,6 +9,8 @@ use crate::clients::Client;
 use crate::fleet::{rows, server, tokens};
 use crate::harness::{Database, Server, eventually};
 
+const PROCESSOR: &str = "process_cpu_seconds_total";
+
 /// A sidecar without a cache: it holds a lease and says what it is told to say.
 struct Holder {
     client: Client,
@@ -74,10 +76,13 @@ async fn a_holder_that_says_nothing_is_waited_for_until_its_lease_has_run_out() 
     let mut holder = Holder::join(&server).await;
     let head = holder.renew().await;
     holder.acknowledge(head, false).await;
-    let begun = Instant::now();
+    let (begun, used) = (Instant::now(), server.metric(PROCESSOR).await);
     assert!(operator.revoke_everywhere(&ids[0]).await.1);
     let took = begun.elapsed();
     assert!((Duration::from_millis(1_900)..Duration::from_secs(4)).contains(&took), "{took:?}");
+    let used = server.metric(PROCESSOR).await - used;
+    println!("waiting for it took {used:.2} s of a processor");
+    assert!(used < took.as_secs_f64() / 4.0, "{used:.2} s of a processor in {took:?}");
     assert_eq!(holder.renew().await, head + 1, "whoever comes back needs what it has missed");
     let begun = Instant::now();
     holder.acknowledge(0, true).await;

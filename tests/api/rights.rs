@@ -98,9 +98,11 @@ async fn right_request_of_sidecar(rpc: &str, id: String, secret: String, operato
             released: true,
             ..Default::default()
         }),
-        "ResolveTokens" => {
-            Call::ResolveTokens(v1::ResolveTokensRequest { tokens: vec![secret], history, min_revision: 0 })
-        }
+        "ResolveTokens" => Call::ResolveTokens(v1::ResolveTokensRequest {
+            tokens: vec![secret],
+            history,
+            ..Default::default()
+        }),
         "RevalidateTokens" => Call::RevalidateTokens(v1::RevalidateTokensRequest {
             tokens: vec![v1::TokenGeneration { token_id: id, generation: 1 }],
             history,

@@ -138,11 +138,14 @@ async fn a_replaced_secret_ends_and_the_new_one_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_strongly_sees_a_revocation_at_once() {
-    let (server, _sidecar, mut client) = scene().await;
-    let mut operator = server.operator().await;
+async fn who_asks_strongly_sees_a_revocation_at_another_server_at_once() {
+    let (here, there) = Server::two_with(&["--doorbell", "false"]).await;
+    let mut operator = here.operator().await;
+    operator.create_workspace("acme").await;
+    let sidecar = Sidecar::beside(&[&there]).await;
+    let mut client = sidecar.client().await;
     for number in 0..10 {
-        let (token, secret) = token(&server, &format!("strong {number}")).await;
+        let (token, secret) = token(&here, &format!("strong {number}")).await;
         assert_eq!(told(&mut client, &secret).await, Told::Active);
         operator.revoke(&token.id).await.unwrap();
         let ask = v1::IntrospectTokenRequest { token: secret, strong: true, ..Default::default() };

@@ -37,7 +37,7 @@ async fn acknowledge(client: &mut Client, history: &str, applied_revision: i64) 
 /// Asks for tokens, as of a revision of the present history.
 async fn resolve(client: &mut Client, tokens: &[&str], min_revision: i64) -> Result<Vec<Resolution>, Status> {
     let (tokens, history) = (tokens.iter().map(ToString::to_string).collect(), renew(client).await.history);
-    let request = v1::ResolveTokensRequest { tokens, history, min_revision };
+    let request = v1::ResolveTokensRequest { tokens, history, min_revision, strong: false };
     Ok(resolutions(client.sidecars.resolve_tokens(request).await?.into_inner().resolutions))
 }
 
@@ -196,12 +196,24 @@ async fn nothing_is_resolved_from_another_history_nor_from_before_what_the_sidec
     let revision = operator.revoke(&token.id).await.unwrap().revision;
     let found = resolve(&mut elsewhere, &[&secret], revision).await.unwrap();
     assert_eq!(found, [inactive(v1::InactiveReason::Revoked)]);
+    for number in 0..5 {
+        let (token, secret) = operator.create_token("acme", &format!("doomed {number}"), &[]).await;
+        // Whoever follows nothing asks without a history.
+        let asked = v1::ResolveTokensRequest { tokens: vec![secret], ..Default::default() };
+        let found = elsewhere.sidecars.resolve_tokens(asked.clone()).await.unwrap().into_inner();
+        record(&resolutions(found.resolutions)[0]);
+        operator.revoke(&token.id).await.unwrap();
+        let asked = v1::ResolveTokensRequest { strong: true, ..asked };
+        let found = elsewhere.sidecars.resolve_tokens(asked).await.unwrap().into_inner();
+        assert_eq!(resolutions(found.resolutions), [inactive(v1::InactiveReason::Revoked)]);
+    }
+    let revision = revision + 5;
 
     let status = resolve(&mut elsewhere, &[&secret], revision + 1).await.unwrap_err();
     assert_eq!(refusal(&status), refused(Code::Unavailable, "REVISION_NOT_REACHED"));
     let foreign = refused(Code::FailedPrecondition, "HISTORY_FOREIGN");
     let (tokens, history) = (vec![secret], ELSEWHERE.to_owned());
-    let request = v1::ResolveTokensRequest { tokens, history: history.clone(), min_revision: 0 };
+    let request = v1::ResolveTokensRequest { tokens, history: history.clone(), ..Default::default() };
     assert_eq!(refusal(&elsewhere.sidecars.resolve_tokens(request).await.unwrap_err()), foreign);
     let tokens = vec![v1::TokenGeneration { token_id: token.id, generation: 1 }];
     let request = v1::RevalidateTokensRequest { tokens, history, min_revision: 0 };
@@ -284,7 +296,7 @@ async fn requests_of_sidecars_are_told_what_is_wrong_with_them() {
     assert_eq!(fields(status), ["history", "applied_revision"]);
     for count in [0, 257] {
         let (tokens, history) = (vec!["t".to_owned(); count], history.clone());
-        let request = v1::ResolveTokensRequest { tokens, history, min_revision: -1 };
+        let request = v1::ResolveTokensRequest { tokens, history, min_revision: -1, strong: false };
         let status = sidecar.sidecars.resolve_tokens(request).await.unwrap_err();
         assert_eq!(fields(status), ["min_revision", "tokens"]);
     }

@@ -10,6 +10,8 @@ pub struct Arguments {
     /// That of the first history; each one after it has the next.
     pub seed: u64,
     pub histories: u64,
+    /// How many mutations are sent by callers who are cut off.
+    pub cut: usize,
     /// How long the clients of a history work.
     pub length: Duration,
     pub servers: usize,
@@ -34,6 +36,7 @@ pub struct Arguments {
 pub const USAGE: &str = "\
 cargo test --test histories -- [--seed N] [--histories N] [--seconds N] [--servers N] [--sidecars N] [--lease MS]
                                [--program FILE] [--keep DIRECTORY] [--check FILE]
+cargo test --test histories -- --cut N [--seed N] [--lease MS] [--program FILE] [--keep DIRECTORY]
 cargo test --features defects --test histories -- --teeth [DEFECT] [--rounds N] [--hunt N]
 cargo test --features defects --test histories -- --defect DEFECT [--seed N] [--histories N] ...";
 
@@ -46,7 +49,8 @@ impl Arguments {
     pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut arguments = Self {
             seed: 1,
-            histories: 16,
+            histories: 0,
+            cut: 0,
             length: Duration::from_secs(5),
             servers: 3,
             sidecars: 4,
@@ -66,7 +70,15 @@ impl Arguments {
             }
             arguments.take(&word, &mut words)?;
         }
-        Ok(Some(arguments))
+        Ok(Some(arguments.with_some_of_each()))
+    }
+
+    /// Whoever asks for neither gets the short slice.
+    fn with_some_of_each(mut self) -> Self {
+        if self.histories == 0 && self.cut == 0 {
+            (self.histories, self.cut) = (16, 1_000);
+        }
+        self
     }
 
     fn take(&mut self, word: &str, rest: &mut Peekable<impl Iterator<Item = String>>) -> Result<(), String> {
@@ -84,6 +96,7 @@ impl Arguments {
         match word {
             "--seed" => self.seed = number()?,
             "--histories" => self.histories = number()?,
+            "--cut" => self.cut = count()?,
             "--seconds" => self.length = Duration::from_secs(number()?),
             "--servers" => self.servers = count()?,
             "--sidecars" => self.sidecars = count()?,

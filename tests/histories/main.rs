@@ -15,6 +15,7 @@ mod chance;
 mod check;
 mod client;
 mod cluster;
+mod cut;
 mod faults;
 mod ground;
 mod history;
@@ -31,8 +32,10 @@ mod watcher;
 mod world;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use arguments::Arguments;
+use ground::Ground;
 use history::History;
 
 fn main() -> ExitCode {
@@ -53,8 +56,22 @@ fn main() -> ExitCode {
         return if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let clean = runtime.block_on(async {
-        if arguments.teeth { teeth::show(&arguments).await } else { random::run(&arguments).await }
-    });
+    let clean = runtime.block_on(work(&arguments));
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs everything that is asked for, and says whether nothing was wrong.
+async fn work(arguments: &Arguments) -> bool {
+    let ground = Arc::new(Ground::lay(&arguments.program).await);
+    if arguments.teeth {
+        return teeth::show(&ground, arguments).await;
+    }
+    let mut clean = true;
+    if arguments.cut > 0 {
+        clean &= cut::run(&ground, arguments).await;
+    }
+    if arguments.histories > 0 {
+        clean &= random::run(&ground, arguments).await;
+    }
+    clean
 }

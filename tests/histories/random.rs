@@ -12,14 +12,13 @@ use crate::run;
 use crate::world::Plan;
 
 /// Runs the histories that are asked for, and says whether none broke a promise.
-pub async fn run(arguments: &Arguments) -> bool {
-    let ground = Arc::new(Ground::lay(&arguments.program).await);
+pub async fn run(ground: &Arc<Ground>, arguments: &Arguments) -> bool {
     if !ground.postgres.lock().await.can_stand_by() {
         println!("this build of PostgreSQL has no pg_basebackup: no standby, and nothing is promoted");
     }
     let mut totals = Totals::default();
     for seed in arguments.seed..arguments.seed + arguments.histories {
-        one(&ground, arguments, arguments.defect.as_deref(), seed, &mut totals).await;
+        one(ground, arguments, arguments.defect.as_deref(), seed, &mut totals).await;
     }
     totals.print();
     totals.is_clean()

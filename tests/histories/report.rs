@@ -98,6 +98,18 @@ pub fn keep(
     history: &History,
     violations: &[Violation],
 ) -> PathBuf {
+    let directory = keep_logs(world, at);
+    let lines = |lines: Vec<String>| lines.join("\n") + "\n";
+    let history = serde_json::to_vec(history).unwrap();
+    fs::write(directory.join("history.json"), history).unwrap();
+    let told = violations.iter().map(ToString::to_string).collect();
+    fs::write(directory.join("violations.txt"), lines(told)).unwrap();
+    fs::write(directory.join("faults.txt"), lines(faults.iter().map(ToString::to_string).collect())).unwrap();
+    directory
+}
+
+/// Keeps the logs of all programs, and says where.
+pub fn keep_logs(world: &World, at: &Path) -> PathBuf {
     let directory = at.join(&world.database);
     fs::remove_dir_all(&directory).ok();
     fs::create_dir_all(&directory).unwrap();
@@ -109,11 +121,5 @@ pub fn keep(
         let log = entry.path().join("postgres.log");
         fs::copy(log, directory.join(entry.file_name()).with_extension("log")).ok();
     }
-    let lines = |lines: Vec<String>| lines.join("\n") + "\n";
-    let history = serde_json::to_vec(history).unwrap();
-    fs::write(directory.join("history.json"), history).unwrap();
-    let told = violations.iter().map(ToString::to_string).collect();
-    fs::write(directory.join("violations.txt"), lines(told)).unwrap();
-    fs::write(directory.join("faults.txt"), lines(faults.iter().map(ToString::to_string).collect())).unwrap();
     directory
 }

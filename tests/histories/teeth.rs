@@ -29,9 +29,8 @@ struct Bite {
 }
 
 /// Tries every scenario, or one. Says whether all bit, and nothing else was bitten.
-pub async fn show(arguments: &Arguments) -> bool {
+pub async fn show(ground: &Arc<Ground>, arguments: &Arguments) -> bool {
     let only = arguments.defect.as_deref();
-    let ground = Arc::new(Ground::lay(&arguments.program).await);
     let standby = ground.postgres.lock().await.can_stand_by();
     let mut bites = Vec::new();
     for scenario in scenarios::all() {
@@ -39,7 +38,7 @@ pub async fn show(arguments: &Arguments) -> bool {
         if skipped || only.is_some_and(|only| only != scenario.defect) {
             continue;
         }
-        let bite = try_out(&ground, scenario, arguments).await;
+        let bite = try_out(ground, scenario, arguments).await;
         println!(
             "{}: caught {}/{} {:?}, passes without: {}, random: {}",
             bite.scenario.defect, bite.caught, bite.rounds, bite.broken, bite.passes, bite.hunt

@@ -206,6 +206,11 @@ impl World {
         true
     }
 
+    /// Where a program that runs listens itself, past every link.
+    pub async fn address(&self, node: Node) -> SocketAddr {
+        self.program(node).lock().await.start(START).await.unwrap()
+    }
+
     pub fn nodes(&self) -> Vec<Node> {
         let servers = (0..self.servers.len()).map(Node::Server);
         servers.chain((0..self.sidecars.len()).map(Node::Sidecar)).collect()

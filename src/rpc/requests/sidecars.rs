@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::Fields;
+use crate::introspection::Freshness;
 use crate::proto::v1;
 use crate::revocation::{HistoryId, Position};
 use crate::service::{Acknowledgement, Error, Inquiry, Renewal, Use};
@@ -49,10 +50,15 @@ pub(in crate::rpc) fn resolve_tokens(
     request: v1::ResolveTokensRequest,
 ) -> Result<Inquiry<SecretString>, Error> {
     let mut fields = Fields::default();
-    let since = position(&mut fields, &request.history, ("min_revision", request.min_revision));
+    let revision = revision(&mut fields, "min_revision", request.min_revision);
+    let history = match request.history.as_str() {
+        "" => Some(None),
+        text => history_id(&mut fields, text).map(Some),
+    };
     fields.count("tokens", request.tokens.len(), MOST_TOKENS);
     let tokens = request.tokens.into_iter().map(SecretString::from).collect();
-    let words = || Some(Inquiry { tokens, since: since? });
+    let freshness = if request.strong { Freshness::Strong } else { Freshness::AtLeast(revision) };
+    let words = || Some(Inquiry { tokens, history: history?, freshness });
     fields.finish(words())
 }
 
@@ -68,7 +74,10 @@ pub(in crate::rpc) fn revalidate_tokens(
     });
     let tokens: Vec<_> = tokens.collect();
     let tokens: Option<Vec<_>> = tokens.into_iter().collect();
-    let words = || Some(Inquiry { tokens: tokens?, since: since? });
+    let words = || {
+        let Position { history, revision } = since?;
+        Some(Inquiry { tokens: tokens?, history: Some(history), freshness: Freshness::AtLeast(revision) })
+    };
     fields.finish(words())
 }
 
@@ -92,10 +101,19 @@ fn uuid(fields: &mut Fields, path: &str, text: &str) -> Option<Uuid> {
     fields.take(path, TokenId::parse(text)).map(|id| id.as_uuid())
 }
 
-fn position(fields: &mut Fields, history: &str, (path, revision): (&str, i64)) -> Option<Position> {
-    let history = uuid(fields, "history", history).map(HistoryId);
-    if revision < 0 {
+fn history_id(fields: &mut Fields, text: &str) -> Option<HistoryId> {
+    uuid(fields, "history", text).map(HistoryId)
+}
+
+fn revision(fields: &mut Fields, path: &str, number: i64) -> Revision {
+    if number < 0 {
         fields.note(path, Invalid::Malformed("0 or more"));
     }
-    Some(Position { history: history?, revision: Revision(revision) })
+    Revision(number)
+}
+
+fn position(fields: &mut Fields, history: &str, (path, number): (&str, i64)) -> Option<Position> {
+    let history = history_id(fields, history);
+    let revision = revision(fields, path, number);
+    Some(Position { history: history?, revision })
 }
