@@ -25,12 +25,12 @@ use crate::fleet::Fleet;
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
-use crate::operations::{Operations, OperationsError};
+use crate::operations::Operations;
 use crate::proof::{ProofCache, Prover};
 use crate::revocation::Event;
 use crate::rpc::Desk;
 use crate::server::limits::raise_descriptor_limit;
-use crate::server::listen::ListenAddress;
+use crate::server::listen::{ListenAddress, ListenError};
 use crate::server::serving::{Serving, ServingError, ServingOptions};
 use crate::service::{Committing, KeysError, Parts, Service};
 use crate::store::{DatabaseOptions, Store, StoreError, UrlError};
@@ -84,7 +84,7 @@ pub enum ServerError {
     Serving(#[from] ServingError),
     /// The operations listener cannot be served.
     #[error("cannot serve the operations listener")]
-    Operations(#[from] OperationsError),
+    Operations(#[source] ListenError),
     /// Reflection cannot be built from our own descriptors.
     #[error("cannot build server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -159,7 +159,7 @@ impl Server {
         sampling::add_leases(&metrics, cache, fleet.clone());
         let mut operations = None;
         if let Some(address) = options.operations {
-            let listener = Operations::bind(address).await?;
+            let listener = Operations::bind(address).map_err(ServerError::Operations)?;
             operations = Some(listener.address());
             // It outlives the drain, so that its progress can be seen.
             let serving = listener.serve(metrics.clone(), health.probe(), CancellationToken::new());

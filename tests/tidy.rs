@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("crossing", &[]),
     ("telemetry", &["text"]),
     ("metrics", &[]),
-    ("operations", &["metrics", "telemetry"]),
+    ("operations", &["metrics", "server", "telemetry"]),
     ("store", &["text", "token", "workspace", "revocation", "hash"]),
     ("feed", &["cache", "clock", "store", "revocation", "metrics", "telemetry", "token"]),
     (
@@ -109,7 +109,8 @@ const WORDS: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["store"]),
     ("tonic", &["rpc", "proto", "server", "compose", "metrics/requests", "roles/healthcheck", "sidecar"]),
     ("prost", &["rpc", "proto", "compose", "metrics/requests", "sidecar"]),
-    ("hyper", &["server", "operations", "compose/routes"]),
+    ("hyper", &["server", "compose/routes"]),
+    ("axum", &["server/http1", "operations", "rpc/forward_auth"]),
     ("argon2::", &["hash"]),
     ("clap", &["settings", "telemetry", "main", "roles"]),
     ("prometheus", &["metrics"]),

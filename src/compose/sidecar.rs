@@ -13,11 +13,11 @@ use tonic::service::Routes;
 use super::{first_to_end, routes, sampling};
 use crate::cache::Cache;
 use crate::metrics::{Metrics, Sampled};
-use crate::operations::{Operations, OperationsError};
+use crate::operations::Operations;
 use crate::proof::Prover;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::server::limits::raise_descriptor_limit;
-use crate::server::listen::ListenAddress;
+use crate::server::listen::{ListenAddress, ListenError};
 use crate::server::serving::{Serving, ServingError, ServingOptions};
 use crate::sidecar::{
     CredentialFile, Health, Parts, Sidecar, SidecarRpc, Upstream, follow_upstreams, report_usage,
@@ -60,7 +60,7 @@ pub enum SidecarError {
     Serving(#[from] ServingError),
     /// The operations listener cannot be served.
     #[error("cannot serve the operations listener")]
-    Operations(#[from] OperationsError),
+    Operations(#[source] ListenError),
     /// Reflection cannot be built from our own descriptors.
     #[error("cannot build server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -113,7 +113,7 @@ impl SidecarProcess {
         ];
         let mut operations = None;
         if let Some(address) = options.operations {
-            let listener = Operations::bind(address).await?;
+            let listener = Operations::bind(address).map_err(SidecarError::Operations)?;
             operations = Some(listener.address());
             // It outlives the drain, so that its progress can be seen.
             let serving = listener.serve(metrics.clone(), health.probe(), CancellationToken::new());
