@@ -1,5 +1,6 @@
 //! Puts a server together, keeps watch over its parts, and takes it down: the one place that knows every layer.
 
+mod edge;
 mod following;
 mod health;
 mod retention;
@@ -16,6 +17,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use edge::EdgeOptions;
+use edge::EdgeListener;
 use following::Following;
 
 use crate::cache::Cache;
@@ -53,6 +56,8 @@ pub struct ServerOptions {
     pub serving: ServingOptions,
     /// Where `/metrics` and `/healthz` are served, if anywhere.
     pub operations: Option<SocketAddr>,
+    /// Where the edge is served over HTTP, if anywhere.
+    pub edge: Option<EdgeOptions>,
     /// Whether server reflection is served.
     pub reflection: bool,
     /// How often last uses are written.
@@ -85,6 +90,9 @@ pub enum ServerError {
     /// The operations listener cannot be served.
     #[error("cannot serve the operations listener")]
     Operations(#[source] ListenError),
+    /// The edge cannot be served over HTTP.
+    #[error("cannot serve the edge")]
+    Edge(#[source] ListenError),
     /// Reflection cannot be built from our own descriptors.
     #[error("cannot build server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -112,6 +120,7 @@ pub struct Server {
     crossing: Crossing,
     serving: Serving,
     operations: Option<SocketAddr>,
+    edge: Option<ListenAddress>,
     health: health::Health,
     /// What must never end of itself, by name.
     parts: Vec<(&'static str, AbortOnDropHandle<()>)>,
@@ -167,10 +176,17 @@ impl Server {
         }
         let draining = options.serving.draining.clone();
         let desk = Desk::new(Arc::clone(&service), crossing.clone(), draining.clone());
+        let mut edge = None;
+        if let Some(options_of_edge) = options.edge {
+            let EdgeListener { address, serving } =
+                edge::start(options_of_edge, &options.serving, desk.clone()).map_err(ServerError::Edge)?;
+            edge = Some(address);
+            parts.push(("the edge listener", serving));
+        }
         let routes = routes::build(&desk, &metrics, &health, options.reflection, &options.serving)?;
         let serving = Serving::start(options.serving, routes)?;
         let drain_timeout = options.drain_timeout;
-        Ok(Self { service, fleet, crossing, serving, operations, health, parts, draining, drain_timeout })
+        Ok(Self { service, fleet, crossing, serving, operations, edge, health, parts, draining, drain_timeout })
     }
 
     /// The addresses that are listened on.
@@ -183,6 +199,12 @@ impl Server {
     #[must_use]
     pub const fn operations(&self) -> Option<SocketAddr> {
         self.operations
+    }
+
+    /// Where the edge is served over HTTP, if it is.
+    #[must_use]
+    pub const fn edge(&self) -> Option<&ListenAddress> {
+        self.edge.as_ref()
     }
 
     /// What the server does.

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod compose;
 pub mod crossing;
 pub mod defect;
+pub mod edge;
 pub mod feed;
 pub mod fleet;
 pub mod hash;

@@ -1,6 +1,7 @@
 //! What the program does when it is started: one file a role.
 
 mod dev;
+mod edge;
 mod healthcheck;
 mod migrate;
 mod operator_token;

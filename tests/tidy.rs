@@ -12,6 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("workspace", &["text", "token"]),
     ("revocation", VOCABULARY),
     ("introspection", VOCABULARY),
+    ("edge", &["text", "token", "workspace", "introspection", "profile"]),
     ("clock", &[]),
     ("lease", &["clock", "revocation", "token"]),
     (
@@ -57,6 +58,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "sidecar",
         &[
+            "edge",
+            "profile",
             "text",
             "token",
             "workspace",
@@ -81,6 +84,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "rpc",
         &[
+            "edge",
+            "profile",
             "text",
             "token",
             "workspace",

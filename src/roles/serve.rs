@@ -59,6 +59,7 @@ pub(super) fn server_options(
             OperationsListen::Off => None,
             OperationsListen::On(address) => Some(address),
         },
+        edge: super::edge::options(&settings.edge)?,
         reflection: settings.listening.reflection,
         last_use_interval: limits.last_use_interval,
         drain_timeout: limits.drain_timeout,
@@ -92,8 +93,9 @@ fn serving_options(settings: &groups::Server) -> Result<ServingOptions, RoleErro
 pub(super) fn announce(server: &Server, settings: &groups::Server) {
     let listen: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
     let operations = server.operations().map_or_else(|| "none".to_owned(), |address| address.to_string());
+    let edge = server.edge().map_or_else(|| "none".to_owned(), ToString::to_string);
     let tls = settings.listening.tls_certificate.is_some();
-    tracing::info!(listen = listen.join(","), operations, tls, version = crate::VERSION, "serving");
+    tracing::info!(listen = listen.join(","), operations, edge, tls, version = crate::VERSION, "serving");
 }
 
 /// Comes back at SIGTERM or SIGINT; a second one ends the process at once.

@@ -162,12 +162,28 @@ pub struct Fleet {
     pub revision_retention: Duration,
 }
 
+/// How proxies other than Envoy ask what to do with a client's request.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Listening")]
+pub struct Edge {
+    /// Serve `GET /check` over HTTP, for proxies that ask by `forward_auth` or `auth_request`: an IP address and port, or
+    /// `unix:/path` of a socket. Not served unless set.
+    #[arg(long, value_name = "ADDRESS")]
+    pub edge_listen: Option<String>,
+    /// The header in which such a proxy tells the client's address; it must replace what the client sent under this name.
+    #[arg(long, value_name = "NAME")]
+    pub edge_address_header: Option<String>,
+}
+
 /// What `serve` and `dev` have in common.
 #[derive(Debug, Args)]
 pub struct Server {
     /// Where and how it listens.
     #[command(flatten)]
     pub listening: Listening,
+    /// How proxies ask it.
+    #[command(flatten)]
+    pub edge: Edge,
     /// How much it does at once.
     #[command(flatten)]
     pub limits: Limits,

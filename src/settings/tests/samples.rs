@@ -21,6 +21,8 @@ pub(super) const SAMPLES: &[Sample] = &[
     Sample { name: "tls-key", role: SERVE, values: ["/1", "/2", "/3"] },
     Sample { name: "tls-client-ca", role: SERVE, values: ["/1", "/2", "/3"] },
     Sample { name: "operations-listen", role: SERVE, values: ["127.0.0.1:1", "127.0.0.1:2", "none"] },
+    Sample { name: "edge-listen", role: SERVE, values: ["127.0.0.1:1", "127.0.0.1:2", "unix:/3"] },
+    Sample { name: "edge-address-header", role: SERVE, values: ["a", "b", "c"] },
     Sample { name: "reflection", role: SERVE, values: ["false", "true", "false"] },
     Sample { name: "threads", role: SERVE, values: ["1", "2", "cores"] },
     Sample { name: "request-timeout", role: SERVE, values: ["1s", "2m", "3ms"] },
