@@ -17,8 +17,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-pub use edge::EdgeOptions;
 use edge::EdgeListener;
+pub use edge::EdgeOptions;
 use following::Following;
 
 use crate::cache::Cache;
@@ -186,7 +186,18 @@ impl Server {
         let routes = routes::build(&desk, &metrics, &health, options.reflection, &options.serving)?;
         let serving = Serving::start(options.serving, routes)?;
         let drain_timeout = options.drain_timeout;
-        Ok(Self { service, fleet, crossing, serving, operations, edge, health, parts, draining, drain_timeout })
+        Ok(Self {
+            service,
+            fleet,
+            crossing,
+            serving,
+            operations,
+            edge,
+            health,
+            parts,
+            draining,
+            drain_timeout,
+        })
     }
 
     /// The addresses that are listened on.

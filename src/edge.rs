@@ -83,8 +83,12 @@ impl ClientRequest {
         let responses = &profile.responses;
         match verdict {
             Verdict::Inactive(_) => Answer::Deny(responses.invalid.clone()),
-            Verdict::Active { record, .. } if !self.is_at_home(record) => Answer::Deny(responses.invalid.clone()),
-            Verdict::Active { missing, .. } if !missing.is_empty() => Answer::Deny(responses.forbidden.clone()),
+            Verdict::Active { record, .. } if !self.is_at_home(record) => {
+                Answer::Deny(responses.invalid.clone())
+            }
+            Verdict::Active { missing, .. } if !missing.is_empty() => {
+                Answer::Deny(responses.forbidden.clone())
+            }
             Verdict::Active { record, .. } => self.allow(profile, record),
         }
     }

@@ -45,7 +45,8 @@ impl Edge for Desk {
         request: Request<Wire>,
         parse: fn(Wire) -> Result<ClientRequest, Error>,
     ) -> Result<Answer, Status> {
-        let work = |service: Arc<Service>, caller, asked| async move { decided(&service, &caller, asked).await };
+        let work =
+            |service: Arc<Service>, caller, asked| async move { decided(&service, &caller, asked).await };
         let answer = self.answer_at_hand(request, Permission::Introspect, parse, at_hand, work).await?;
         Ok(answer.into_inner())
     }

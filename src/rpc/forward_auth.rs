@@ -64,9 +64,8 @@ fn told(answer: Answer) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     match answer {
         Answer::Allow { set, remove: _ } => {
-            let fit = |(name, value)| {
-                Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
-            };
+            let fit =
+                |(name, value)| Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?));
             response.headers_mut().extend(set.into_iter().filter_map(fit));
         }
         Answer::Deny(denial) => {

@@ -107,10 +107,8 @@ impl Sidecar {
         let epoch = self.profiles.epoch();
         let floor = self.cache.applied();
         let floor = floor.ok_or_else(|| Failure::Away(Status::unavailable("nothing is followed")))?;
-        let request = v1::GetProfilesRequest {
-            history: floor.history.0.to_string(),
-            min_revision: floor.revision.0,
-        };
+        let request =
+            v1::GetProfilesRequest { history: floor.history.0.to_string(), min_revision: floor.revision.0 };
         self.counts.call_was_made(Call::GetProfiles);
         let answer = within(FETCH, link.connections.tokens.clone().get_profiles(request)).await?;
         let profiles: ByName = answer.documents.iter().filter_map(|document| read(document)).collect();

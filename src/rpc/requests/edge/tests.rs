@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::proto::envoy::config::core::v3::{self as core, HeaderMap as RawHeaders, HeaderValue, SocketAddress};
+use crate::proto::envoy::config::core::v3::{
+    self as core, HeaderMap as RawHeaders, HeaderValue, SocketAddress,
+};
 use crate::proto::envoy::service::auth::v3::attribute_context::Request;
 
 fn context(pairs: &[(&str, &str)]) -> CheckRequest {
