@@ -29,6 +29,7 @@ use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::operations::Operations;
+use crate::profile::Profile;
 use crate::proof::{ProofCache, Prover};
 use crate::revocation::Event;
 use crate::rpc::Desk;
@@ -50,6 +51,8 @@ pub struct ServerOptions {
     pub revision_retention: Duration,
     /// The server keys.
     pub keyring: Keyring,
+    /// The profiles that this server has.
+    pub profiles: Vec<Profile>,
     /// The argon2 pool.
     pub hasher: Hasher,
     /// Where and how the API is served.

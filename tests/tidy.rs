@@ -23,6 +23,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hash", &["keyring", "token"]),
     ("proof", &["token"]),
     ("postgres", &[]),
+    ("nearest", &[]),
+    ("profile", &["nearest", "text", "token", "workspace"]),
     ("proto", &[]),
     ("private_file", &[]),
     ("crossing", &[]),
@@ -103,7 +105,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["telemetry", "crossing"]),
-    ("settings", &["text", "hash", "telemetry", "settings"]),
+    ("settings", &["text", "hash", "nearest", "telemetry", "settings"]),
 ];
 
 const VOCABULARY: &[&str] = &["text", "token", "workspace"];

@@ -8,6 +8,7 @@ use super::RoleError;
 use crate::compose::{Server, ServerOptions};
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
+use crate::profile;
 use crate::server::limits::Limits;
 use crate::server::listen::ListenAddress;
 use crate::server::serving::ServingOptions;
@@ -53,6 +54,7 @@ pub(super) fn server_options(
         revision_retention: settings.fleet.revision_retention,
         database,
         keyring,
+        profiles: profile::load(settings.products.profiles.as_deref())?,
         hasher: hasher(&settings.hashing),
         serving: serving_options(settings)?,
         operations: match settings.listening.operations_listen {

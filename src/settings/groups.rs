@@ -175,6 +175,16 @@ pub struct Edge {
     pub edge_address_header: Option<String>,
 }
 
+/// The products whose conventions are kept.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Products")]
+pub struct Products {
+    /// A directory of profiles, one file `<name>.toml` each, besides those that ship with the program; one of a shipped
+    /// profile's name takes its place.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub profiles: Option<PathBuf>,
+}
+
 /// What `serve` and `dev` have in common.
 #[derive(Debug, Args)]
 pub struct Server {
@@ -196,6 +206,9 @@ pub struct Server {
     /// Itself among other servers.
     #[command(flatten)]
     pub fleet: Fleet,
+    /// Whose conventions it keeps.
+    #[command(flatten)]
+    pub products: Products,
 }
 
 /// Where `dev` keeps everything, and where its PostgreSQL comes from.
