@@ -102,9 +102,9 @@ impl ClientRequest {
     fn allow(&self, profile: &Profile, record: &Record) -> Answer {
         let (set, unset) = identity::headers(record);
         let is_set = |name: &str| set.iter().any(|(set, _)| *set == name);
-        let sent = self.headers.names().filter(|name| identity::reads_like(name) && !is_set(name));
+        let spoofed = self.headers.names().filter(|name| identity::reads_like(name) && !is_set(name));
         let credential = profile.presentation.header.as_str();
-        let remove: BTreeSet<&str> = sent.chain(unset).chain([credential]).collect();
+        let remove: BTreeSet<&str> = spoofed.chain(unset).chain([credential]).collect();
         let remove = remove.into_iter().map(str::to_owned).collect();
         Answer::Allow { set, remove }
     }
