@@ -9,7 +9,7 @@ mod identity;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::introspection::{Freshness, Introspection, Record, Verdict};
+use crate::introspection::{Freshness, Introspection, Place, Record, Verdict};
 use crate::profile::{Audience, Presented, Profile, ProfileName, Response};
 use crate::token::Scope;
 use crate::workspace::WorkspaceId;
@@ -70,9 +70,8 @@ impl ClientRequest {
         Ok(Introspection {
             presented,
             workspace: self.route.workspace.clone(),
+            place: Place { audience: self.route.audience.clone(), address: self.address },
             required_scopes: self.route.required_scopes.clone(),
-            audience: self.route.audience.clone(),
-            client_address: self.address,
             freshness: Freshness::Leased,
         })
     }
