@@ -1,5 +1,6 @@
 //! Puts a server together, keeps watch over its parts, and takes it down: the one place that knows every layer.
 
+mod beside;
 mod following;
 mod health;
 mod process;
@@ -16,6 +17,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use beside::Beside;
+pub use beside::{BesideError, EdgeOptions};
 use following::Following;
 use process::Parts;
 
@@ -28,12 +31,13 @@ use crate::fleet::Fleet;
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
+use crate::profile::Profile;
 use crate::proof::{ProofCache, Prover};
 use crate::revocation::Event;
 use crate::rpc::Desk;
 use crate::server::listen::ListenAddress;
 use crate::server::serving::{Serving, ServingOptions};
-use crate::service::{self, Committing, KeysError, Service};
+use crate::service::{self, Committing, EntryError, KeysError, Service};
 use crate::store::{DatabaseOptions, Store, StoreError, UrlError};
 
 /// Everything a server needs to know.
@@ -48,12 +52,16 @@ pub struct ServerOptions {
     pub revision_retention: Duration,
     /// The server keys.
     pub keyring: Keyring,
+    /// The profiles that this server has.
+    pub profiles: Vec<Profile>,
     /// The argon2 pool.
     pub hasher: Hasher,
     /// Where and how the API is served.
     pub serving: ServingOptions,
     /// Where `/metrics` and `/healthz` are served, if anywhere.
     pub operations: Option<SocketAddr>,
+    /// Where the edge is served over HTTP, if anywhere.
+    pub edge: Option<EdgeOptions>,
     /// Whether server reflection is served.
     pub reflection: bool,
     /// How often last uses are written.
@@ -74,6 +82,9 @@ pub enum ServerError {
     /// The keyring does not fit the database.
     #[error("cannot use the keyring")]
     Keys(#[from] KeysError),
+    /// The profiles do not fit those in the database.
+    #[error("cannot use the profiles")]
+    Profiles(#[from] EntryError),
     /// What any process of ours may fail by.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -97,7 +108,7 @@ pub struct Server {
     fleet: Fleet,
     crossing: Crossing,
     serving: Serving,
-    operations: Option<SocketAddr>,
+    beside: Beside,
     health: health::Health,
     parts: Parts,
     draining: CancellationToken,
@@ -149,6 +160,7 @@ impl Server {
             metrics: metrics.clone(),
         });
         let service = Arc::new(service.await?);
+        service.enter_profiles(&options.profiles).await?;
         let crossing = Crossing::new(Handle::current(), options.serving.limits.requests_in_flight);
         let (health, checking) = health::Health::start(Arc::clone(&service), watching, metrics.clone()).await;
         parts.add("the health probe", checking);
@@ -158,14 +170,17 @@ impl Server {
         parts.add("the compaction of the log", tokio::spawn(retention));
         sampling::add(&metrics, store, Arc::clone(&options.serving.counters));
         sampling::add_leases(&metrics, cache, fleet.clone());
-        let operations = parts.add_operations(options.operations, &metrics, health.probe()).await?;
         let draining = options.serving.draining.clone();
         let desk = Desk::new(Arc::clone(&service), crossing.clone(), draining.clone());
+        let beside = Beside::start(parts)
+            .with_operations(options.operations, metrics.clone(), health.probe())?
+            .with_edge(options.edge, &options.serving, desk.clone())?
+            .started();
         let routes = routes::build(&desk, &metrics, &health, options.reflection, &options.serving)?;
         let serving = Serving::start(options.serving, routes).map_err(ProcessError::from)?;
         let drain_timeout = options.drain_timeout;
         let parts = Parts::default();
-        Ok(Self { service, fleet, crossing, serving, operations, health, parts, draining, drain_timeout })
+        Ok(Self { service, fleet, crossing, serving, beside, health, parts, draining, drain_timeout })
     }
 
     /// The addresses that are listened on.
@@ -177,7 +192,13 @@ impl Server {
     /// The address of the operations listener, if there is one.
     #[must_use]
     pub const fn operations(&self) -> Option<SocketAddr> {
-        self.operations
+        self.beside.operations
+    }
+
+    /// Where the edge is served over HTTP, if it is.
+    #[must_use]
+    pub const fn edge(&self) -> Option<&ListenAddress> {
+        self.beside.edge.as_ref()
     }
 
     /// What the server does.

@@ -1,14 +1,12 @@
 //! What a server and a sidecar have in common as processes: how they begin, the parts that must never end, and why they fail.
 
 use std::future::Future;
-use std::net::SocketAddr;
 
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::beside::BesideError;
 use crate::metrics::Metrics;
-use crate::operations::{self, Operations, OperationsError};
 use crate::server::limits::raise_descriptor_limit;
 use crate::server::serving::{Serving, ServingError};
 
@@ -24,9 +22,9 @@ pub enum ProcessError {
     /// Clients cannot be served.
     #[error("cannot serve")]
     Serving(#[from] ServingError),
-    /// The operations listener cannot be served.
-    #[error("cannot serve the operations listener")]
-    Operations(#[from] OperationsError),
+    /// What is served beside the API cannot be.
+    #[error(transparent)]
+    Beside(#[from] BesideError),
     /// Reflection cannot be built from our own descriptors.
     #[error("cannot build server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -50,22 +48,6 @@ pub(super) struct Parts(Vec<(&'static str, AbortOnDropHandle<()>)>);
 impl Parts {
     pub(super) fn add(&mut self, name: &'static str, task: JoinHandle<()>) {
         self.0.push((name, AbortOnDropHandle::new(task)));
-    }
-
-    /// Serves `/metrics` and `/healthz`, if anywhere, and gives the address. That outlives a drain, so that its progress
-    /// can be seen.
-    pub(super) async fn add_operations(
-        &mut self,
-        address: Option<SocketAddr>,
-        metrics: &Metrics,
-        health: impl Fn() -> operations::Health + Send + Sync + 'static,
-    ) -> Result<Option<SocketAddr>, ProcessError> {
-        let Some(address) = address else { return Ok(None) };
-        let listener = Operations::bind(address).await?;
-        let address = listener.address();
-        let serving = listener.serve(metrics.clone(), health, CancellationToken::new());
-        self.add("the operations listener", tokio::spawn(serving));
-        Ok(Some(address))
     }
 
     /// Waits until `shutdown` comes back, or a part has ended, which none should.

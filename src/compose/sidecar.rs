@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tonic::service::Routes;
 
+use super::beside::{Beside, EdgeOptions};
 use super::process::{self, Parts, ProcessError};
 use super::{routes, sampling};
 use crate::cache::Cache;
@@ -35,6 +36,8 @@ pub struct SidecarOptions {
     pub serving: ServingOptions,
     /// Where `/metrics` and `/healthz` are served, if anywhere.
     pub operations: Option<SocketAddr>,
+    /// Where the edge is served over HTTP, if anywhere.
+    pub edge: Option<EdgeOptions>,
     /// Whether server reflection is served.
     pub reflection: bool,
     /// How often last uses are reported.
@@ -50,7 +53,7 @@ const LAST_CALLS: Duration = Duration::from_secs(3);
 pub struct SidecarProcess {
     sidecar: Arc<Sidecar>,
     serving: Serving,
-    operations: Option<SocketAddr>,
+    beside: Beside,
     health: Health,
     parts: Parts,
     drain_timeout: Duration,
@@ -61,7 +64,7 @@ impl SidecarProcess {
     ///
     /// # Errors
     /// [`ProcessError`]; nothing is left running then.
-    pub async fn start(options: SidecarOptions) -> Result<Self, ProcessError> {
+    pub fn start(options: SidecarOptions) -> Result<Self, ProcessError> {
         let metrics = process::begin()?;
         let cache = Arc::new(Cache::new(options.cache_entries, Prover::new()?));
         let sidecar = Arc::new(Sidecar::new(sidecar::Parts { cache, workspaces: options.workspaces }));
@@ -74,14 +77,18 @@ impl SidecarProcess {
         parts.add("the follower of the servers", tokio::spawn(following));
         parts.add("the reporter of last uses", tokio::spawn(reporting));
         parts.add("the health watch", tokio::spawn(health.clone().watch()));
-        let operations = parts.add_operations(options.operations, &metrics, health.probe()).await?;
+        let beside = Beside::start(&mut parts)
+            .with_operations(options.operations, metrics.clone(), health.probe())?
+            .with_edge(options.edge, &options.serving, Arc::clone(&sidecar))?
+            .started();
         let rpc = TokenServiceServer::new(SidecarRpc(Arc::clone(&sidecar)))
             .max_decoding_message_size(routes::LARGEST_REQUEST)
             .max_encoding_message_size(routes::LARGEST_ANSWER);
-        let routes = routes::common(Routes::new(rpc), health.reporter(), options.reflection)?;
+        let routes = Routes::new(rpc).add_service(routes::check(Arc::clone(&sidecar)));
+        let routes = routes::common(routes, health.reporter(), options.reflection)?;
         let bounded = routes::bounded(routes, &metrics, &options.serving);
         let serving = Serving::start(options.serving, bounded)?;
-        Ok(Self { sidecar, serving, operations, health, parts, drain_timeout: options.drain_timeout })
+        Ok(Self { sidecar, serving, beside, health, parts, drain_timeout: options.drain_timeout })
     }
 
     /// The addresses that are listened on.
@@ -93,7 +100,13 @@ impl SidecarProcess {
     /// The address of the operations listener, if there is one.
     #[must_use]
     pub const fn operations(&self) -> Option<SocketAddr> {
-        self.operations
+        self.beside.operations
+    }
+
+    /// Where the edge is served over HTTP, if it is.
+    #[must_use]
+    pub const fn edge(&self) -> Option<&ListenAddress> {
+        self.beside.edge.as_ref()
     }
 
     /// Serves until `shutdown` comes back, then drains: finishes what is under way, tells the server the latest uses and

@@ -135,7 +135,9 @@ impl Service {
     ) -> Result<Vec<Result<Resolution, Error>>, Error> {
         self.require_same_history(inquiry)?;
         let freshness = Freshness::AtLeast(Arrival::now(self).reach(inquiry.freshness).await?);
-        let question = |text| Question { text, caller: Some(caller), workspace: None, freshness };
+        // Where a token is presented is for the sidecar to judge.
+        let question =
+            |text| Question { text, caller: Some(caller), workspace: None, place: None, freshness };
         let questions: Vec<_> = inquiry.tokens.iter().map(question).collect();
         let proved = self.prove_all(&questions).await;
         self.require_same_history(inquiry)?;
@@ -189,7 +191,7 @@ impl Service {
 
     /// Revisions mean nothing across histories. No history comes back, so whoever finds the same one before and after has
     /// had it all the time.
-    fn require_history(&self, history: HistoryId) -> Result<(), Error> {
+    pub(super) fn require_history(&self, history: HistoryId) -> Result<(), Error> {
         match self.cache.applied() {
             None => Err(Error::LeaseLost),
             Some(applied) if applied.history == history => Ok(()),
