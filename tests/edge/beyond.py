@@ -29,7 +29,7 @@ BEYOND: dict[str, list[tuple[str, str]]] = {
         ("a page hides the token when it is refreshed", "the page forgets it; that it cannot be read again is tested"),
         (
             "the salt is customized in `./config/admin.js` or as `API_TOKEN_SALT`",
-            "the product's configuration; here nobody keeps a salt, and `InvalidateWorkspaceTokens` stands for its change",
+            "the product's configuration; nobody keeps a salt here, and `InvalidateWorkspaceTokens` is its change",
         ),
         ("which content-types there are", "the product's own; their scopes are what the profile's catalogue allows"),
         (

@@ -144,10 +144,10 @@ def an_identity_that_a_client_sends_is_dropped(stage: Stage, product: Product) -
 def a_token_for_other_addresses_is_invalid_whatever_a_header_claims(stage: Stage, product: Product) -> None:
     door = stage.door(product)
     here = door.token(allowed_cidrs=["127.0.0.0/8"]).secret
-    elsewhere = door.token(allowed_cidrs=["192.0.2.0/24", "2001:db8::/32"]).secret
+    elsewhere = door.token(allowed_cidrs=["198.51.100.0/24", "2001:db8::/32"]).secret
     door.assert_lets_in(here)
     door.ask(elsewhere).assert_is(product.invalid)
-    door.ask(elsewhere, **{"x-forwarded-for": "192.0.2.1", "x-real-ip": "192.0.2.1"}).assert_is(product.invalid)
+    door.ask(elsewhere, **{"x-forwarded-for": "198.51.100.1", "x-real-ip": "198.51.100.1"}).assert_is(product.invalid)
 
 
 @promise_of_all("who made a token")
@@ -167,3 +167,17 @@ def a_token_is_never_moved_to_another_workspace(stage: Stage, product: Product) 
 def a_route_with_an_unknown_profile_is_an_error_and_no_verdict(stage: Stage, product: Product) -> None:
     for door in stage.wrong_doors:
         assert door.ask(stage.door(product).token().secret).status == 503
+
+
+@promise_of_all("another proxy than Envoy, by forward_auth or auth_request")
+def a_plain_proxy_is_told_the_same(stage: Stage, product: Product) -> None:
+    door, issued = stage.door(product), stage.door(product).token()
+    headers = product.presented(issued.secret)
+    told = stage.forward_auth.ask(door, headers)
+    assert told.status == 200, (told.status, told.body)
+    assert told.headers["x-tokenkeep-token-id"] == issued.id
+    stage.forward_auth.ask(door, {}).assert_is(product.missing)
+    stage.forward_auth.ask(door, product.presented("nonsense")).assert_is(product.invalid)
+    stage.forward_auth.ask(door, headers, scope="tokenkeep:all").assert_is(product.forbidden)
+    stage.forward_auth.ask(stage.other_door(product), headers).assert_is(product.invalid)
+    assert stage.forward_auth.ask(door, headers, profile="no-such-profile").status == 503

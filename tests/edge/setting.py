@@ -7,9 +7,8 @@ import os
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import envoy
@@ -17,6 +16,7 @@ import envoy
 import envoy_config
 from api import Api
 from envoy_config import Asked, Listener
+from forward_auth import ForwardAuth
 from processes import Process, free_port
 from products import PRODUCTS, Product
 from stage import Door, Place, Stage
@@ -30,16 +30,6 @@ FOLLOWING = ["tokenkeep:sidecar", "tokenkeep:revocations:watch", "tokenkeep:intr
 NO_PROFILE = "no-such-profile"
 
 
-@dataclass(frozen=True)
-class Tokenkeep:
-    """A running `dev`."""
-
-    binary: str
-    address: str
-    process: Process
-    api: Api
-
-
 class Setting:
     """All that runs, in the order in which it was started; it is stopped in the reverse one."""
 
@@ -48,6 +38,7 @@ class Setting:
         self._scratch = scratch
         self._running = running
         self.place = Place(scratch, f"127.0.0.1:{free_port()}", [])
+        self._edge_ports = {"server": free_port(), "sidecar": free_port()}
         self.upstream = Upstream()
         running.callback(self.upstream.stop)
         self._tokenkeep = self._start_tokenkeep()
@@ -61,7 +52,7 @@ class Setting:
         stage = Stage(way, self.api, self.upstream, self.place)
         listeners = [Listener(free_port(), product, workspace, product.name) for product, workspace in workspaces()]
         wrong = [Listener(free_port(), PRODUCTS["coolset"], "coolset-1", NO_PROFILE)]
-        self._start_envoy(way, listeners + wrong)
+        stage.forward_auth = self._start_edge(way, listeners + wrong)
         for listener in listeners:
             stage.doors.setdefault(listener.product.name, []).append(self._door(listener, stage))
         stage.wrong_doors = [self._door(listener, stage) for listener in wrong]
@@ -87,7 +78,7 @@ class Setting:
         command = [self._binary, "dev", "--data-dir", str(self._scratch / "data"), "--listen", self.place.address]
         return self._start(
             "tokenkeep",
-            [*command, "--operations-listen", "none", "--last-use-interval", "1s"],
+            [*command, "--operations-listen", "none", "--last-use-interval", "1s", *self._edge("server")],
             lambda: self._is_healthy(self.place.address),
         )
 
@@ -100,17 +91,27 @@ class Setting:
         command = [self._binary, "sidecar", "--upstream", f"http://{self.place.address}", "--listen", address]
         self._start(
             "sidecar",
-            [*command, "--credential-file", str(credential), "--operations-listen", "none"],
+            [*command, "--credential-file", str(credential), "--operations-listen", "none", *self._edge("sidecar")],
             lambda: self._is_healthy(address),
         )
         return address.removeprefix("unix:")
 
-    def _start_envoy(self, way: str, listeners: list[Listener]) -> None:
+    def _edge(self, way: str) -> list[str]:
+        """The settings for the edge over plain HTTP."""
+        return ["--edge-listen", f"127.0.0.1:{self._edge_ports[way]}"]
+
+    def _start_edge(self, way: str, listeners: list[Listener]) -> ForwardAuth:
+        """Starts an Envoy that asks this way; answers where other proxies ask."""
         if way == "server":
-            port = int(self.place.address.rpartition(":")[2])
-            asked = Asked.server(port, self._credential("envoy", ASKING))
+            credential = self._credential("the proxies", ASKING)
+            asked = Asked.server(int(self.place.address.rpartition(":")[2]), credential)
         else:
+            credential = None
             asked = Asked.sidecar(self._start_sidecar())
+        self._start_envoy(way, listeners, asked)
+        return ForwardAuth(self._edge_ports[way], credential)
+
+    def _start_envoy(self, way: str, listeners: list[Listener], asked: Asked) -> None:
         configuration = self._scratch / f"envoy-{way}.json"
         configuration.touch(0o600)
         configuration.write_text(json.dumps(envoy_config.config(listeners, asked, self.upstream.port)))
@@ -118,7 +119,7 @@ class Setting:
         ready = listeners[-1].port
         self._start(f"envoy-{way}", [*command, "--concurrency", "1"], lambda: accepts(ready))
 
-    def _start(self, name: str, command: list[str], ready: object) -> Process:
+    def _start(self, name: str, command: list[str], ready: Callable[[], bool]) -> Process:
         process = Process(name, command, self._scratch)
         self._running.callback(process.stop)
         self.place.logs.append(process.log)

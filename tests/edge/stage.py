@@ -99,6 +99,7 @@ class Stage:
         self.place = place
         self.doors: dict[str, list[Door]] = {}
         self.wrong_doors: list[Door] = []
+        self.forward_auth: Any = None
 
     def door(self, product: Product | str) -> Door:
         return self.doors[product if isinstance(product, str) else product.name][0]
