@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from reflected import Service
 
 from products import Json, Product
+from reflected import Service
 
 EVERYTHING = ["*"]
 

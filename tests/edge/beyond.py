@@ -25,7 +25,8 @@ BEYOND: dict[str, list[tuple[str, str]]] = {
         ("the links to further pages", "documentation"),
     ],
     "strapi": [
-        ("the plan, the icons, the screenshots, the copy button, the dialog that confirms", THE_PRODUCTS_PAGES),
+        ("a free feature, activated by default, in development and in production", "the product's own offer"),
+        ("the icons, the screenshots, the copy button, the dialog that confirms", THE_PRODUCTS_PAGES),
         ("a page hides the token when it is refreshed", "the page forgets it; that it cannot be read again is tested"),
         (
             "the salt is customized in `./config/admin.js` or as `API_TOKEN_SALT`",

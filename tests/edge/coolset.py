@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from reflected import refusal
 
 from examples import header, run_example
 from products import COOLSET as PRODUCT
 from promises import promise
+from reflected import refusal
 from stage import Stage
 
 NAME = PRODUCT.name

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
-from reflected import refusal
-
 from processes import until
 from products import Product
 from promises import promise_of_all
+from reflected import refusal
 from stage import Stage
 
 FORGED_BODY = "0123456789" * 8 + "0123"  # As long as a token's, and nobody's.

@@ -1,4 +1,4 @@
-"""A proxy other than Envoy, as tokenkeep sees it: `GET /check` with the client's headers, for its status and headers."""
+"""A proxy other than Envoy: it sends `GET /check` with the client's headers, and goes by the status and the headers."""
 
 from __future__ import annotations
 

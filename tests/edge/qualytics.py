@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import uuid
 
-from reflected import refusal
-
 from examples import run_example
 from products import DAY
 from products import QUALYTICS as PRODUCT
 from promises import promise
+from reflected import refusal
 from stage import Stage
 
 NAME = PRODUCT.name

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from reflected import refusal
-
 from examples import header, run_example
 from products import SELECT_STAR as PRODUCT
 from promises import promise
+from reflected import refusal
 from stage import Stage
 
 NAME = PRODUCT.name

@@ -6,11 +6,14 @@ import http.client
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from api import Api, Issued
 from products import Denial, Product
 from upstream import Upstream
+
+if TYPE_CHECKING:
+    from forward_auth import ForwardAuth
 
 ADDED_BY_ENVOY = {"content-length", "date", "server"}
 WAIT = 10.0  # Seconds, for an answer.
@@ -99,7 +102,7 @@ class Stage:
         self.place = place
         self.doors: dict[str, list[Door]] = {}
         self.wrong_doors: list[Door] = []
-        self.forward_auth: Any = None
+        self.forward_auth: ForwardAuth
 
     def door(self, product: Product | str) -> Door:
         return self.doors[product if isinstance(product, str) else product.name][0]

@@ -18,6 +18,7 @@ import select_star  # noqa: F401, I001, isort: skip
 import undb  # noqa: F401, isort: skip
 import coolset  # noqa: F401, isort: skip
 import strapi  # noqa: F401, isort: skip
+import strapi_settings  # noqa: F401, isort: skip
 import qualytics  # noqa: F401, isort: skip
 import qualytics_requests  # noqa: F401, isort: skip
 import every_product  # noqa: F401, isort: skip
