@@ -1,7 +1,7 @@
 //! Compiles the protos without protoc, and keeps the descriptor set for server reflection.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Messages that carry a secret: their `Debug` is written by hand in `src/proto.rs`.
@@ -17,7 +17,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=migrations");
     println!("cargo::rustc-env=BUILD_TARGET={}", env::var("TARGET")?);
+    println!("cargo::rerun-if-changed=vendor/proto");
     let out_directory = PathBuf::from(env::var("OUT_DIR")?);
+    compile_ours(&out_directory)?;
+    compile_envoys(&out_directory)
+}
+
+fn compile_ours(out_directory: &Path) -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true);
     compiler.open_files([
@@ -33,5 +39,24 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(".tokenkeep.v1")
         .skip_debug(SECRET_BEARING)
         .compile_fds(compiler.file_descriptor_set())?;
+    Ok(())
+}
+
+/// What of Envoy's closure is only said about fields, and needs no code.
+const ANNOTATIONS: [&str; 4] = ["envoy.annotations", "udpa.annotations", "validate", "xds.annotations.v3"];
+
+fn compile_envoys(out_directory: &Path) -> Result<(), Box<dyn Error>> {
+    let mut compiler = protox::Compiler::new(["vendor/proto"])?;
+    compiler.include_imports(true).include_source_info(false);
+    compiler.open_file("envoy/service/auth/v3/external_auth.proto")?;
+    fs::write(out_directory.join("envoy.binpb"), compiler.encode_file_descriptor_set())?;
+    let mut files = compiler.file_descriptor_set();
+    files.file.retain(|file| !ANNOTATIONS.contains(&file.package()));
+    tonic_prost_build::configure()
+        .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        .btree_map(".envoy")
+        // It holds the headers of a client's request, the credential among them; see `src/proto.rs`.
+        .skip_debug(["envoy.service.auth.v3.AttributeContext.HttpRequest"])
+        .compile_fds(files)?;
     Ok(())
 }

@@ -229,6 +229,7 @@ fn server(database: &PrivateDatabase, options: DatabaseOptions) -> Outcome<Serve
         lease: Duration::from_secs(3),
         revision_retention: Duration::from_hours(24),
         keyring: Keyring::read(&database.directory().join("keyring"))?,
+        profiles: Vec::new(),
         hasher: Hasher::new(Cost::DEFAULT, width, Duration::from_secs(1)),
         serving: ServingOptions::new(ListenAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into())),
         operations: None,

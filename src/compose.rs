@@ -1,5 +1,6 @@
 //! Puts a server together, keeps watch over its parts, and takes it down: the one place that knows every layer.
 
+mod edge;
 mod following;
 mod health;
 mod retention;
@@ -16,6 +17,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use edge::EdgeListener;
+pub use edge::EdgeOptions;
 use following::Following;
 
 use crate::cache::Cache;
@@ -25,12 +28,13 @@ use crate::fleet::Fleet;
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
-use crate::operations::{Operations, OperationsError};
+use crate::operations::Operations;
+use crate::profile::Profile;
 use crate::proof::{ProofCache, Prover};
 use crate::revocation::Event;
 use crate::rpc::Desk;
 use crate::server::limits::raise_descriptor_limit;
-use crate::server::listen::ListenAddress;
+use crate::server::listen::{ListenAddress, ListenError};
 use crate::server::serving::{Serving, ServingError, ServingOptions};
 use crate::service::{Committing, KeysError, Parts, Service};
 use crate::store::{DatabaseOptions, Store, StoreError, UrlError};
@@ -47,12 +51,16 @@ pub struct ServerOptions {
     pub revision_retention: Duration,
     /// The server keys.
     pub keyring: Keyring,
+    /// The profiles that this server has.
+    pub profiles: Vec<Profile>,
     /// The argon2 pool.
     pub hasher: Hasher,
     /// Where and how the API is served.
     pub serving: ServingOptions,
     /// Where `/metrics` and `/healthz` are served, if anywhere.
     pub operations: Option<SocketAddr>,
+    /// Where the edge is served over HTTP, if anywhere.
+    pub edge: Option<EdgeOptions>,
     /// Whether server reflection is served.
     pub reflection: bool,
     /// How often last uses are written.
@@ -84,7 +92,10 @@ pub enum ServerError {
     Serving(#[from] ServingError),
     /// The operations listener cannot be served.
     #[error("cannot serve the operations listener")]
-    Operations(#[from] OperationsError),
+    Operations(#[source] ListenError),
+    /// The edge cannot be served over HTTP.
+    #[error("cannot serve the edge")]
+    Edge(#[source] ListenError),
     /// Reflection cannot be built from our own descriptors.
     #[error("cannot build server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -112,6 +123,7 @@ pub struct Server {
     crossing: Crossing,
     serving: Serving,
     operations: Option<SocketAddr>,
+    edge: Option<ListenAddress>,
     health: health::Health,
     /// What must never end of itself, by name.
     parts: Vec<(&'static str, AbortOnDropHandle<()>)>,
@@ -159,7 +171,7 @@ impl Server {
         sampling::add_leases(&metrics, cache, fleet.clone());
         let mut operations = None;
         if let Some(address) = options.operations {
-            let listener = Operations::bind(address).await?;
+            let listener = Operations::bind(address).map_err(ServerError::Operations)?;
             operations = Some(listener.address());
             // It outlives the drain, so that its progress can be seen.
             let serving = listener.serve(metrics.clone(), health.probe(), CancellationToken::new());
@@ -167,10 +179,28 @@ impl Server {
         }
         let draining = options.serving.draining.clone();
         let desk = Desk::new(Arc::clone(&service), crossing.clone(), draining.clone());
+        let mut edge = None;
+        if let Some(options_of_edge) = options.edge {
+            let EdgeListener { address, serving } =
+                edge::start(options_of_edge, &options.serving, desk.clone()).map_err(ServerError::Edge)?;
+            edge = Some(address);
+            parts.push(("the edge listener", serving));
+        }
         let routes = routes::build(&desk, &metrics, &health, options.reflection, &options.serving)?;
         let serving = Serving::start(options.serving, routes)?;
         let drain_timeout = options.drain_timeout;
-        Ok(Self { service, fleet, crossing, serving, operations, health, parts, draining, drain_timeout })
+        Ok(Self {
+            service,
+            fleet,
+            crossing,
+            serving,
+            operations,
+            edge,
+            health,
+            parts,
+            draining,
+            drain_timeout,
+        })
     }
 
     /// The addresses that are listened on.
@@ -183,6 +213,12 @@ impl Server {
     #[must_use]
     pub const fn operations(&self) -> Option<SocketAddr> {
         self.operations
+    }
+
+    /// Where the edge is served over HTTP, if it is.
+    #[must_use]
+    pub const fn edge(&self) -> Option<&ListenAddress> {
+        self.edge.as_ref()
     }
 
     /// What the server does.

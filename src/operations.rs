@@ -1,6 +1,5 @@
 //! The operations listener: `/metrics` and `/healthz` over HTTP/1, apart from the API and its limits.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,28 +8,20 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
 use axum::routing::get;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{self, Metrics};
+use crate::server::http1::{Http1, Http1Limits};
+use crate::server::listen::{ListenAddress, ListenError};
 
-/// Connections at once; more wait. A scraper and a few probes need no more.
-const MOST_CONNECTIONS: usize = 64;
-/// The size of a request's head, in bytes; the least that hyper takes.
-const LARGEST_HEAD: usize = 8 * 1024;
-/// How long a request's head may take to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a connection may last; each serves one request.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a request that is under way may take to end when the listener is told to stop.
-const GRACE: Duration = Duration::from_secs(1);
-/// How long to wait after a failure to accept, such as a process out of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A scraper and a few probes need no more; each connection serves one request.
+const LIMITS: Http1Limits = Http1Limits {
+    connections: 64,
+    largest_head: 8 * 1024,
+    head_timeout: Duration::from_secs(2),
+    keep_alive: false,
+    connection_timeout: Some(Duration::from_secs(10)),
+};
 
 /// Whether the server can do its work, and what it lacks if not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,18 +52,9 @@ impl Health {
     }
 }
 
-/// The address cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} for operations")]
-pub struct OperationsError {
-    address: SocketAddr,
-    source: io::Error,
-}
-
 /// The listener, bound and not yet serving.
-#[derive(Debug)]
 pub struct Operations {
-    listener: TcpListener,
+    listener: Http1,
     address: SocketAddr,
 }
 
@@ -80,11 +62,11 @@ impl Operations {
     /// Binds the address; port 0 lets the system choose.
     ///
     /// # Errors
-    /// [`OperationsError`].
-    pub async fn bind(address: SocketAddr) -> Result<Self, OperationsError> {
-        let failed = |source| OperationsError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+    /// [`ListenError`].
+    pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        // The mode is that of a Unix socket's file, which this is not.
+        let listener = Http1::bind(&ListenAddress::Tcp(address), 0)?;
+        let address = listener.address().tcp().unwrap_or(address);
         Ok(Self { listener, address })
     }
 
@@ -102,20 +84,7 @@ impl Operations {
         health: impl Fn() -> Health + Send + Sync + 'static,
         stop: CancellationToken,
     ) {
-        let routes = routes(metrics, Arc::new(health));
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                Some(_ended) = connections.join_next() => {}
-                accepted = self.listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
-                    Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, routes.clone()))),
-                    Err(error) => pause(&error).await,
-                },
-            }
-        }
-        // What has not ended by then is dropped with the set.
-        let _ = timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
+        self.listener.serve(routes(metrics, Arc::new(health)), LIMITS, stop).await;
     }
 }
 
@@ -139,25 +108,6 @@ type Rendered = ([(HeaderName, &'static str); 1], String);
 fn rendered(metrics: &Metrics) -> Result<Rendered, StatusCode> {
     let text = metrics.render().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
-}
-
-async fn serve_connection(stream: TcpStream, routes: Router) {
-    let connection = http1::Builder::new()
-        .keep_alive(false)
-        .max_buf_size(LARGEST_HEAD)
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    match timeout(CONNECTION_TIMEOUT, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "an operations request failed"),
-        Err(_) => tracing::debug!("an operations request took too long"),
-    }
-}
-
-async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "cannot accept an operations connection");
-    sleep(ACCEPT_PAUSE).await;
 }
 
 #[cfg(test)]

@@ -16,10 +16,57 @@ pub mod v1 {
     tonic::include_proto!("tokenkeep.v1");
 }
 
+/// Envoy's packages, generated from `vendor/proto`: as much of them as `envoy.service.auth.v3.Authorization` speaks of.
+#[expect(clippy::pedantic, missing_docs, reason = "generated code, and compiled without its comments")]
+pub mod envoy {
+    /// Package `envoy.config`.
+    pub mod config {
+        /// Package `envoy.config.core`.
+        pub mod core {
+            /// Package `envoy.config.core.v3`.
+            pub mod v3 {
+                tonic::include_proto!("envoy.config.core.v3");
+            }
+        }
+    }
+    /// Package `envoy.service`.
+    pub mod service {
+        /// Package `envoy.service.auth`.
+        pub mod auth {
+            /// Package `envoy.service.auth.v3`.
+            pub mod v3 {
+                tonic::include_proto!("envoy.service.auth.v3");
+            }
+        }
+    }
+    /// Package `envoy.type`.
+    pub mod r#type {
+        /// Package `envoy.type.v3`.
+        pub mod v3 {
+            tonic::include_proto!("envoy.r#type.v3");
+        }
+    }
+}
+
+/// Package `xds`, which Envoy's messages name.
+#[expect(missing_docs, reason = "generated code, and compiled without its comments")]
+pub mod xds {
+    /// Package `xds.core`.
+    pub mod core {
+        /// Package `xds.core.v3`.
+        pub mod v3 {
+            tonic::include_proto!("xds.core.v3");
+        }
+    }
+}
+
 /// The descriptors of all our protos and what they import, for server reflection and for clients without protos.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tokenkeep.binpb"));
 
-/// The paths of all methods that a server may offer, ours and those of health and reflection, like
+/// The descriptors of what Envoy asks by, and what they import.
+pub const ENVOY_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy.binpb"));
+
+/// The paths of all methods that a server may offer: ours, Envoy's, and those of health and reflection, like
 /// `/tokenkeep.v1.TokenService/GetToken`.
 ///
 /// # Errors
@@ -27,6 +74,7 @@ pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/toke
 pub fn method_paths() -> Result<Vec<String>, DecodeError> {
     let sets = [
         DESCRIPTOR_SET,
+        ENVOY_DESCRIPTOR_SET,
         tonic_health::pb::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
@@ -77,6 +125,12 @@ impl fmt::Debug for v1::TagKey {
     }
 }
 
+impl fmt::Debug for envoy::service::auth::v3::attribute_context::HttpRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("HttpRequest").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +142,7 @@ mod tests {
             "/tokenkeep.v1.TokenService/IntrospectToken",
             "/tokenkeep.v1.WorkspaceService/ListWorkspaces",
             "/tokenkeep.v1.SidecarService/RenewLease",
+            "/envoy.service.auth.v3.Authorization/Check",
             "/grpc.health.v1.Health/Watch",
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",

@@ -1,9 +1,11 @@
 //! What the program does when it is started: one file a role.
 
 mod dev;
+mod edge;
 mod healthcheck;
 mod migrate;
 mod operator_token;
+mod profile_check;
 mod renew_history;
 mod serve;
 mod sidecar;
@@ -19,9 +21,10 @@ use crate::compose::ServerError;
 use crate::compose::sidecar::SidecarError;
 use crate::keyring::KeyringError;
 use crate::postgres;
+use crate::profile::ProfilesError;
 use crate::server::listen::ListenAddressError;
 use crate::service;
-use crate::settings::{CommandLine, Role, SettingsError};
+use crate::settings::{CommandLine, Profile, Role, SettingsError};
 use crate::sidecar::{CredentialError, UpstreamError};
 use crate::store::{StoreError, UrlError};
 use crate::telemetry::{self, TelemetryError};
@@ -71,6 +74,9 @@ pub enum RoleError {
     /// The keyring does not fit the database.
     #[error("cannot use the keyring")]
     Keys(#[from] service::KeysError),
+    /// The profiles.
+    #[error(transparent)]
+    Profiles(#[from] ProfilesError),
     /// The operating system has no randomness to give.
     #[error("cannot get random bytes from the operating system")]
     Randomness(#[from] rand::rngs::SysError),
@@ -110,6 +116,7 @@ impl RoleError {
             | Self::Upstream(_)
             | Self::Credential(_)
             | Self::Keys(_)
+            | Self::Profiles(_)
             | Self::Randomness(_)
             | Self::Issue(_)
             | Self::OperatorTokenExists
@@ -134,6 +141,7 @@ pub fn run(command_line: CommandLine) -> Result<ExitCode, RoleError> {
         Role::OperatorToken(settings) => operator_token::run(&settings).map(|()| ExitCode::SUCCESS),
         Role::RenewHistory(settings) => renew_history::run(&settings).map(|()| ExitCode::SUCCESS),
         Role::Healthcheck(settings) => healthcheck::run(&settings),
+        Role::Profile(Profile::Check(arguments)) => profile_check::run(&arguments.files),
         Role::Version => version::run(),
     }
 }

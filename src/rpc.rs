@@ -1,8 +1,10 @@
 //! The wire: parses requests into words of the domain, calls the service, renders its answers.
 
 mod answers;
+mod check;
 mod desk;
 mod fields;
+mod forward_auth;
 mod outcomes;
 mod requests;
 mod sidecar_service;
@@ -12,7 +14,10 @@ mod watch;
 mod workspace_service;
 
 pub(crate) use answers::introspection::verdict;
+pub(crate) use check::unknown_profile;
+pub use check::{CheckRpc, Edge};
 pub use desk::Desk;
+pub use forward_auth::ForwardAuth;
 pub(crate) use outcomes::fitting;
 pub(crate) use requests::introspection::{Batch, introspect_token, introspect_tokens};
 pub use sidecar_service::SidecarRpc;

@@ -10,6 +10,7 @@ pub mod connection;
 pub mod counters;
 pub mod deadline;
 pub mod drain;
+pub mod http1;
 pub mod in_flight;
 pub mod limits;
 pub mod listen;

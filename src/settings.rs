@@ -57,6 +57,9 @@ pub enum Role {
     RenewHistory(RenewHistory),
     /// Ask a server for its health: exit code 0 if it serves, 1 if it does not, 2 if it cannot be reached.
     Healthcheck(Healthcheck),
+    /// Look at profiles, the files that say what products ask of their tokens.
+    #[command(subcommand)]
+    Profile(Profile),
     /// Print the version, the commit and the target this program was built for.
     Version,
 }
@@ -152,6 +155,21 @@ pub struct Healthcheck {
     /// Where the server listens.
     #[command(flatten)]
     pub listening: Address,
+}
+
+/// What can be done with profiles.
+#[derive(Debug, Subcommand)]
+pub enum Profile {
+    /// Say whether files are right profiles, without a database: exit code 0 if all are, 1 if one is not.
+    Check(ProfileCheck),
+}
+
+/// Arguments of `profile check`.
+#[derive(Debug, Args)]
+pub struct ProfileCheck {
+    /// The files.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 impl CommandLine {

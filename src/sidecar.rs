@@ -7,12 +7,14 @@ mod acknowledging;
 mod answering;
 mod counts;
 mod credential;
+mod deciding;
 mod failure;
 mod following;
 mod health;
 mod holding;
 mod judging;
 mod links;
+mod profiles;
 mod resolving;
 mod revalidating;
 mod session;
@@ -40,6 +42,7 @@ use crate::revocation::Position;
 use crate::token::Presented;
 use crate::workspace::WorkspaceId;
 use links::Links;
+use profiles::Profiles;
 use usage::Usage;
 
 /// What a sidecar is made of.
@@ -62,6 +65,7 @@ pub struct Sidecar {
     trust: RwLock<Arc<Trust>>,
     place: watch::Sender<Option<Place>>,
     links: Links,
+    profiles: Profiles,
     usage: Usage,
     /// Whether leases are asked for no more. Held to read by whoever asks for one.
     released: tokio::sync::RwLock<bool>,
@@ -95,6 +99,7 @@ impl Sidecar {
             trust: RwLock::default(),
             place: watch::Sender::new(None),
             links: Links::new(),
+            profiles: Profiles::default(),
             usage: Usage::default(),
             released: tokio::sync::RwLock::new(false),
         }
@@ -130,6 +135,7 @@ impl Sidecar {
     /// Forgets everything, as it must when its credential is refused.
     fn forget(&self) {
         self.cache.empty();
+        self.profiles.outdate();
         self.place.send_replace(None);
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     }

@@ -12,6 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("workspace", &["text", "token"]),
     ("revocation", VOCABULARY),
     ("introspection", VOCABULARY),
+    ("edge", &["text", "token", "workspace", "introspection", "profile"]),
     ("clock", &[]),
     ("lease", &["clock", "revocation", "token"]),
     (
@@ -22,12 +23,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hash", &["keyring", "token"]),
     ("proof", &["token"]),
     ("postgres", &[]),
+    ("nearest", &[]),
+    ("profile", &["nearest", "text", "token", "workspace"]),
     ("proto", &[]),
     ("private_file", &[]),
     ("crossing", &[]),
     ("telemetry", &["text"]),
     ("metrics", &[]),
-    ("operations", &["metrics", "telemetry"]),
+    ("operations", &["metrics", "server", "telemetry"]),
     ("store", &["text", "token", "workspace", "revocation", "hash"]),
     ("feed", &["cache", "clock", "store", "revocation", "metrics", "telemetry", "token"]),
     (
@@ -57,6 +60,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "sidecar",
         &[
+            "edge",
+            "profile",
             "text",
             "token",
             "workspace",
@@ -81,6 +86,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "rpc",
         &[
+            "edge",
+            "profile",
             "text",
             "token",
             "workspace",
@@ -98,7 +105,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["telemetry", "crossing"]),
-    ("settings", &["text", "hash", "telemetry", "settings"]),
+    ("settings", &["text", "hash", "nearest", "telemetry", "settings"]),
 ];
 
 const VOCABULARY: &[&str] = &["text", "token", "workspace"];
@@ -109,7 +116,8 @@ const WORDS: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["store"]),
     ("tonic", &["rpc", "proto", "server", "compose", "metrics/requests", "roles/healthcheck", "sidecar"]),
     ("prost", &["rpc", "proto", "compose", "metrics/requests", "sidecar"]),
-    ("hyper", &["server", "operations", "compose/routes"]),
+    ("hyper", &["server", "compose/routes"]),
+    ("axum", &["server/http1", "operations", "rpc/forward_auth"]),
     ("argon2::", &["hash"]),
     ("clap", &["settings", "telemetry", "main", "roles"]),
     ("prometheus", &["metrics"]),

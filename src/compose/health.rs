@@ -17,8 +17,13 @@ use crate::store::Store;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The names a client may ask about; "" is the server as a whole.
-const NAMES: [&str; 4] =
-    ["", "tokenkeep.v1.TokenService", "tokenkeep.v1.WorkspaceService", "tokenkeep.v1.SidecarService"];
+const NAMES: [&str; 5] = [
+    "",
+    "tokenkeep.v1.TokenService",
+    "tokenkeep.v1.WorkspaceService",
+    "tokenkeep.v1.SidecarService",
+    "envoy.service.auth.v3.Authorization",
+];
 
 const UP: u8 = 0;
 const DOWN: u8 = 1;

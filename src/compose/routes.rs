@@ -13,10 +13,11 @@ use tower::{Layer as _, ServiceExt};
 use super::ServerError;
 use super::health::Health;
 use crate::metrics::Metrics;
-use crate::proto::DESCRIPTOR_SET;
+use crate::proto::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use crate::proto::v1::sidecar_service_server::SidecarServiceServer;
 use crate::proto::v1::workspace_service_server::WorkspaceServiceServer;
-use crate::rpc::{Desk, SidecarRpc, TokenRoute, WorkspaceRpc, status};
+use crate::proto::{DESCRIPTOR_SET, ENVOY_DESCRIPTOR_SET};
+use crate::rpc::{CheckRpc, Desk, Edge, SidecarRpc, TokenRoute, WorkspaceRpc, status};
 use crate::server::connection::GrpcService;
 use crate::server::deadline::{DeadlineRules, Deadlines};
 use crate::server::in_flight::{InFlight, Reserve};
@@ -26,6 +27,10 @@ use crate::text::Invalid;
 
 /// The largest request: a token with all its fields at their limits, in the longest characters, fits.
 pub(super) const LARGEST_REQUEST: usize = 64 * 1024;
+
+/// The largest question of Envoy's: it tells all headers of a client's request, of which it takes 60 KiB unless told
+/// otherwise, and the start of a body if it is told to.
+const LARGEST_CHECK: usize = 1024 * 1024;
 
 /// The largest answer: a full page stays well below.
 pub(super) const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
@@ -50,7 +55,15 @@ pub(super) fn build(
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(LARGEST_ANSWER);
     let routes = Routes::new(tokens).add_service(workspaces).add_service(sidecars);
+    let routes = routes.add_service(check(desk.clone()));
     Ok(bounded(common(routes, health.reporter(), reflection)?, metrics, serving))
+}
+
+/// What Envoy asks.
+pub(super) fn check<Decides: Edge>(edge: Decides) -> AuthorizationServer<CheckRpc<Decides>> {
+    AuthorizationServer::new(CheckRpc(edge))
+        .max_decoding_message_size(LARGEST_CHECK)
+        .max_encoding_message_size(LARGEST_ANSWER)
 }
 
 /// Adds what goes with every API: health, and if wanted reflection.
@@ -90,6 +103,7 @@ pub(super) fn bounded(
 fn reflection_builder<'bytes>() -> tonic_reflection::server::Builder<'bytes> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(ENVOY_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         // What errors carry, so that grpcurl can print it.
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)

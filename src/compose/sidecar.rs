@@ -10,14 +10,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
+use super::edge::{self, EdgeListener, EdgeOptions};
 use super::{first_to_end, routes, sampling};
 use crate::cache::Cache;
 use crate::metrics::{Metrics, Sampled};
-use crate::operations::{Operations, OperationsError};
+use crate::operations::Operations;
 use crate::proof::Prover;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::server::limits::raise_descriptor_limit;
-use crate::server::listen::ListenAddress;
+use crate::server::listen::{ListenAddress, ListenError};
 use crate::server::serving::{Serving, ServingError, ServingOptions};
 use crate::sidecar::{
     CredentialFile, Health, Parts, Sidecar, SidecarRpc, Upstream, follow_upstreams, report_usage,
@@ -38,6 +39,8 @@ pub struct SidecarOptions {
     pub serving: ServingOptions,
     /// Where `/metrics` and `/healthz` are served, if anywhere.
     pub operations: Option<SocketAddr>,
+    /// Where the edge is served over HTTP, if anywhere.
+    pub edge: Option<EdgeOptions>,
     /// Whether server reflection is served.
     pub reflection: bool,
     /// How often last uses are reported.
@@ -60,7 +63,10 @@ pub enum SidecarError {
     Serving(#[from] ServingError),
     /// The operations listener cannot be served.
     #[error("cannot serve the operations listener")]
-    Operations(#[from] OperationsError),
+    Operations(#[source] ListenError),
+    /// The edge cannot be served over HTTP.
+    #[error("cannot serve the edge")]
+    Edge(#[source] ListenError),
     /// Reflection cannot be built from our own descriptors.
     #[error("cannot build server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -77,6 +83,7 @@ pub struct SidecarProcess {
     sidecar: Arc<Sidecar>,
     serving: Serving,
     operations: Option<SocketAddr>,
+    edge: Option<ListenAddress>,
     health: Health,
     parts: Vec<Part>,
     drain_timeout: Duration,
@@ -113,7 +120,7 @@ impl SidecarProcess {
         ];
         let mut operations = None;
         if let Some(address) = options.operations {
-            let listener = Operations::bind(address).await?;
+            let listener = Operations::bind(address).map_err(SidecarError::Operations)?;
             operations = Some(listener.address());
             // It outlives the drain, so that its progress can be seen.
             let serving = listener.serve(metrics.clone(), health.probe(), CancellationToken::new());
@@ -122,10 +129,19 @@ impl SidecarProcess {
         let rpc = TokenServiceServer::new(SidecarRpc(Arc::clone(&sidecar)))
             .max_decoding_message_size(routes::LARGEST_REQUEST)
             .max_encoding_message_size(routes::LARGEST_ANSWER);
-        let routes = routes::common(Routes::new(rpc), health.reporter(), options.reflection)?;
+        let mut edge = None;
+        if let Some(options_of_edge) = options.edge {
+            let EdgeListener { address, serving } =
+                edge::start(options_of_edge, &options.serving, Arc::clone(&sidecar))
+                    .map_err(SidecarError::Edge)?;
+            edge = Some(address);
+            parts.push(("the edge listener", serving));
+        }
+        let routes = Routes::new(rpc).add_service(routes::check(Arc::clone(&sidecar)));
+        let routes = routes::common(routes, health.reporter(), options.reflection)?;
         let bounded = routes::bounded(routes, &metrics, &options.serving);
         let serving = Serving::start(options.serving, bounded)?;
-        Ok(Self { sidecar, serving, operations, health, parts, drain_timeout: options.drain_timeout })
+        Ok(Self { sidecar, serving, operations, edge, health, parts, drain_timeout: options.drain_timeout })
     }
 
     /// The addresses that are listened on.
@@ -138,6 +154,12 @@ impl SidecarProcess {
     #[must_use]
     pub const fn operations(&self) -> Option<SocketAddr> {
         self.operations
+    }
+
+    /// Where the edge is served over HTTP, if it is.
+    #[must_use]
+    pub const fn edge(&self) -> Option<&ListenAddress> {
+        self.edge.as_ref()
     }
 
     /// Serves until `shutdown` comes back, then drains: finishes what is under way, tells the server the latest uses and

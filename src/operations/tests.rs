@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::*;
 
@@ -14,7 +16,7 @@ struct Listening {
 }
 
 async fn listening(health: Health) -> Listening {
-    let operations = Operations::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let operations = Operations::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let (address, stop) = (operations.address(), CancellationToken::new());
     let served = tokio::spawn(operations.serve(Metrics::new([]), move || health.clone(), stop.clone()));
     Listening { address, stop, served }
@@ -66,7 +68,7 @@ async fn there_is_nothing_else() {
     let listening = listening(Health::well()).await;
     assert!(listening.get("/").await.starts_with("HTTP/1.1 404"));
     assert!(listening.ask("POST /metrics HTTP/1.1\r\nhost: o\r\n\r\n").await.starts_with("HTTP/1.1 405"));
-    let long = format!("GET /healthz HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(2 * LARGEST_HEAD));
+    let long = format!("GET /healthz HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(2 * LIMITS.largest_head));
     assert!(!listening.ask(&long).await.starts_with("HTTP/1.1 200"));
 }
 
@@ -77,17 +79,17 @@ async fn a_silent_client_does_not_hold_up_the_stop() {
     assert!(listening.get("/healthz").await.contains("200"));
     let told = Instant::now();
     listening.stop.cancel();
-    timeout(2 * GRACE, listening.served).await.unwrap().unwrap();
-    assert!(told.elapsed() < 2 * GRACE);
+    timeout(2 * Duration::from_secs(1), listening.served).await.unwrap().unwrap();
+    assert!(told.elapsed() < 2 * Duration::from_secs(1));
 }
 
 #[tokio::test]
 async fn silent_clients_do_not_shut_others_out_for_longer_than_a_head_may_take() {
     let listening = listening(Health::well()).await;
     let mut silent = Vec::new();
-    for _ in 0..=MOST_CONNECTIONS {
+    for _ in 0..=LIMITS.connections {
         silent.push(listening.connect().await);
     }
-    let answer = timeout(3 * HEAD_TIMEOUT, listening.get("/healthz")).await.unwrap();
+    let answer = timeout(3 * LIMITS.head_timeout, listening.get("/healthz")).await.unwrap();
     assert!(answer.contains("200"), "{answer}");
 }

@@ -8,6 +8,7 @@ use super::RoleError;
 use crate::compose::{Server, ServerOptions};
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
+use crate::profile;
 use crate::server::limits::Limits;
 use crate::server::listen::ListenAddress;
 use crate::server::serving::ServingOptions;
@@ -53,12 +54,14 @@ pub(super) fn server_options(
         revision_retention: settings.fleet.revision_retention,
         database,
         keyring,
+        profiles: profile::load(settings.products.profiles.as_deref())?,
         hasher: hasher(&settings.hashing),
         serving: serving_options(settings)?,
         operations: match settings.listening.operations_listen {
             OperationsListen::Off => None,
             OperationsListen::On(address) => Some(address),
         },
+        edge: super::edge::options(&settings.edge)?,
         reflection: settings.listening.reflection,
         last_use_interval: limits.last_use_interval,
         drain_timeout: limits.drain_timeout,
@@ -92,8 +95,9 @@ fn serving_options(settings: &groups::Server) -> Result<ServingOptions, RoleErro
 pub(super) fn announce(server: &Server, settings: &groups::Server) {
     let listen: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
     let operations = server.operations().map_or_else(|| "none".to_owned(), |address| address.to_string());
+    let edge = server.edge().map_or_else(|| "none".to_owned(), ToString::to_string);
     let tls = settings.listening.tls_certificate.is_some();
-    tracing::info!(listen = listen.join(","), operations, tls, version = crate::VERSION, "serving");
+    tracing::info!(listen = listen.join(","), operations, edge, tls, version = crate::VERSION, "serving");
 }
 
 /// Comes back at SIGTERM or SIGINT; a second one ends the process at once.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::RoleError;
 use super::serve::shutdown;
+use crate::compose::EdgeOptions;
 use crate::compose::sidecar::{SidecarOptions, SidecarProcess};
 use crate::server::limits::Limits;
 use crate::server::listen::ListenAddress;
@@ -40,10 +41,20 @@ fn options(settings: &settings::Sidecar) -> Result<SidecarOptions, RoleError> {
             OperationsListen::Off => None,
             OperationsListen::On(address) => Some(address),
         },
+        edge: edge(settings)?,
         reflection: settings.listening.reflection,
         last_use_interval: settings.limits.last_use_interval,
         drain_timeout: settings.limits.drain_timeout,
     })
+}
+
+/// It asks nobody for a credential here either.
+fn edge(settings: &settings::Sidecar) -> Result<Option<EdgeOptions>, RoleError> {
+    let edge = super::edge::options(&settings.edge)?;
+    if edge.as_ref().is_some_and(|edge| !edge.listen.is_loopback()) {
+        return Err(wrong("edge-listen", "must be unix:/path or a loopback address and port").into());
+    }
+    Ok(edge)
 }
 
 fn serving(settings: &settings::Sidecar) -> Result<ServingOptions, RoleError> {
@@ -99,5 +110,6 @@ fn read(path: &Path) -> Result<Vec<u8>, SettingsError> {
 fn announce(process: &SidecarProcess) {
     let listen: Vec<String> = process.addresses().iter().map(ToString::to_string).collect();
     let operations = process.operations().map_or_else(|| "none".to_owned(), |address| address.to_string());
-    tracing::info!(listen = listen.join(","), operations, version = crate::VERSION, "serving");
+    let edge = process.edge().map_or_else(|| "none".to_owned(), ToString::to_string);
+    tracing::info!(listen = listen.join(","), operations, edge, version = crate::VERSION, "serving");
 }

@@ -1,5 +1,6 @@
 //! From the words of the wire to the words of the domain, with the path of every field that cannot be taken.
 
+pub(super) mod edge;
 pub(super) mod introspection;
 pub(super) mod sidecars;
 

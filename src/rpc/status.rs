@@ -87,7 +87,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
 }
 
 /// The reason as it stands in `ErrorInfo`.
-fn name(reason: ErrorReason) -> &'static str {
+pub(super) fn name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
     name.strip_prefix(PREFIX).unwrap_or(name)
 }

@@ -30,8 +30,8 @@ pub(super) struct Acceptor {
     pub(super) counters: Arc<ConnectionCounters>,
 }
 
-/// A listening socket that the acceptor's runtime polls.
-enum Registered {
+/// A listening socket that the runtime of whoever accepts polls.
+pub(super) enum Registered {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -90,7 +90,7 @@ impl Acceptor {
 }
 
 impl Registered {
-    async fn accept(&self) -> io::Result<Socket> {
+    pub(super) async fn accept(&self) -> io::Result<Socket> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;

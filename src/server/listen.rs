@@ -73,6 +73,15 @@ impl ListenAddress {
         }
     }
 
+    /// The IP address and port, if it is one.
+    #[must_use]
+    pub const fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Listens on the address and gives the socket and the address it has got. A Unix socket's file gets that mode.
     pub(super) fn bind(&self, socket_mode: u32) -> Result<(Listener, Self), ListenError> {
         match self {

@@ -7,8 +7,9 @@ use std::path::Path;
 use secrecy::{ExposeSecret as _, SecretString};
 use toml::Value;
 
-use super::layers::{self, Layers};
+use super::layers::Layers;
 use super::{Origin, SettingsError};
+use crate::nearest::nearest;
 
 /// Reads a file whose every key must be one of these settings; `config` is none of a file's.
 ///
@@ -23,7 +24,7 @@ pub(super) fn read(names: &BTreeSet<String>, path: &Path) -> Result<Layers, Sett
     for (key, value) in table {
         let origin = Origin::Key { key: key.clone(), path: path.to_owned() };
         if key == "config" || !names.contains(&key) {
-            return Err(SettingsError::Unknown { origin, nearest: layers::nearest(&key, names) });
+            return Err(SettingsError::Unknown { origin, nearest: nearest(&key, names).cloned() });
         }
         let value = scalar(value).ok_or_else(|| not_scalar(origin.clone()))?;
         values.insert(key, origin, value);

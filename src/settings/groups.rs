@@ -162,12 +162,38 @@ pub struct Fleet {
     pub revision_retention: Duration,
 }
 
+/// How proxies other than Envoy ask what to do with a client's request.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Listening")]
+pub struct Edge {
+    /// Serve `GET /check` over HTTP, for proxies that ask by `forward_auth` or `auth_request`: an IP address and port, or
+    /// `unix:/path` of a socket. Not served unless set.
+    #[arg(long, value_name = "ADDRESS")]
+    pub edge_listen: Option<String>,
+    /// The header in which such a proxy tells the client's address; it must replace what the client sent under this name.
+    #[arg(long, value_name = "NAME")]
+    pub edge_address_header: Option<String>,
+}
+
+/// The products whose conventions are kept.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Products")]
+pub struct Products {
+    /// A directory of profiles, one file `<name>.toml` each, besides those that ship with the program; one of a shipped
+    /// profile's name takes its place.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub profiles: Option<PathBuf>,
+}
+
 /// What `serve` and `dev` have in common.
 #[derive(Debug, Args)]
 pub struct Server {
     /// Where and how it listens.
     #[command(flatten)]
     pub listening: Listening,
+    /// How proxies ask it.
+    #[command(flatten)]
+    pub edge: Edge,
     /// How much it does at once.
     #[command(flatten)]
     pub limits: Limits,
@@ -180,6 +206,9 @@ pub struct Server {
     /// Itself among other servers.
     #[command(flatten)]
     pub fleet: Fleet,
+    /// Whose conventions it keeps.
+    #[command(flatten)]
+    pub products: Products,
 }
 
 /// Where `dev` keeps everything, and where its PostgreSQL comes from.

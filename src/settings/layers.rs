@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
 use super::{Origin, SettingsError};
+use crate::nearest::nearest;
 
 const PREFIX: &str = "TOKENKEEP_";
 
@@ -30,7 +31,7 @@ impl Layers {
             if let Some(name) = names.get(key) {
                 layers.insert((*name).clone(), origin.clone(), text(value, origin)?);
             } else if !is_service_link(key) {
-                return Err(SettingsError::Unknown { origin, nearest: nearest(key, names.keys()) });
+                return Err(SettingsError::Unknown { origin, nearest: nearest(key, names.into_keys()) });
             }
         }
         Ok(layers)
@@ -141,12 +142,6 @@ fn for_each_setting(command: Command, change: &dyn Fn(Arg, &str) -> Arg) -> Comm
         None => argument,
     };
     command.mut_args(change).mut_subcommands(|role| role.mut_args(change))
-}
-
-/// What was probably meant by a name that is none.
-pub(super) fn nearest<'name>(met: &str, names: impl IntoIterator<Item = &'name String>) -> Option<String> {
-    let distance = |name: &&String| strsim::damerau_levenshtein(met, name);
-    names.into_iter().min_by_key(distance).filter(|name| distance(name) <= met.len().div_ceil(4)).cloned()
 }
 
 /// Whether a variable is one of those that Kubernetes sets in every container for a service named `tokenkeep` or

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::groups::Limits;
+use super::groups::{Edge, Limits};
 use super::value::{self, OperationsListen};
 use crate::text::Invalid;
 
@@ -15,6 +15,9 @@ pub struct Sidecar {
     /// Where it listens.
     #[command(flatten)]
     pub listening: Listening,
+    /// How proxies ask it.
+    #[command(flatten)]
+    pub edge: Edge,
     /// Which servers it asks.
     #[command(flatten)]
     pub upstream: Upstream,

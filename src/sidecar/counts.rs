@@ -23,13 +23,14 @@ pub(super) enum Call {
     ReportUsage,
     /// The beginning of a session.
     Follow,
+    GetProfiles,
 }
 
 /// The counts, since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
     answers: [AtomicU64; 4],
-    calls: [AtomicU64; 4],
+    calls: [AtomicU64; 5],
 }
 
 impl Counts {
@@ -42,7 +43,7 @@ impl Counts {
     /// Calls to servers, by what was asked; each `follow` but the first is a reconnection.
     #[must_use]
     pub fn calls(&self) -> Vec<(&'static str, u64)> {
-        read(["resolve", "revalidate", "report_usage", "follow"], &self.calls)
+        read(["resolve", "revalidate", "report_usage", "follow", "get_profiles"], &self.calls)
     }
 
     pub(super) fn answer_was_given(&self, source: Source) {
@@ -61,12 +62,13 @@ impl Counts {
     }
 
     pub(super) fn call_was_made(&self, call: Call) {
-        let [resolve, revalidate, report_usage, follow] = &self.calls;
+        let [resolve, revalidate, report_usage, follow, get_profiles] = &self.calls;
         let counter = match call {
             Call::Resolve => resolve,
             Call::Revalidate => revalidate,
             Call::ReportUsage => report_usage,
             Call::Follow => follow,
+            Call::GetProfiles => get_profiles,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

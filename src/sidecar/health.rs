@@ -15,7 +15,7 @@ use crate::operations;
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The names a client may ask about; "" is the sidecar as a whole.
-const NAMES: [&str; 2] = ["", "tokenkeep.v1.TokenService"];
+const NAMES: [&str; 3] = ["", "tokenkeep.v1.TokenService", "envoy.service.auth.v3.Authorization"];
 
 /// The sidecar's health, as gRPC clients and `/healthz` see it.
 #[derive(Clone)]

@@ -161,6 +161,7 @@ impl Sidecar {
             return Ok(Opening { stream, grant: before, resumed: true });
         }
         self.place.send_replace(None);
+        self.profiles.outdate();
         let mut stream = watch(connections, String::new()).await?;
         let frame = stream.message().await?.ok_or_else(Failure::silent)?;
         let position = Position { revision: Revision(frame.revision), history: before.offer.needs.history };

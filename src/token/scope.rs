@@ -114,6 +114,18 @@ impl ScopeSet {
         wanted.iter().filter(|scope| !self.grants(scope)).collect()
     }
 
+    /// What both sets grant: wherever a scope of one grants a scope of the other, the latter. There can be as many as in
+    /// both together.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let held_by_other = self.iter().filter(|scope| other.grants(scope));
+        let held_by_this = other.iter().filter(|scope| self.grants(scope));
+        let mut scopes: Vec<Scope> = held_by_other.chain(held_by_this).cloned().collect();
+        scopes.sort_unstable();
+        scopes.dedup();
+        Self(scopes)
+    }
+
     /// The scopes, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.0.iter()

@@ -174,6 +174,8 @@ pub struct Server {
     pub database: Database,
     pub address: SocketAddr,
     pub operations: SocketAddr,
+    /// Where the edge is served over HTTP, if it is.
+    pub edge: Option<SocketAddr>,
     log: Arc<Mutex<String>>,
 }
 
@@ -202,8 +204,8 @@ impl Server {
 
     /// Runs a command that serves, and waits until it says so.
     pub async fn of(mut command: Command, database: Database) -> Self {
-        let (process, Serving { listen, operations }, log) = spawn(&mut command).await;
-        Self { process, database, address: listen.parse().unwrap(), operations, log }
+        let (process, Serving { listen, operations, edge }, log) = spawn(&mut command).await;
+        Self { process, database, address: listen.parse().unwrap(), operations, edge, log }
     }
 
     /// Everything it has logged so far.
@@ -276,6 +278,7 @@ pub fn signal(process: u32, name: &str) {
 pub struct Serving {
     pub listen: String,
     pub operations: SocketAddr,
+    pub edge: Option<SocketAddr>,
 }
 
 /// What a process has logged so far.
@@ -309,8 +312,9 @@ fn serving(line: &str) -> Option<Serving> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let field = |name: &str| line.get(name)?.as_str();
     let operations = field("operations")?.parse().ok()?;
+    let edge = field("edge")?.parse().ok();
     (line.get("message")? == "serving")
-        .then(|| Some(Serving { listen: field("listen")?.to_owned(), operations }))?
+        .then(|| Some(Serving { listen: field("listen")?.to_owned(), operations, edge }))?
 }
 
 /// One sample of `/metrics`; zero if it is not there (yet). `sample` is a name with its labels.

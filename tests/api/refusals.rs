@@ -90,6 +90,8 @@ async fn serve_refuses_plaintext_beyond_loopback_and_tls_by_halves() {
     for (arguments, code, text) in [
         (["--listen", "0.0.0.0:0"], 1, "--insecure-plaintext"),
         (["--listen", "[::]:0"], 1, "--insecure-plaintext"),
+        (["--edge-listen", "0.0.0.0:0"], 1, "--insecure-plaintext"),
+        (["--edge-address-header", "x-real-ip"], 2, "--edge-listen or TOKENKEEP_EDGE_LISTEN"),
         (["--tls-certificate", "certificate.pem"], 2, "--tls-key or TOKENKEEP_TLS_KEY"),
         (["--tls-key", "key.pem"], 2, "--tls-certificate or TOKENKEEP_TLS_CERTIFICATE"),
         (["--tls-client-ca", "authority.pem"], 2, "--tls-certificate"),

@@ -25,6 +25,8 @@ pub struct Sidecar {
     pub process: Child,
     pub address: SocketAddr,
     pub operations: SocketAddr,
+    /// Where the edge is served over HTTP, if it is.
+    pub edge: Option<SocketAddr>,
     directory: TempDir,
     log: Log,
 }
@@ -68,7 +70,7 @@ impl Sidecar {
         settings(&mut command);
         let (process, serving, log) = spawn(&mut command).await;
         let address = serving.listen.split(',').next().unwrap().parse().unwrap();
-        Self { process, address, operations: serving.operations, directory, log }
+        Self { process, address, operations: serving.operations, edge: serving.edge, directory, log }
     }
 
     pub fn socket(&self) -> PathBuf {

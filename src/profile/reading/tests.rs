@@ -1,0 +1,63 @@
+//! What is said of wrong files, and that the schema for editors knows the same fields.
+
+mod schema;
+mod wrong;
+
+use super::*;
+use wrong::WRONG;
+
+const TEMPLATE: &str = include_str!("../../../profiles/template.toml");
+
+fn told(document: &str) -> Vec<String> {
+    read(document, Some("template")).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_wrong_file_is_refused_with_the_place_the_rule_and_the_remedy() {
+    assert!(read(TEMPLATE, Some("template")).is_ok());
+    for wrong in WRONG {
+        assert!(TEMPLATE.contains(wrong.instead_of), "the template has no {:?}", wrong.instead_of);
+        let document = TEMPLATE.replacen(wrong.instead_of, wrong.stands, 1);
+        assert_eq!(told(&document), wrong.told, "{:?}", wrong.stands);
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_from_top_to_bottom() {
+    let document = TEMPLATE.replace("status = 4", "status = 5").replace("version = 1", "version = 0");
+    let lines: Vec<String> =
+        told(&document).iter().map(|told| told.split(':').next().unwrap().to_owned()).collect();
+    assert_eq!(lines, ["9", "94", "100", "106"]);
+}
+
+#[test]
+fn scopes_cannot_be_required_where_no_type_takes_them() {
+    let custom = "[[types]]\ntype = \"custom\"\nlabel = \"Custom\"\n";
+    let document = TEMPLATE.replace(custom, "").replace(", \"types.custom.label\"", "");
+    let document = document.replace("required = [\"name\"", "required = [\"scopes\"");
+    let expected = "19:12: `required` must not name scopes: only tokens of the type custom are given any, and `types` has none";
+    assert_eq!(told(&document), [expected]);
+}
+
+#[test]
+fn what_is_too_large_is_refused() {
+    let long = TEMPLATE.replace("\"Template\"", &format!("\"{}\"", "x".repeat(129)));
+    assert_eq!(told(&long), ["12:9: `title` must be at most 128 characters long"]);
+    let body = TEMPLATE.replace("{\"error\":\"not allowed\"}", &format!("\"{}\"", "x".repeat(16_384)));
+    assert_eq!(told(&body), ["108:8: `responses.forbidden.body` must be at most 16384 bytes long"]);
+    let scopes = "[[scopes]]\nscope = \"read\"\nlabel = \"Read\"\n".repeat(256);
+    let many = told(&TEMPLATE.replacen("[[scopes]]", &format!("{scopes}[[scopes]]"), 1));
+    assert!(many[0].ends_with("`scopes` must have at most 256 entries"), "{many:?}");
+    let huge = format!("{TEMPLATE}#{}", "x".repeat(LARGEST));
+    assert_eq!(told(&huge), ["1:1: a profile must be at most 262144 bytes long"]);
+}
+
+#[test]
+fn no_value_of_a_file_is_repeated() {
+    for wrong in
+        ["name = \"hunter2 \"", "name = [\"hunter2\"]", "name = \"hunter2\nname = 1", "name = hunter2"]
+    {
+        let told = told(&TEMPLATE.replace("name = \"template\"", wrong)).join("\n");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
