@@ -233,6 +233,7 @@ fn server(database: &PrivateDatabase, options: DatabaseOptions) -> Outcome<Serve
         hasher: Hasher::new(Cost::DEFAULT, width, Duration::from_secs(1)),
         serving: ServingOptions::new(ListenAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into())),
         operations: None,
+        edge: None,
         reflection: false,
         last_use_interval: Duration::from_secs(10),
         drain_timeout: Duration::from_secs(3),

@@ -1,6 +1,6 @@
 //! Puts a server together, keeps watch over its parts, and takes it down: the one place that knows every layer.
 
-mod edge;
+mod beside;
 mod following;
 mod health;
 mod retention;
@@ -17,8 +17,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use edge::EdgeListener;
-pub use edge::EdgeOptions;
+use beside::{Beside, Part};
+pub use beside::{BesideError, EdgeOptions};
 use following::Following;
 
 use crate::cache::Cache;
@@ -28,13 +28,12 @@ use crate::fleet::Fleet;
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
-use crate::operations::Operations;
 use crate::profile::Profile;
 use crate::proof::{ProofCache, Prover};
 use crate::revocation::Event;
 use crate::rpc::Desk;
 use crate::server::limits::raise_descriptor_limit;
-use crate::server::listen::{ListenAddress, ListenError};
+use crate::server::listen::ListenAddress;
 use crate::server::serving::{Serving, ServingError, ServingOptions};
 use crate::service::{Committing, KeysError, Parts, Service};
 use crate::store::{DatabaseOptions, Store, StoreError, UrlError};
@@ -90,12 +89,9 @@ pub enum ServerError {
     /// The API cannot be served.
     #[error("cannot serve")]
     Serving(#[from] ServingError),
-    /// The operations listener cannot be served.
-    #[error("cannot serve the operations listener")]
-    Operations(#[source] ListenError),
-    /// The edge cannot be served over HTTP.
-    #[error("cannot serve the edge")]
-    Edge(#[source] ListenError),
+    /// What is served beside the API cannot be.
+    #[error(transparent)]
+    Beside(#[from] BesideError),
     /// Reflection cannot be built from our own descriptors.
     #[error("cannot build server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -122,11 +118,10 @@ pub struct Server {
     fleet: Fleet,
     crossing: Crossing,
     serving: Serving,
-    operations: Option<SocketAddr>,
-    edge: Option<ListenAddress>,
+    beside: Beside,
     health: health::Health,
     /// What must never end of itself, by name.
-    parts: Vec<(&'static str, AbortOnDropHandle<()>)>,
+    parts: Vec<Part>,
     draining: CancellationToken,
     drain_timeout: Duration,
 }
@@ -169,38 +164,16 @@ impl Server {
         parts.push(("the compaction of the log", AbortOnDropHandle::new(tokio::spawn(retention))));
         sampling::add(&metrics, store, Arc::clone(&options.serving.counters));
         sampling::add_leases(&metrics, cache, fleet.clone());
-        let mut operations = None;
-        if let Some(address) = options.operations {
-            let listener = Operations::bind(address).map_err(ServerError::Operations)?;
-            operations = Some(listener.address());
-            // It outlives the drain, so that its progress can be seen.
-            let serving = listener.serve(metrics.clone(), health.probe(), CancellationToken::new());
-            parts.push(("the operations listener", AbortOnDropHandle::new(tokio::spawn(serving))));
-        }
         let draining = options.serving.draining.clone();
         let desk = Desk::new(Arc::clone(&service), crossing.clone(), draining.clone());
-        let mut edge = None;
-        if let Some(options_of_edge) = options.edge {
-            let EdgeListener { address, serving } =
-                edge::start(options_of_edge, &options.serving, desk.clone()).map_err(ServerError::Edge)?;
-            edge = Some(address);
-            parts.push(("the edge listener", serving));
-        }
+        let mut beside = Beside::default()
+            .with_operations(options.operations, metrics.clone(), health.probe())?
+            .with_edge(options.edge, &options.serving, desk.clone())?;
+        parts.extend(beside.take_parts());
         let routes = routes::build(&desk, &metrics, &health, options.reflection, &options.serving)?;
         let serving = Serving::start(options.serving, routes)?;
         let drain_timeout = options.drain_timeout;
-        Ok(Self {
-            service,
-            fleet,
-            crossing,
-            serving,
-            operations,
-            edge,
-            health,
-            parts,
-            draining,
-            drain_timeout,
-        })
+        Ok(Self { service, fleet, crossing, serving, beside, health, parts, draining, drain_timeout })
     }
 
     /// The addresses that are listened on.
@@ -212,13 +185,13 @@ impl Server {
     /// The address of the operations listener, if there is one.
     #[must_use]
     pub const fn operations(&self) -> Option<SocketAddr> {
-        self.operations
+        self.beside.operations
     }
 
     /// Where the edge is served over HTTP, if it is.
     #[must_use]
     pub const fn edge(&self) -> Option<&ListenAddress> {
-        self.edge.as_ref()
+        self.beside.edge.as_ref()
     }
 
     /// What the server does.
@@ -276,7 +249,7 @@ fn taking_effect(cache: &Arc<Cache>, feed: &Feed) -> impl Fn(&[Event]) + Send + 
 }
 
 /// Waits for a part that ends, which none should.
-async fn first_to_end(parts: &mut [(&'static str, AbortOnDropHandle<()>)]) -> &'static str {
+async fn first_to_end(parts: &mut [Part]) -> &'static str {
     std::future::poll_fn(|context| {
         for (name, part) in parts.iter_mut() {
             if std::pin::Pin::new(part).poll(context).is_ready() {

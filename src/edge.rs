@@ -9,7 +9,7 @@ mod identity;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::introspection::{Freshness, Introspection, Record, Verdict};
+use crate::introspection::{Freshness, Introspection, Place, Record, Verdict};
 use crate::profile::{Audience, Presented, Profile, ProfileName, Response};
 use crate::token::Scope;
 use crate::workspace::WorkspaceId;
@@ -70,9 +70,8 @@ impl ClientRequest {
         Ok(Introspection {
             presented,
             workspace: self.route.workspace.clone(),
+            place: Place { audience: self.route.audience.clone(), address: self.address },
             required_scopes: self.route.required_scopes.clone(),
-            audience: self.route.audience.clone(),
-            client_address: self.address,
             freshness: Freshness::Leased,
         })
     }
@@ -102,9 +101,9 @@ impl ClientRequest {
     fn allow(&self, profile: &Profile, record: &Record) -> Answer {
         let (set, unset) = identity::headers(record);
         let is_set = |name: &str| set.iter().any(|(set, _)| *set == name);
-        let sent = self.headers.names().filter(|name| identity::reads_like(name) && !is_set(name));
+        let spoofed = self.headers.names().filter(|name| identity::reads_like(name) && !is_set(name));
         let credential = profile.presentation.header.as_str();
-        let remove: BTreeSet<&str> = sent.chain(unset).chain([credential]).collect();
+        let remove: BTreeSet<&str> = spoofed.chain(unset).chain([credential]).collect();
         let remove = remove.into_iter().map(str::to_owned).collect();
         Answer::Allow { set, remove }
     }

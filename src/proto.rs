@@ -17,7 +17,12 @@ pub mod v1 {
 }
 
 /// Envoy's packages, generated from `vendor/proto`: as much of them as `envoy.service.auth.v3.Authorization` speaks of.
-#[expect(clippy::pedantic, missing_docs, reason = "generated code, and compiled without its comments")]
+#[expect(
+    clippy::pedantic,
+    clippy::large_enum_variant,
+    missing_docs,
+    reason = "generated code, and compiled without its comments"
+)]
 pub mod envoy {
     /// Package `envoy.config`.
     pub mod config {

@@ -4,6 +4,7 @@
 
 mod callers;
 mod committing;
+mod edge;
 mod error;
 mod freshness;
 mod introspection;

@@ -6,19 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
-use super::edge::{self, EdgeListener, EdgeOptions};
+use super::beside::{Beside, BesideError, EdgeOptions, Part};
 use super::{first_to_end, routes, sampling};
 use crate::cache::Cache;
 use crate::metrics::{Metrics, Sampled};
-use crate::operations::Operations;
 use crate::proof::Prover;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::server::limits::raise_descriptor_limit;
-use crate::server::listen::{ListenAddress, ListenError};
+use crate::server::listen::ListenAddress;
 use crate::server::serving::{Serving, ServingError, ServingOptions};
 use crate::sidecar::{
     CredentialFile, Health, Parts, Sidecar, SidecarRpc, Upstream, follow_upstreams, report_usage,
@@ -61,12 +59,9 @@ pub enum SidecarError {
     /// Introspections cannot be served.
     #[error("cannot serve")]
     Serving(#[from] ServingError),
-    /// The operations listener cannot be served.
-    #[error("cannot serve the operations listener")]
-    Operations(#[source] ListenError),
-    /// The edge cannot be served over HTTP.
-    #[error("cannot serve the edge")]
-    Edge(#[source] ListenError),
+    /// What is served beside the API cannot be.
+    #[error(transparent)]
+    Beside(#[from] BesideError),
     /// Reflection cannot be built from our own descriptors.
     #[error("cannot build server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -82,15 +77,11 @@ const LAST_CALLS: Duration = Duration::from_secs(3);
 pub struct SidecarProcess {
     sidecar: Arc<Sidecar>,
     serving: Serving,
-    operations: Option<SocketAddr>,
-    edge: Option<ListenAddress>,
+    beside: Beside,
     health: Health,
     parts: Vec<Part>,
     drain_timeout: Duration,
 }
-
-/// A task that must never end of itself, and its name.
-type Part = (&'static str, AbortOnDropHandle<()>);
 
 fn part(name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> Part {
     (name, AbortOnDropHandle::new(tokio::spawn(task)))
@@ -101,7 +92,7 @@ impl SidecarProcess {
     ///
     /// # Errors
     /// [`SidecarError`]; nothing is left running then.
-    pub async fn start(options: SidecarOptions) -> Result<Self, SidecarError> {
+    pub fn start(options: SidecarOptions) -> Result<Self, SidecarError> {
         if let Err(error) = raise_descriptor_limit() {
             tracing::warn!(error = crate::telemetry::chain(&error), "the limit on open files stays as it is");
         }
@@ -118,30 +109,18 @@ impl SidecarProcess {
             part("the reporter of last uses", reporting),
             part("the health watch", health.clone().watch()),
         ];
-        let mut operations = None;
-        if let Some(address) = options.operations {
-            let listener = Operations::bind(address).map_err(SidecarError::Operations)?;
-            operations = Some(listener.address());
-            // It outlives the drain, so that its progress can be seen.
-            let serving = listener.serve(metrics.clone(), health.probe(), CancellationToken::new());
-            parts.push(part("the operations listener", serving));
-        }
+        let mut beside = Beside::default()
+            .with_operations(options.operations, metrics.clone(), health.probe())?
+            .with_edge(options.edge, &options.serving, Arc::clone(&sidecar))?;
+        parts.extend(beside.take_parts());
         let rpc = TokenServiceServer::new(SidecarRpc(Arc::clone(&sidecar)))
             .max_decoding_message_size(routes::LARGEST_REQUEST)
             .max_encoding_message_size(routes::LARGEST_ANSWER);
-        let mut edge = None;
-        if let Some(options_of_edge) = options.edge {
-            let EdgeListener { address, serving } =
-                edge::start(options_of_edge, &options.serving, Arc::clone(&sidecar))
-                    .map_err(SidecarError::Edge)?;
-            edge = Some(address);
-            parts.push(("the edge listener", serving));
-        }
         let routes = Routes::new(rpc).add_service(routes::check(Arc::clone(&sidecar)));
         let routes = routes::common(routes, health.reporter(), options.reflection)?;
         let bounded = routes::bounded(routes, &metrics, &options.serving);
         let serving = Serving::start(options.serving, bounded)?;
-        Ok(Self { sidecar, serving, operations, edge, health, parts, drain_timeout: options.drain_timeout })
+        Ok(Self { sidecar, serving, beside, health, parts, drain_timeout: options.drain_timeout })
     }
 
     /// The addresses that are listened on.
@@ -153,13 +132,13 @@ impl SidecarProcess {
     /// The address of the operations listener, if there is one.
     #[must_use]
     pub const fn operations(&self) -> Option<SocketAddr> {
-        self.operations
+        self.beside.operations
     }
 
     /// Where the edge is served over HTTP, if it is.
     #[must_use]
     pub const fn edge(&self) -> Option<&ListenAddress> {
-        self.edge.as_ref()
+        self.beside.edge.as_ref()
     }
 
     /// Serves until `shutdown` comes back, then drains: finishes what is under way, tells the server the latest uses and

@@ -15,7 +15,7 @@ struct Listening {
     served: JoinHandle<()>,
 }
 
-async fn listening(health: Health) -> Listening {
+fn listening(health: Health) -> Listening {
     let operations = Operations::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let (address, stop) = (operations.address(), CancellationToken::new());
     let served = tokio::spawn(operations.serve(Metrics::new([]), move || health.clone(), stop.clone()));
@@ -44,7 +44,7 @@ impl Listening {
 
 #[tokio::test]
 async fn the_metrics_are_openmetrics_text() {
-    let answer = listening(Health::well()).await.get("/metrics").await;
+    let answer = listening(Health::well()).get("/metrics").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(
         answer.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"),
@@ -55,17 +55,17 @@ async fn the_metrics_are_openmetrics_text() {
 
 #[tokio::test]
 async fn health_is_ok_or_names_each_part_that_fails() {
-    let well = listening(Health::well()).await.get("/healthz").await;
+    let well = listening(Health::well()).get("/healthz").await;
     assert!(well.starts_with("HTTP/1.1 200") && well.ends_with("\r\n\r\nok\n"), "{well}");
     let ill = Health::well().and_failing("database", "no answer").and_failing("log", "not read");
-    let ill = listening(ill).await.get("/healthz").await;
+    let ill = listening(ill).get("/healthz").await;
     assert!(ill.starts_with("HTTP/1.1 503"), "{ill}");
     assert!(ill.ends_with("\r\n\r\ndatabase: no answer\nlog: not read\n"), "{ill}");
 }
 
 #[tokio::test]
 async fn there_is_nothing_else() {
-    let listening = listening(Health::well()).await;
+    let listening = listening(Health::well());
     assert!(listening.get("/").await.starts_with("HTTP/1.1 404"));
     assert!(listening.ask("POST /metrics HTTP/1.1\r\nhost: o\r\n\r\n").await.starts_with("HTTP/1.1 405"));
     let long = format!("GET /healthz HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(2 * LIMITS.largest_head));
@@ -74,7 +74,7 @@ async fn there_is_nothing_else() {
 
 #[tokio::test]
 async fn a_silent_client_does_not_hold_up_the_stop() {
-    let listening = listening(Health::well()).await;
+    let listening = listening(Health::well());
     let _silent = listening.connect().await;
     assert!(listening.get("/healthz").await.contains("200"));
     let told = Instant::now();
@@ -85,7 +85,7 @@ async fn a_silent_client_does_not_hold_up_the_stop() {
 
 #[tokio::test]
 async fn silent_clients_do_not_shut_others_out_for_longer_than_a_head_may_take() {
-    let listening = listening(Health::well()).await;
+    let listening = listening(Health::well());
     let mut silent = Vec::new();
     for _ in 0..=LIMITS.connections {
         silent.push(listening.connect().await);

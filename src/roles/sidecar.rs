@@ -19,7 +19,7 @@ use crate::workspace::WorkspaceId;
 pub(super) fn run(settings: &settings::Sidecar) -> Result<(), RoleError> {
     let options = options(settings)?;
     super::runtime()?.block_on(async {
-        let process = Box::pin(SidecarProcess::start(options)).await?;
+        let process = SidecarProcess::start(options)?;
         announce(&process);
         process.run(shutdown()).await?;
         Ok(())

@@ -57,12 +57,19 @@ pub(crate) fn unknown_profile() -> Error {
     Error::field("profile", Invalid::Malformed("the name of a profile that there is"))
 }
 
+/// Proxies always tell an address; it is believed of those that may tell one.
+fn as_told_by(caller: &Caller, asked: ClientRequest) -> ClientRequest {
+    let address = asked.address.filter(|_| caller.may(Permission::TellAddress));
+    ClientRequest { address, ..asked }
+}
+
 /// Decides by what is known on this thread.
 fn at_hand(
     service: &Service,
     caller: &Caller,
     asked: ClientRequest,
 ) -> ControlFlow<Result<Answer, Error>, ClientRequest> {
+    let asked = as_told_by(caller, asked);
     let Some(profile) = service.profile_at_hand(&asked.route.profile) else { return Continue(asked) };
     let question = match asked.question(&profile) {
         Ok(question) => question,
@@ -76,6 +83,7 @@ fn at_hand(
 }
 
 async fn decided(service: &Service, caller: &Caller, asked: ClientRequest) -> Result<Answer, Error> {
+    let asked = as_told_by(caller, asked);
     let profile = service.profile(&asked.route.profile).await?.ok_or_else(unknown_profile)?;
     match asked.question(&profile) {
         Ok(question) => Ok(asked.answer(&profile, &service.introspect(caller, &question).await?)),

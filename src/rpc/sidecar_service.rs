@@ -95,6 +95,17 @@ impl SidecarService for SidecarRpc {
             .await
     }
 
+    async fn get_profiles(
+        &self,
+        request: Request<v1::GetProfilesRequest>,
+    ) -> Answer<v1::GetProfilesResponse> {
+        self.desk
+            .answer(request, Permission::Sidecar, requests::get_profiles, |service, _, since| async move {
+                Ok(v1::GetProfilesResponse { documents: service.profile_documents(since).await? })
+            })
+            .await
+    }
+
     async fn report_usage(
         &self,
         request: Request<v1::ReportUsageRequest>,

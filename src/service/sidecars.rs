@@ -182,7 +182,7 @@ impl Service {
 
     /// Revisions mean nothing across histories. No history comes back, so whoever finds the same one before and after has
     /// had it all the time.
-    fn require_history(&self, history: HistoryId) -> Result<(), Error> {
+    pub(super) fn require_history(&self, history: HistoryId) -> Result<(), Error> {
         match self.cache.applied() {
             None => Err(Error::LeaseLost),
             Some(applied) if applied.history == history => Ok(()),

@@ -11,7 +11,7 @@ use super::words::{self, Frame};
 use super::{Place, Sidecar};
 use crate::defect::{Defect, seeded};
 use crate::proto::v1;
-use crate::revocation::Position;
+use crate::revocation::{Change, Position};
 use crate::token::Revision;
 
 /// The longest silence: a server sends progress about every 500 ms.
@@ -51,6 +51,9 @@ impl Sidecar {
                 });
             }
             Frame::Event(event) if before.revision < event.revision => {
+                if matches!(event.event.change, Change::ProfileUpdated { .. }) {
+                    self.profiles.outdate();
+                }
                 self.cache.apply(position.history, &event);
             }
             Frame::Progress if before.revision <= position.revision => self.cache.advance(position),

@@ -44,9 +44,9 @@ impl Profiles {
         known.profiles = None;
     }
 
-    /// The profile of this name, and whether there is one; `None` if a server must be asked.
-    fn get(&self, name: &ProfileName) -> Option<Option<Arc<Profile>>> {
-        self.known().profiles.as_ref().map(|profiles| profiles.get(name).cloned())
+    /// The profile of this name, or that there is none; `None` if a server must be asked.
+    fn get(&self, name: &ProfileName) -> Option<Result<Arc<Profile>, Error>> {
+        self.known().profiles.as_ref().map(|profiles| named(profiles, name))
     }
 
     fn epoch(&self) -> u64 {
@@ -72,15 +72,20 @@ impl Sidecar {
     /// # Errors
     /// That there is none of this name, or that no server can be asked.
     pub(super) async fn profile(&self, name: &ProfileName) -> Result<Arc<Profile>, Status> {
-        if let Some(found) = self.profiles.get(name) {
-            return found.ok_or_else(|| status::from_error(&unknown_profile()));
-        }
+        let found = match self.profiles.get(name) {
+            Some(found) => found,
+            None => self.ask_for_profile(name).await?,
+        };
+        found.map_err(|error| status::from_error(&error))
+    }
+
+    async fn ask_for_profile(&self, name: &ProfileName) -> Result<Result<Arc<Profile>, Error>, Status> {
         let _asking = self.profiles.asking.lock().await;
-        if let Some(found) = self.profiles.get(name) {
-            return found.ok_or_else(|| status::from_error(&unknown_profile()));
+        // Perhaps whoever asked before has what is wanted.
+        match self.profiles.get(name) {
+            Some(found) => Ok(found),
+            None => Ok(named(&self.fetch_profiles().await?, name)),
         }
-        let profiles = self.fetch_profiles().await?;
-        profiles.get(name).cloned().ok_or_else(|| status::from_error(&unknown_profile()))
     }
 
     /// Has a server tell all profiles. When the connection is lost meanwhile, another server is asked, once.
@@ -117,6 +122,10 @@ impl Sidecar {
     }
 }
 
+fn named(profiles: &ByName, name: &ProfileName) -> Result<Arc<Profile>, Error> {
+    profiles.get(name).cloned().ok_or_else(unknown_profile)
+}
+
 /// Reads one; a server may know more of profiles than this program, which then does without that one.
 fn read(document: &str) -> Option<(ProfileName, Arc<Profile>)> {
     match Profile::parse(document) {
@@ -141,7 +150,7 @@ mod tests {
         profiles.learn(before, ByName::new());
         assert!(profiles.get(&name).is_none());
         profiles.learn(profiles.epoch(), ByName::new());
-        assert_eq!(profiles.get(&name), Some(None));
+        assert!(matches!(profiles.get(&name), Some(Err(_))));
         profiles.outdate();
         assert!(profiles.get(&name).is_none());
     }

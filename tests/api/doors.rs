@@ -1,6 +1,7 @@
 //! The actors: proxies of either kind, before a server or a sidecar, that ask what to do with a client's request.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::Command;
 
@@ -153,7 +154,7 @@ impl Door {
         let query =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(route(asked, "scope")).finish();
         let mut head = format!("GET /check?{query} HTTP/1.1\r\nhost: product\r\nconnection: close\r\n");
-        let mut add = |name: &str, value: &str| head.push_str(&format!("{name}: {value}\r\n"));
+        let mut add = |name: &str, value: &str| write!(head, "{name}: {value}\r\n").unwrap();
         asked.headers.iter().for_each(|(name, value)| add(name, value));
         if !asked.address.is_empty() {
             add("x-real-ip", asked.address);

@@ -113,6 +113,44 @@ fn version_tells_what_it_was_built_from() {
     assert!(told.starts_with(&format!("tokenkeep {} (commit ", tokenkeep::VERSION)), "{told}");
 }
 
+#[test]
+fn profile_check_tells_right_files_from_wrong_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let wrong = directory.path().join("acme.toml");
+    let undb = fs::read_to_string("profiles/undb.toml").unwrap();
+    fs::write(&wrong, undb.replace("version = 1", "version = 0")).unwrap();
+    let check = |files: &[&str]| {
+        let output = tokenkeep("profile").arg("check").args(files).output().unwrap();
+        let [told, errors] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), told, errors)
+    };
+    let right = "profiles/undb.toml: the profile undb, version 1, is right\n";
+    assert_eq!(check(&["profiles/undb.toml"]), (Some(0), right.to_owned(), String::new()));
+    let path = wrong.to_str().unwrap();
+    let (code, told, errors) = check(&[path, "profiles/undb.toml"]);
+    assert_eq!((code, told.as_str()), (Some(1), right));
+    for line in ["4:8: `name` must be the file's name, acme", "5:11: `version` must be a whole number from 1"]
+    {
+        assert!(errors.contains(&format!("\n{path}:{line}")), "{errors}");
+    }
+    assert_eq!(check(&["/not/there.toml"]).0, Some(1));
+    assert_eq!(check(&[]).0, Some(2));
+}
+
+#[test]
+fn a_server_does_not_start_with_a_wrong_profile() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("ab.key"), "0123456789abcdef".repeat(4)).unwrap();
+    fs::set_permissions(directory.path().join("ab.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(directory.path().join("acme.toml"), "version = 0\n").unwrap();
+    let mut command = tokenkeep("serve");
+    command.env("TOKENKEEP_DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
+    command.arg("--keyring").arg(directory.path()).arg("--profiles").arg(directory.path());
+    let (code, told) = end_of(command);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("acme.toml:1:11: `version` must be a whole number"), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
     let directory = tempfile::tempdir().unwrap();

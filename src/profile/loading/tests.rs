@@ -105,3 +105,14 @@ fn a_type_that_a_profile_does_not_have_grants_nothing() {
     assert_eq!(shipped("undb").default_type(), TokenType::FullAccess);
     assert_eq!(strapi.default_type(), TokenType::Custom);
 }
+
+/// The page tells of each shipped profile what is unsaid; a row that does not agree is a bug.
+#[test]
+fn the_documents_tell_what_each_page_leaves_unsaid() {
+    let page = include_str!("../../../docs/profiles.md");
+    for profile in load(None).unwrap() {
+        let paths: Vec<String> = profile.silent.iter().map(|path| format!("`{path}`")).collect();
+        let row = format!("| `{}` | {} |\n", profile.name, paths.join(", "));
+        assert!(page.contains(&row), "docs/profiles.md has no row {row}");
+    }
+}

@@ -3,6 +3,8 @@
 mod schema;
 mod wrong;
 
+use proptest::prelude::*;
+
 use super::*;
 use wrong::WRONG;
 
@@ -59,5 +61,26 @@ fn no_value_of_a_file_is_repeated() {
     {
         let told = told(&TEMPLATE.replace("name = \"template\"", wrong)).join("\n");
         assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+proptest! {
+    /// Lines left out, swapped and filled with something else: whatever stands in a file, there is an answer.
+    #[test]
+    fn anything_is_read_without_a_panic(
+        lines in prop::collection::vec((0..110_usize, prop_oneof![Just(None), "\\PC{0,12}".prop_map(Some)]), 0..6),
+    ) {
+        let mut document: Vec<String> = TEMPLATE.lines().map(str::to_owned).collect();
+        for (position, line) in lines {
+            let position = position % document.len();
+            match line {
+                Some(line) => document[position] = line,
+                None => drop(document.remove(position)),
+            }
+        }
+        if let Err(problems) = read(&document.join("\n"), Some("template")) {
+            prop_assert!(!problems.is_empty());
+            prop_assert!(problems.is_sorted_by_key(|problem| (problem.line, problem.column)));
+        }
     }
 }

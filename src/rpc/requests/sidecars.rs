@@ -72,6 +72,12 @@ pub(in crate::rpc) fn revalidate_tokens(
     fields.finish(words())
 }
 
+pub(in crate::rpc) fn get_profiles(request: v1::GetProfilesRequest) -> Result<Position, Error> {
+    let mut fields = Fields::default();
+    let since = position(&mut fields, &request.history, ("min_revision", request.min_revision));
+    fields.finish(since)
+}
+
 pub(in crate::rpc) fn report_usage(request: v1::ReportUsageRequest) -> Result<Vec<Use>, Error> {
     let mut fields = Fields::default();
     fields.count("uses", request.uses.len(), MOST_USES);
