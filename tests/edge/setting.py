@@ -42,8 +42,7 @@ class Setting:
         self.upstream = Upstream()
         running.callback(self.upstream.stop)
         self._tokenkeep = self._start_tokenkeep()
-        operator = (scratch / "data" / "operator-token").read_text().strip()
-        self.api = Api(self.place.address, operator)
+        self.api = Api(self.place.address, self._operator_token().read_text().strip())
         running.callback(self.api.close)
         self._owners = {workspace: self._add_workspace(product, workspace) for product, workspace in workspaces()}
 
@@ -79,8 +78,11 @@ class Setting:
         return self._start(
             "tokenkeep",
             [*command, "--operations-listen", "none", "--last-use-interval", "1s", *self._edge("server")],
-            lambda: self._is_healthy(self.place.address),
+            lambda: self._operator_token().exists() and self._is_healthy(self.place.address),
         )
+
+    def _operator_token(self) -> Path:
+        return self._scratch / "data" / "operator-token"
 
     def _start_sidecar(self) -> str:
         """Answers its socket."""
