@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Messages that carry a secret: their `Debug` is written by hand in `src/proto.rs`.
-const SECRET_BEARING: [&str; 5] = [
+const SECRET_BEARING: [&str; 6] = [
     "tokenkeep.v1.CreateTokenResponse",
+    "tokenkeep.v1.CreatePrincipalResponse",
     "tokenkeep.v1.RegenerateTokenResponse",
     "tokenkeep.v1.IntrospectTokenRequest",
     "tokenkeep.v1.ResolveTokensRequest",
@@ -29,6 +30,7 @@ fn compile_ours(out_directory: &Path) -> Result<(), Box<dyn Error>> {
     compiler.open_files([
         "tokenkeep/v1/token_service.proto",
         "tokenkeep/v1/workspace_service.proto",
+        "tokenkeep/v1/principal_service.proto",
         "tokenkeep/v1/sidecar_service.proto",
         "tokenkeep/v1/error_reason.proto",
     ])?;

@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use secrecy::SecretString;
 use tokenkeep::hash::{Cost, HashError, Hasher, SecretHash};
 use tokenkeep::keyring::{Keyring, Origin, ServerKey};
+use tokenkeep::profile::TokenType;
 use tokenkeep::store::tokens::{self, NewSecret, NewToken};
 use tokenkeep::store::{DatabaseOptions, Store};
 use tokenkeep::text::{Description, Initiator, Metadata, Name};
-use tokenkeep::token::{Expiry, IssuedSecret, Kid, Presented, Scope, ScopeSet, Secret, TokenId};
+use tokenkeep::token::{
+    Audiences, Cidrs, Expiry, IssuedSecret, Kid, Presented, Scope, ScopeSet, Secret, TokenId,
+};
 use tokenkeep::workspace::{TokenPrefix, WorkspaceId};
 
 use self::measure::database::{FIRST, PrivateDatabase};
@@ -180,7 +183,11 @@ async fn issue(store: &Store, hasher: &Hasher, key: &ServerKey) -> Outcome<Issue
         description: Description::parse(String::new())?,
         principal: None,
         creator: Initiator::parse("benchmark".to_owned())?,
+        token_type: TokenType::Custom,
         scopes: ScopeSet::new(vec![Scope::parse("articles:*".to_owned())?])?,
+        audiences: Audiences::default(),
+        allowed_cidrs: Cidrs::default(),
+        external_id: None,
         metadata: Metadata::default(),
         expiry: Expiry::Never,
         secret: NewSecret {

@@ -16,7 +16,7 @@ use tokenkeep::hash::{Cost, Hasher};
 use tokenkeep::keyring::Keyring;
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
-use tokenkeep::revocation::{Change, NewEvent};
+use tokenkeep::revocation::{Change, NewEvent, TokenChange};
 use tokenkeep::server::listen::ListenAddress;
 use tokenkeep::server::serving::ServingOptions;
 use tokenkeep::service::{Caller, Permission, Revocation};
@@ -208,13 +208,13 @@ impl Way {
 async fn revoke(transaction: &mut Transaction, id: TokenId) -> Outcome<()> {
     let locked = tokens::lock(transaction, &[id]).await?.pop().ok_or("no such token")?;
     let reason = RevokeReason::parse(String::new())?;
-    let event = NewEvent {
-        change: Change::Revoked { reason: reason.clone() },
+    let change = Change::Token {
+        what: TokenChange::Revoked { reason: reason.clone() },
         workspace: locked.token.workspace.clone(),
         token: id,
         generation: locked.token.generation,
-        initiator: Initiator::parse("the benchmark".to_owned())?,
     };
+    let event = NewEvent { change, initiator: Initiator::parse("the benchmark".to_owned())? };
     let events = log::append_all(transaction, vec![event], false).await?.events;
     let revision = events.first().ok_or("no event")?.revision;
     tokens::revoke(transaction, vec![tokens::Revocation { token: locked.token, reason, revision }]).await?;

@@ -25,7 +25,7 @@ use crate::defect::{Defect, seeded};
 use crate::introspection::Record;
 use crate::lease::{Lease, Offer};
 use crate::proof::{Proof, Prover};
-use crate::revocation::{Change, Event, HistoryId, Position};
+use crate::revocation::{Change, Event, HistoryId, Position, TokenChange};
 use crate::token::{Generation, Kid, Presented, Revision, TokenId};
 
 /// The most shards. More than threads that ask at once, so that they seldom meet.
@@ -172,10 +172,7 @@ impl Cache {
         let mut course = self.course();
         let Some(applied) = course.follows(history) else { return };
         let revision = event.revision.max(applied.revision);
-        let mut shard = self.shard(event.event.token);
-        if !passed_over(event) {
-            shard.change(event.event.token, event.revision);
-        }
+        let shard = self.take_in(event);
         self.applied.store(revision.0, Ordering::Release);
         drop(shard);
         self.reach(&mut course, Position { revision, ..applied });
@@ -192,10 +189,24 @@ impl Cache {
 
     /// Takes a change into account that was committed here and is not applied in order yet.
     pub fn overtake(&self, event: &Event) {
-        if passed_over(event) || seeded(Defect::OwnChangesNotOvertaken) {
-            return;
+        if !seeded(Defect::OwnChangesNotOvertaken) {
+            drop(self.take_in(event));
         }
-        self.shard(event.event.token).change(event.event.token, event.revision);
+    }
+
+    /// Ends what is known from before a change: of its token, whose shard is given locked, or by a floor of all that it
+    /// concerns. Only after that may it be said to be applied.
+    fn take_in(&self, event: &Event) -> Option<MutexGuard<'_, Shard>> {
+        let change = &event.event.change;
+        if let Some(subject) = Subject::of(change) {
+            self.floors.raise(subject, event.revision);
+        }
+        let Change::Token { token, what, .. } = change else { return None };
+        let mut shard = self.shard(*token);
+        if !passed_over(what) {
+            shard.change(*token, event.revision);
+        }
+        Some(shard)
     }
 
     /// Takes into account that a change at `to` concerns every token of a subject: what was learned from before is not
@@ -324,11 +335,11 @@ impl fmt::Debug for Cache {
 }
 
 /// Whether a seeded defect makes a change pass for none.
-fn passed_over(event: &Event) -> bool {
-    match event.event.change {
-        Change::Revoked { .. } => false,
-        Change::SecretReplaced => seeded(Defect::ReplacedSecretKept),
-        Change::Updated => seeded(Defect::UpdatesIgnored),
+fn passed_over(change: &TokenChange) -> bool {
+    match change {
+        TokenChange::Revoked { .. } => false,
+        TokenChange::SecretReplaced => seeded(Defect::ReplacedSecretKept),
+        TokenChange::Updated => seeded(Defect::UpdatesIgnored),
     }
 }
 

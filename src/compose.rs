@@ -35,7 +35,7 @@ use crate::rpc::Desk;
 use crate::server::limits::raise_descriptor_limit;
 use crate::server::listen::ListenAddress;
 use crate::server::serving::{Serving, ServingError, ServingOptions};
-use crate::service::{Committing, KeysError, Parts, Service};
+use crate::service::{Committing, EntryError, KeysError, Parts, Service};
 use crate::store::{DatabaseOptions, Store, StoreError, UrlError};
 
 /// Everything a server needs to know.
@@ -83,6 +83,9 @@ pub enum ServerError {
     /// The keyring does not fit the database.
     #[error("cannot use the keyring")]
     Keys(#[from] KeysError),
+    /// The profiles do not fit those in the database.
+    #[error("cannot use the profiles")]
+    Profiles(#[from] EntryError),
     /// The operating system has no randomness to give.
     #[error("cannot get random bytes from the operating system")]
     Randomness(#[from] rand::rngs::SysError),
@@ -155,6 +158,7 @@ impl Server {
             metrics: metrics.clone(),
         });
         let service = Arc::new(service.await?);
+        service.enter_profiles(&options.profiles).await?;
         let crossing = Crossing::new(Handle::current(), options.serving.limits.requests_in_flight);
         let (health, checking) = health::Health::start(Arc::clone(&service), watching, metrics.clone()).await;
         parts.push(("the health probe", checking));

@@ -1,16 +1,18 @@
 //! The vocabulary of introspection: what is asked about a presented token, what is known of a live one, and the verdict.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use secrecy::SecretString;
 
-use crate::text::{Metadata, Name, Principal};
-use crate::token::{Generation, Revision, Scope, ScopeSet, Token, TokenId};
+use crate::profile::{Audience, ProfileName, TokenType};
+use crate::text::{Handle, Metadata, Name, PrincipalId};
+use crate::token::{Audiences, Cidrs, ExternalId, Generation, Revision, Scope, ScopeSet, TokenId};
 use crate::workspace::WorkspaceId;
 
-/// What introspections of a live token are answered from. It holds no decision: workspace and scopes are judged anew for
-/// each request.
+/// What introspections of a live token are answered from. It holds no decision: workspace, audience, address and scopes
+/// are judged anew for each request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The id.
@@ -20,9 +22,21 @@ pub struct Record {
     /// What people call it.
     pub name: Name,
     /// Who it acts for.
-    pub principal: Option<Principal>,
-    /// What it may do.
+    pub principal: Option<PrincipalId>,
+    /// What the product calls whom it acts for.
+    pub username: Option<Handle>,
+    /// What kind of power it has.
+    pub token_type: TokenType,
+    /// What it can do now: its own scopes, as far as its type, the profile and its principal allow them.
     pub scopes: ScopeSet,
+    /// Where it may be presented.
+    pub audiences: Audiences,
+    /// From where it may be used.
+    pub allowed_cidrs: Cidrs,
+    /// The number that the product names it by.
+    pub external_id: Option<ExternalId>,
+    /// The profile of its workspace.
+    pub profile: Option<ProfileName>,
     /// The caller's own labels.
     pub metadata: Metadata,
     /// When it expires; `None` for never.
@@ -31,25 +45,8 @@ pub struct Record {
     pub create_time: SystemTime,
     /// Which secret is live.
     pub generation: Generation,
-    /// The position of its last change.
+    /// The position of the last change that concerned it.
     pub revision: Revision,
-}
-
-impl From<Token> for Record {
-    fn from(token: Token) -> Self {
-        Self {
-            id: token.id,
-            workspace: token.workspace,
-            name: token.name,
-            principal: token.principal,
-            scopes: token.scopes,
-            metadata: token.metadata,
-            expire_time: token.expire_time,
-            create_time: token.create_time,
-            generation: token.generation,
-            revision: token.revision,
-        }
-    }
 }
 
 /// Why a presented token is not active.
@@ -69,6 +66,14 @@ pub enum InactiveReason {
     Revoked,
     /// Its secret was replaced.
     Superseded,
+    /// Its secret was invalidated, with all others of its workspace or of its server key.
+    Invalidated,
+    /// Its principal is disabled, or deleted.
+    PrincipalDisabled,
+    /// None of its audiences was named.
+    OtherAudience,
+    /// The client's address is in none of its blocks, or not known.
+    OtherAddress,
 }
 
 /// How fresh an answer must be.
@@ -83,6 +88,15 @@ pub enum Freshness {
     Strong,
 }
 
+/// Where a token is presented, as far as that is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Which audience.
+    pub audience: Option<Audience>,
+    /// The address of the end client.
+    pub address: Option<IpAddr>,
+}
+
 /// What is asked about a presented token.
 #[derive(Debug)]
 pub struct Introspection {
@@ -90,6 +104,8 @@ pub struct Introspection {
     pub presented: SecretString,
     /// The workspace it was presented in, if that matters.
     pub workspace: Option<WorkspaceId>,
+    /// Where it was presented.
+    pub place: Place,
     /// What the client's request needs.
     pub required_scopes: Vec<Scope>,
     /// How fresh the answer must be.
@@ -108,6 +124,22 @@ pub enum Verdict {
         /// The required scopes that it does not grant.
         missing: Vec<Scope>,
     },
+}
+
+impl Record {
+    /// Whether the token may be used at a place.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn suits(&self, place: &Place) -> Result<(), InactiveReason> {
+        if !self.audiences.admit(place.audience.as_ref()) {
+            return Err(InactiveReason::OtherAudience);
+        }
+        if !self.allowed_cidrs.admit(place.address) {
+            return Err(InactiveReason::OtherAddress);
+        }
+        Ok(())
+    }
 }
 
 impl Verdict {

@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod nearest;
 pub mod operations;
 pub mod postgres;
+pub mod principal;
 pub mod private_file;
 pub mod profile;
 pub mod proof;

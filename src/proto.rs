@@ -101,6 +101,16 @@ impl fmt::Debug for v1::CreateTokenResponse {
     }
 }
 
+impl fmt::Debug for v1::CreatePrincipalResponse {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CreatePrincipalResponse")
+            .field("principal", &self.principal)
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for v1::RegenerateTokenResponse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("RegenerateTokenResponse").field("token", &self.token).finish_non_exhaustive()
@@ -113,6 +123,7 @@ impl fmt::Debug for v1::IntrospectTokenRequest {
             .debug_struct("IntrospectTokenRequest")
             .field("workspace", &self.workspace)
             .field("required_scopes", &self.required_scopes)
+            .field("audience", &self.audience)
             .finish_non_exhaustive()
     }
 }
@@ -146,6 +157,7 @@ mod tests {
         for path in [
             "/tokenkeep.v1.TokenService/IntrospectToken",
             "/tokenkeep.v1.WorkspaceService/ListWorkspaces",
+            "/tokenkeep.v1.PrincipalService/CreatePrincipal",
             "/tokenkeep.v1.SidecarService/RenewLease",
             "/envoy.service.auth.v3.Authorization/Check",
             "/grpc.health.v1.Health/Watch",

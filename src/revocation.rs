@@ -4,8 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use crate::text::{Initiator, RevokeReason};
-use crate::token::{Generation, Revision, TokenId};
+use crate::introspection::Record;
+use crate::profile::ProfileName;
+use crate::text::{Initiator, PrincipalId, RevokeReason};
+use crate::token::{Generation, Kid, Revision, TokenId};
 use crate::workspace::WorkspaceId;
 
 /// Names one history of the log. Revisions of different histories have nothing to do with each other.
@@ -38,9 +40,85 @@ pub struct Committed {
     pub longest_lease: Duration,
 }
 
-/// What a change did to a token.
+/// What happened, and to what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
+    /// To one token.
+    Token {
+        /// The workspace of the token.
+        workspace: WorkspaceId,
+        /// The token.
+        token: TokenId,
+        /// The token's generation after the change.
+        generation: Generation,
+        /// What.
+        what: TokenChange,
+    },
+    /// A principal was edited, disabled, enabled or deleted.
+    PrincipalChanged {
+        /// Its workspace.
+        workspace: WorkspaceId,
+        /// The principal.
+        principal: PrincipalId,
+    },
+    /// Every secret of a workspace that was issued before is dead; the tokens stay.
+    WorkspaceInvalidated {
+        /// The workspace.
+        workspace: WorkspaceId,
+        /// Why, as the caller said.
+        reason: RevokeReason,
+    },
+    /// A workspace has another profile.
+    WorkspaceUpdated {
+        /// The workspace.
+        workspace: WorkspaceId,
+    },
+    /// A profile was changed.
+    ProfileUpdated {
+        /// The profile.
+        profile: ProfileName,
+    },
+    /// Every secret that was issued under a server key is dead; the tokens stay.
+    KeyRetired {
+        /// The key.
+        kid: Kid,
+    },
+}
+
+impl Change {
+    /// The workspace that it concerns; `None` if it may concern any.
+    #[must_use]
+    pub const fn workspace(&self) -> Option<&WorkspaceId> {
+        match self {
+            Self::Token { workspace, .. }
+            | Self::PrincipalChanged { workspace, .. }
+            | Self::WorkspaceInvalidated { workspace, .. }
+            | Self::WorkspaceUpdated { workspace } => Some(workspace),
+            Self::ProfileUpdated { .. } | Self::KeyRetired { .. } => None,
+        }
+    }
+
+    /// Whether the token of a record may be judged otherwise since. A record does not tell its key, so that any key's end
+    /// concerns it.
+    #[must_use]
+    pub fn concerns(&self, record: &Record) -> bool {
+        match self {
+            Self::Token { token, .. } => *token == record.id,
+            Self::PrincipalChanged { workspace, principal } => {
+                *workspace == record.workspace && record.principal.as_ref() == Some(principal)
+            }
+            Self::WorkspaceInvalidated { workspace, .. } | Self::WorkspaceUpdated { workspace } => {
+                *workspace == record.workspace
+            }
+            Self::ProfileUpdated { profile } => record.profile.as_ref() == Some(profile),
+            Self::KeyRetired { .. } => true,
+        }
+    }
+}
+
+/// What a change did to a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenChange {
     /// It is dead for good.
     Revoked {
         /// Why, as the caller said.
@@ -57,12 +135,6 @@ pub enum Change {
 pub struct NewEvent {
     /// What happened.
     pub change: Change,
-    /// The workspace of the token.
-    pub workspace: WorkspaceId,
-    /// The token.
-    pub token: TokenId,
-    /// The token's generation after the change.
-    pub generation: Generation,
     /// On whose behalf.
     pub initiator: Initiator,
 }

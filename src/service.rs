@@ -12,6 +12,8 @@ mod issuing;
 mod keys;
 mod last_uses;
 mod operator;
+mod principals;
+mod profiles;
 mod proving;
 mod search;
 mod sidecars;
@@ -28,10 +30,12 @@ pub use error::{Error, InvalidField};
 pub use issuing::{Issued, Issuer, NewTokenWords, Regeneration};
 pub use keys::KeysError;
 pub use last_uses::LastUses;
+pub use principals::{Deleted, PrincipalPageRequest};
+pub use profiles::{EntryError, Profiles};
 pub use sidecars::{Acknowledgement, Grant, Inquiry, Renewal, Resolution, Use};
 pub use tokens::{Page, Revocation, TokenChange, TokenPageRequest};
 pub use watching::{Frame, Subscription, Told, WatchRequest};
-pub use workspaces::WorkspacePageRequest;
+pub use workspaces::{Invalidated, WorkspacePageRequest};
 
 use crate::cache::Cache;
 use crate::feed::Feed;
@@ -74,6 +78,7 @@ pub struct Service {
     issuer: Issuer,
     hasher: Hasher,
     proofs: ProofCache,
+    profiles: Profiles,
     last_uses: LastUses,
     cache: Arc<Cache>,
     feed: Feed,
@@ -91,6 +96,7 @@ impl Service {
         let (held, argon2) = (Arc::clone(&keyring), hasher.clone());
         let issuer = Issuer::new(store.clone(), committing.clone(), held, argon2, metrics.clone()).await?;
         Ok(Self {
+            profiles: issuer.profiles.clone(),
             last_uses: LastUses::new(store.clone(), metrics.clone()),
             keys: Arc::clone(&issuer.keys),
             store,
@@ -106,12 +112,14 @@ impl Service {
         })
     }
 
-    /// Asks the database, over connections of the asker's own, whether it is there and which keys are in use by now.
+    /// Asks the database, over connections of the asker's own, whether it is there, and which keys and profiles
+    /// are in use by now.
     ///
     /// # Errors
     /// [`Error::DatabaseUnavailable`] and its like.
     pub async fn check_database(&self, store: &Store) -> Result<(), Error> {
-        self.keys.refresh(store).await
+        self.keys.refresh(store).await?;
+        self.profiles.refresh(store).await
     }
 
     /// What it counts.

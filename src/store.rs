@@ -10,6 +10,8 @@ pub mod log;
 mod migrations;
 mod moment;
 mod pool;
+pub mod principals;
+pub mod profiles;
 mod schema;
 pub mod servers;
 mod tls;

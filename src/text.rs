@@ -1,4 +1,4 @@
-//! The texts people write: names, descriptions, principals; each a type that holds its own rule.
+//! The texts people write: names, descriptions, handles; each a type that holds its own rule.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -105,8 +105,13 @@ text_type!(
     |text| check(&text, 1024, Lines::Many).map(|()| text)
 );
 text_type!(
-    /// Who a token acts for: 1 to 256 characters on one line.
-    Principal,
+    /// The id of a principal, unique in its workspace: 1 to 256 characters on one line.
+    PrincipalId,
+    |text| required(text, 256)
+);
+text_type!(
+    /// What a product calls a principal, like `api_access@service`: 1 to 256 characters on one line.
+    Handle,
     |text| required(text, 256)
 );
 text_type!(

@@ -3,6 +3,7 @@
 pub(crate) mod base62;
 mod edit;
 mod filter;
+mod place;
 mod presented;
 mod scope;
 
@@ -13,10 +14,12 @@ use uuid::Uuid;
 
 pub use edit::TokenEdit;
 pub use filter::TokenFilter;
+pub use place::{Audiences, Cidr, Cidrs};
 pub use presented::{IssuedSecret, Kid, Malformed, Presented, SHAPE, Secret, Tag};
 pub use scope::{Scope, ScopeSet};
 
-use crate::text::{Description, Initiator, Invalid, Metadata, Name, Principal, RevokeReason};
+use crate::profile::{ProfileName, TokenType};
+use crate::text::{Description, Initiator, Invalid, Metadata, Name, PrincipalId, RevokeReason};
 use crate::workspace::WorkspaceId;
 
 /// The id of a token: a UUID of version 7, so that ids sort by creation.
@@ -71,6 +74,26 @@ pub struct Generation(pub i32);
 impl Generation {
     /// That of a new token.
     pub const FIRST: Self = Self(1);
+}
+
+/// A number that a product names a token or a principal by: 1 or more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExternalId(i64);
+
+impl ExternalId {
+    /// Takes a number.
+    ///
+    /// # Errors
+    /// [`Invalid`] if it is below 1.
+    pub const fn parse(number: i64) -> Result<Self, Invalid> {
+        if number < 1 { Err(Invalid::Malformed("1 or more")) } else { Ok(Self(number)) }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
 }
 
 /// A position in the one order of all changes that can change an introspection's answer; 0 is before them all.
@@ -141,6 +164,8 @@ pub enum TokenState {
     Expired,
     /// It was revoked, for good.
     Revoked,
+    /// Its secret was invalidated, with all others of its workspace or of its server key; it works again once regenerated.
+    Invalidated,
 }
 
 /// When a token is to expire, as a caller asks for it.
@@ -181,18 +206,28 @@ pub struct Token {
     pub id: TokenId,
     /// The workspace it belongs to, for the whole life.
     pub workspace: WorkspaceId,
+    /// The profile of the workspace.
+    pub profile: Option<ProfileName>,
     /// What people call it.
     pub name: Name,
     /// What it is for.
     pub description: Description,
     /// Who it acts for.
-    pub principal: Option<Principal>,
+    pub principal: Option<PrincipalId>,
     /// On whose behalf it was created.
     pub creator: Initiator,
-    /// What it may do.
+    /// What kind of power it has.
+    pub token_type: TokenType,
+    /// What it may do, its principal willing.
     pub scopes: ScopeSet,
+    /// Where it may be presented.
+    pub audiences: Audiences,
+    /// From where it may be used.
+    pub allowed_cidrs: Cidrs,
     /// The caller's own labels.
     pub metadata: Metadata,
+    /// The number that the product names it by.
+    pub external_id: Option<ExternalId>,
     /// When it expires; `None` for never.
     pub expire_time: Option<SystemTime>,
     /// When it was created.
@@ -209,6 +244,10 @@ pub struct Token {
     pub generation: Generation,
     /// Prefix and last four characters of the live secret.
     pub obfuscated_secret: String,
+    /// When the live secret was issued.
+    pub secret_time: SystemTime,
+    /// From when on the live secret should be replaced, by the profile's advice; the store does not know.
+    pub rotation_due_time: Option<SystemTime>,
     /// The position of its last change.
     pub revision: Revision,
 }
@@ -227,10 +266,18 @@ impl Token {
         const FIXED: usize = 256;
         let texts =
             [self.name.as_str(), self.description.as_str(), self.creator.as_str(), self.workspace.as_str()];
-        let principal = self.principal.as_ref().map_or("", Principal::as_str);
+        let principal = self.principal.as_ref().map_or("", PrincipalId::as_str);
         let scopes: usize = self.scopes.iter().map(|scope| scope.as_str().len() + 4).sum();
         let metadata: usize =
             self.metadata.entries().iter().map(|(key, value)| key.len() + value.len() + 8).sum();
-        FIXED + texts.iter().map(|text| text.len()).sum::<usize>() + principal.len() + scopes + metadata
+        /// An audience or a block of addresses at its longest.
+        const PLACE: usize = 68;
+        let places = PLACE * (self.audiences.as_slice().len() + self.allowed_cidrs.as_slice().len());
+        FIXED
+            + places
+            + texts.iter().map(|text| text.len()).sum::<usize>()
+            + principal.len()
+            + scopes
+            + metadata
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use crate::text::{Invalid, Name};
-use crate::token::{Etag, Precondition};
+use crate::profile::ProfileName;
+use crate::text::{Initiator, Invalid, Name, RevokeReason};
+use crate::token::{Etag, Precondition, Revision};
 
 /// The id of a workspace: 1 to 63 characters of `a-z`, `0-9`, `-`, beginning with a letter, not ending with `-`: a
 /// DNS label, so that it fits wherever a product wants to show it.
@@ -104,12 +105,16 @@ pub struct Workspace {
     pub name: Name,
     /// What new secrets begin with.
     pub token_prefix: TokenPrefix,
+    /// Whose rules its tokens keep.
+    pub profile: Option<ProfileName>,
     /// When it was created.
     pub create_time: SystemTime,
     /// When it was last edited.
     pub update_time: SystemTime,
     /// Counts the edits, from 1.
     pub version: i32,
+    /// The position of the last change that concerned all of its tokens.
+    pub revision: Revision,
 }
 
 impl Workspace {
@@ -131,4 +136,24 @@ pub struct WorkspaceEdit {
     pub name: Option<Name>,
     /// A new prefix, or none.
     pub token_prefix: Option<TokenPrefix>,
+    /// Another profile, or that it shall have none.
+    #[expect(clippy::option_option, reason = "to leave it, to take it away and to set it are three things")]
+    pub profile: Option<Option<ProfileName>>,
+}
+
+/// Whose secrets to invalidate.
+#[derive(Debug, Clone)]
+pub struct Invalidation {
+    /// Which workspace's.
+    pub id: WorkspaceId,
+    /// Whether only to count them.
+    pub dry_run: bool,
+    /// Which version of the workspace.
+    pub precondition: Precondition,
+    /// Why.
+    pub reason: RevokeReason,
+    /// On whose behalf.
+    pub initiator: Option<Initiator>,
+    /// Whether the caller will wait until no cache answers from before.
+    pub awaited: bool,
 }

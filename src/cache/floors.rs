@@ -4,7 +4,9 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::introspection::Record;
-use crate::text::Principal;
+use crate::profile::ProfileName;
+use crate::revocation::Change;
+use crate::text::PrincipalId;
 use crate::token::{Kid, Revision};
 use crate::workspace::WorkspaceId;
 
@@ -16,9 +18,26 @@ pub enum Subject<'a> {
     /// Those of a workspace.
     Workspace(&'a WorkspaceId),
     /// Those of a principal in a workspace.
-    Principal(&'a WorkspaceId, &'a Principal),
+    Principal(&'a WorkspaceId, &'a PrincipalId),
+    /// Those of workspaces with a profile.
+    Profile(&'a ProfileName),
     /// Those issued under a server key.
     Key(Kid),
+}
+
+impl<'a> Subject<'a> {
+    /// All that a change concerns, unless that is one token.
+    pub(super) const fn of(change: &'a Change) -> Option<Self> {
+        match change {
+            Change::Token { .. } => None,
+            Change::PrincipalChanged { workspace, principal } => Some(Self::Principal(workspace, principal)),
+            Change::WorkspaceInvalidated { workspace, .. } | Change::WorkspaceUpdated { workspace } => {
+                Some(Self::Workspace(workspace))
+            }
+            Change::ProfileUpdated { profile } => Some(Self::Profile(profile)),
+            Change::KeyRetired { kid } => Some(Self::Key(*kid)),
+        }
+    }
 }
 
 /// The floors by subject, in a table of fixed size. Subjects that share a place share a floor: what that hides without
@@ -36,6 +55,7 @@ pub(super) struct Floors {
 pub(super) struct Above {
     workspace: usize,
     principal: usize,
+    profile: usize,
 }
 
 impl Floors {
@@ -53,7 +73,9 @@ impl Floors {
     pub(super) fn raise(&self, subject: Subject<'_>, to: Revision) {
         let floor = match subject {
             Subject::Everything => Some(&self.everything),
-            Subject::Workspace(_) | Subject::Principal(..) => self.floor(self.place(subject)),
+            Subject::Workspace(_) | Subject::Principal(..) | Subject::Profile(_) => {
+                self.floor(self.place(subject))
+            }
             Subject::Key(_) => {
                 // The floor itself first: whoever sees the highest must find it.
                 if let Some(floor) = self.floor(self.place(subject)) {
@@ -80,7 +102,9 @@ impl Floors {
         let principal = record.principal.as_ref();
         let principal = principal
             .map_or(workspace, |principal| self.place(Subject::Principal(&record.workspace, principal)));
-        Above { workspace, principal }
+        let profile = record.profile.as_ref();
+        let profile = profile.map_or(workspace, |profile| self.place(Subject::Profile(profile)));
+        Above { workspace, principal, profile }
     }
 
     /// Whether what was learned `as_of` a revision lies under one of its floors. Where the key is not told, the highest
@@ -91,6 +115,7 @@ impl Floors {
         under(&self.everything)
             || under_place(above.workspace)
             || under_place(above.principal)
+            || under_place(above.profile)
             || (under(&self.keys) && key.is_none_or(|key| under_place(self.place(Subject::Key(key)))))
     }
 

@@ -10,9 +10,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::*;
-use crate::revocation::{Change, NewEvent};
-use crate::text::{Initiator, Metadata, Name, Principal};
-use crate::token::{IssuedSecret, ScopeSet, Secret, Tag};
+use crate::profile::TokenType;
+use crate::revocation::NewEvent;
+use crate::text::{Initiator, Metadata, Name, PrincipalId};
+use crate::token::{Audiences, Cidrs, IssuedSecret, ScopeSet, Secret, Tag};
 use crate::workspace::{TokenPrefix, WorkspaceId};
 
 const OURS: HistoryId = HistoryId(Uuid::from_u128(1));
@@ -33,8 +34,8 @@ fn workspace(name: &str) -> WorkspaceId {
     WorkspaceId::parse(name.to_owned()).unwrap()
 }
 
-fn principal(name: &str) -> Principal {
-    Principal::parse(name.to_owned()).unwrap()
+fn principal(name: &str) -> PrincipalId {
+    PrincipalId::parse(name.to_owned()).unwrap()
 }
 
 fn token(number: u128) -> TokenId {
@@ -47,7 +48,13 @@ fn record(id: TokenId, revision: i64) -> Record {
         workspace: workspace("acme"),
         name: Name::parse("ci".to_owned()).unwrap(),
         principal: Some(principal("alice")),
+        username: None,
+        token_type: TokenType::Custom,
         scopes: ScopeSet::default(),
+        audiences: Audiences::default(),
+        allowed_cidrs: Cidrs::default(),
+        external_id: None,
+        profile: None,
         metadata: Metadata::default(),
         expire_time: None,
         create_time: SystemTime::UNIX_EPOCH,
@@ -66,13 +73,12 @@ fn learned(cache: &Cache, id: TokenId, revision: i64) -> Learned {
 }
 
 fn event(id: TokenId, revision: i64) -> Event {
-    let event = NewEvent {
-        change: Change::Updated,
-        workspace: workspace("acme"),
-        token: id,
-        generation: Generation::FIRST,
-        initiator: Initiator::parse("somebody".to_owned()).unwrap(),
-    };
+    let (workspace, generation, what) = (workspace("acme"), Generation::FIRST, TokenChange::Updated);
+    happened(Change::Token { workspace, token: id, generation, what }, revision)
+}
+
+fn happened(change: Change, revision: i64) -> Event {
+    let event = NewEvent { change, initiator: Initiator::parse("somebody".to_owned()).unwrap() };
     Event { revision: Revision(revision), time: SystemTime::UNIX_EPOCH, event, awaited: false }
 }
 

@@ -20,6 +20,8 @@ pub enum Purpose {
     TokenPage,
     /// A page of `ListWorkspaces`.
     WorkspacePage,
+    /// The next page of a list of principals.
+    PrincipalPage,
 }
 
 impl Purpose {
@@ -27,6 +29,7 @@ impl Purpose {
         match self {
             Self::TokenPage => b"tokens\0",
             Self::WorkspacePage => b"workspaces\0",
+            Self::PrincipalPage => b"principals\0",
         }
     }
 }

@@ -53,6 +53,14 @@ label! {
         Revoked = "revoked",
         /// It was regenerated, and this is an old secret.
         Superseded = "superseded",
+        /// Its secret was invalidated with all others of its workspace or key.
+        Invalidated = "invalidated",
+        /// Its principal is disabled or deleted.
+        PrincipalDisabled = "principal_disabled",
+        /// It was presented to another audience than its own.
+        OtherAudience = "other_audience",
+        /// It was used from an address that is not allowed to it.
+        OtherAddress = "other_address",
         /// Nobody can know just now.
         Undecided = "undecided",
     }

@@ -2,17 +2,19 @@
 
 pub(super) mod edge;
 pub(super) mod introspection;
+pub(super) mod principals;
 pub(super) mod sidecars;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost_types::Timestamp;
 
+use crate::profile::{Audience, Profile, TokenType};
 use crate::proto::v1;
-use crate::revocation::{Change, Event};
+use crate::revocation::{Change, Event, TokenChange};
 use crate::service::{Frame, Issued, Told};
-use crate::text::Principal;
-use crate::token::{Scope, Token, TokenState};
+use crate::text::PrincipalId;
+use crate::token::{Cidr, ExternalId, Scope, Token, TokenState};
 use crate::workspace::Workspace;
 
 fn scopes<'scopes>(scopes: impl Iterator<Item = &'scopes Scope>) -> Vec<String> {
@@ -28,7 +30,7 @@ pub(super) fn token(token: Token) -> v1::Token {
         workspace: token.workspace.to_string(),
         name: token.name.into_string(),
         description: token.description.into_string(),
-        principal: token.principal.map(Principal::into_string).unwrap_or_default(),
+        principal: token.principal.map(PrincipalId::into_string).unwrap_or_default(),
         creator: token.creator.into_string(),
         scopes: scopes(token.scopes.iter()),
         metadata: token.metadata.into_entries(),
@@ -43,6 +45,27 @@ pub(super) fn token(token: Token) -> v1::Token {
         obfuscated_secret: token.obfuscated_secret,
         revision: token.revision.0,
         etag,
+        r#type: token_type(token.token_type).into(),
+        audiences: audiences(token.audiences.as_slice()),
+        allowed_cidrs: token.allowed_cidrs.as_slice().iter().map(Cidr::to_string).collect(),
+        rotation_due_time: token.rotation_due_time.map(Timestamp::from),
+        external_id: external_id(token.external_id),
+    }
+}
+
+fn audiences(audiences: &[Audience]) -> Vec<String> {
+    audiences.iter().map(Audience::to_string).collect()
+}
+
+fn external_id(number: Option<ExternalId>) -> i64 {
+    number.map_or(0, ExternalId::get)
+}
+
+const fn token_type(token_type: TokenType) -> v1::TokenType {
+    match token_type {
+        TokenType::ReadOnly => v1::TokenType::ReadOnly,
+        TokenType::FullAccess => v1::TokenType::FullAccess,
+        TokenType::Custom => v1::TokenType::Custom,
     }
 }
 
@@ -51,6 +74,7 @@ const fn token_state(state: TokenState) -> v1::TokenState {
         TokenState::Active => v1::TokenState::Active,
         TokenState::Expired => v1::TokenState::Expired,
         TokenState::Revoked => v1::TokenState::Revoked,
+        TokenState::Invalidated => v1::TokenState::Invalidated,
     }
 }
 
@@ -80,19 +104,49 @@ pub(super) fn frame(frame: &Frame, cursor: String) -> v1::WatchRevocationsRespon
 }
 
 fn revocation(event: &Event) -> v1::RevocationEvent {
-    let (kind, reason) = match &event.event.change {
-        Change::Revoked { reason } => (v1::RevocationKind::Revoked, reason.to_string()),
-        Change::SecretReplaced => (v1::RevocationKind::SecretReplaced, String::new()),
-        Change::Updated => (v1::RevocationKind::Updated, String::new()),
-    };
-    v1::RevocationEvent {
-        kind: kind.into(),
-        workspace: event.event.workspace.to_string(),
-        token_id: event.event.token.to_string(),
-        generation: event.event.generation.0,
-        reason,
+    use v1::RevocationKind as Kind;
+    let change = &event.event.change;
+    let mut told = v1::RevocationEvent {
+        workspace: change.workspace().map(ToString::to_string).unwrap_or_default(),
         initiator: event.event.initiator.to_string(),
         event_time: Some(event.time.into()),
+        ..v1::RevocationEvent::default()
+    };
+    let kind = match change {
+        Change::Token { token, generation, what, .. } => {
+            (told.token_id, told.generation) = (token.to_string(), generation.0);
+            token_change(what, &mut told.reason)
+        }
+        Change::PrincipalChanged { principal, .. } => {
+            told.principal = principal.to_string();
+            Kind::PrincipalChanged
+        }
+        Change::WorkspaceInvalidated { reason, .. } => {
+            told.reason = reason.to_string();
+            Kind::WorkspaceInvalidated
+        }
+        Change::WorkspaceUpdated { .. } => Kind::WorkspaceUpdated,
+        Change::ProfileUpdated { profile } => {
+            told.profile = profile.to_string();
+            Kind::ProfileUpdated
+        }
+        Change::KeyRetired { kid } => {
+            told.kid = kid.to_string();
+            Kind::KeyRetired
+        }
+    };
+    told.set_kind(kind);
+    told
+}
+
+fn token_change(what: &TokenChange, told_reason: &mut String) -> v1::RevocationKind {
+    match what {
+        TokenChange::Revoked { reason } => {
+            *told_reason = reason.to_string();
+            v1::RevocationKind::Revoked
+        }
+        TokenChange::SecretReplaced => v1::RevocationKind::SecretReplaced,
+        TokenChange::Updated => v1::RevocationKind::Updated,
     }
 }
 
@@ -105,5 +159,11 @@ pub(super) fn workspace(workspace: Workspace) -> v1::Workspace {
         create_time: Some(workspace.create_time.into()),
         update_time: Some(workspace.update_time.into()),
         etag,
+        profile: workspace.profile.as_ref().map(ToString::to_string).unwrap_or_default(),
+        revision: workspace.revision.0,
     }
+}
+
+pub(super) fn profile(profile: &Profile) -> v1::Profile {
+    v1::Profile { name: profile.name.to_string(), version: profile.version, ..v1::Profile::default() }
 }

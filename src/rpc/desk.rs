@@ -5,6 +5,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
@@ -132,6 +133,11 @@ impl<Wire, Words> Asked<Wire, Words> {
         }
         Ok((caller, parse(message)?))
     }
+}
+
+/// When the answer must be there.
+pub(super) fn deadline<Message>(request: &Request<Message>) -> Option<Instant> {
+    request.extensions().get::<Deadline>().map(|deadline| deadline.0)
 }
 
 fn uncrossed(error: CrossingError) -> Error {

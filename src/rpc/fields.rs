@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
+use crate::profile::{Audience, TokenType};
 use crate::proto::v1;
 use crate::service::{Error, InvalidField};
 use crate::text::{Invalid, Metadata};
-use crate::token::{Expiry, Scope, ScopeSet, TokenState};
+use crate::token::{Audiences, Cidr, Cidrs, Expiry, Scope, ScopeSet, TokenState};
 
 /// The longest a token may live when a lifetime is given: 100 years of 365.25 days.
 const LONGEST_LIFETIME: Duration = Duration::from_hours(100 * 8_766);
@@ -15,7 +16,7 @@ const LONGEST_LIFETIME: Duration = Duration::from_hours(100 * 8_766);
 const LATEST_SECONDS: i64 = 253_402_300_799;
 
 /// How many states there are.
-const MOST_STATES: usize = 3;
+const MOST_STATES: usize = 4;
 
 /// The most fields of one request that are told to be wrong.
 const MOST_NOTED: usize = 16;
@@ -73,12 +74,55 @@ impl Fields {
             self.note(path, Invalid::TooMany { limit: ScopeSet::LIMIT });
             return None;
         }
-        let taken: Vec<Option<Scope>> = scopes
+        self.each(path, scopes, Scope::parse)
+    }
+
+    fn each<Item, Taken>(
+        &mut self,
+        path: &str,
+        items: Vec<Item>,
+        parse: impl Fn(Item) -> Result<Taken, Invalid>,
+    ) -> Option<Vec<Taken>> {
+        let taken: Vec<Option<Taken>> = items
             .into_iter()
             .enumerate()
-            .map(|(position, scope)| self.take(&format!("{path}[{position}]"), Scope::parse(scope)))
+            .map(|(position, item)| self.take(&format!("{path}[{position}]"), parse(item)))
             .collect();
         taken.into_iter().collect()
+    }
+
+    pub(super) fn audiences(&mut self, path: &str, audiences: Vec<String>) -> Option<Audiences> {
+        if audiences.len() > Audiences::LIMIT {
+            self.note(path, Invalid::TooMany { limit: Audiences::LIMIT });
+            return None;
+        }
+        let audiences = self.each(path, audiences, Audience::parse)?;
+        self.take(path, Audiences::new(audiences))
+    }
+
+    pub(super) fn cidrs(&mut self, path: &str, blocks: Vec<String>) -> Option<Cidrs> {
+        if blocks.len() > Cidrs::LIMIT {
+            self.note(path, Invalid::TooMany { limit: Cidrs::LIMIT });
+            return None;
+        }
+        let blocks = self.each(path, blocks, |block| Cidr::parse(&block))?;
+        self.take(path, Cidrs::new(blocks))
+    }
+
+    /// Takes a type of token, or that none is said.
+    #[expect(clippy::option_option, reason = "wrong, absent and there are three things")]
+    pub(super) fn token_type(&mut self, path: &str, token_type: i32) -> Option<Option<TokenType>> {
+        let wanted = Invalid::Malformed("TOKEN_TYPE_READ_ONLY, TOKEN_TYPE_FULL_ACCESS or TOKEN_TYPE_CUSTOM");
+        self.take(
+            path,
+            match v1::TokenType::try_from(token_type) {
+                Ok(v1::TokenType::Unspecified) => Ok(None),
+                Ok(v1::TokenType::ReadOnly) => Ok(Some(TokenType::ReadOnly)),
+                Ok(v1::TokenType::FullAccess) => Ok(Some(TokenType::FullAccess)),
+                Ok(v1::TokenType::Custom) => Ok(Some(TokenType::Custom)),
+                Err(_) => Err(wanted),
+            },
+        )
     }
 
     /// Takes states; any more than there are would be one twice.
@@ -87,12 +131,7 @@ impl Fields {
             self.note(path, Invalid::TooMany { limit: MOST_STATES });
             return None;
         }
-        let taken: Vec<Option<TokenState>> = states
-            .iter()
-            .enumerate()
-            .map(|(position, state)| self.take(&format!("{path}[{position}]"), token_state(*state)))
-            .collect();
-        taken.into_iter().collect()
+        self.each(path, states.to_vec(), token_state).map(BTreeSet::from_iter)
     }
 
     pub(super) fn scopes(&mut self, path: &str, scopes: Vec<String>) -> Option<ScopeSet> {
@@ -132,6 +171,24 @@ impl Fields {
         self.duration(path, lifetime).map(Expiry::After)
     }
 
+    /// Takes that something never expires, which can be said and not denied.
+    pub(super) fn never(&mut self, path: &str, said: bool) -> Option<Expiry> {
+        self.take(path, if said { Ok(Expiry::Never) } else { Err(Invalid::Malformed("true, or left out")) })
+    }
+
+    /// Takes what to wait for: whether for the fleet.
+    pub(super) fn awaited(&mut self, wait: i32) -> Option<bool> {
+        let wanted = Invalid::Malformed("REVOCATION_WAIT_COMMIT or REVOCATION_WAIT_FLEET");
+        self.take(
+            "wait",
+            match v1::RevocationWait::try_from(wait) {
+                Ok(v1::RevocationWait::Fleet) => Ok(true),
+                Ok(v1::RevocationWait::Unspecified | v1::RevocationWait::Commit) => Ok(false),
+                Err(_) => Err(wanted),
+            },
+        )
+    }
+
     /// Takes a page size: 50 if none is asked for, at most 1,000.
     pub(super) fn page_size(&mut self, size: i32) -> Option<usize> {
         let size = usize::try_from(size).map_err(|_| Invalid::Malformed("0 or more"));
@@ -144,8 +201,9 @@ fn token_state(state: i32) -> Result<TokenState, Invalid> {
         Ok(v1::TokenState::Active) => Ok(TokenState::Active),
         Ok(v1::TokenState::Expired) => Ok(TokenState::Expired),
         Ok(v1::TokenState::Revoked) => Ok(TokenState::Revoked),
-        Ok(v1::TokenState::Unspecified) | Err(_) => {
-            Err(Invalid::Malformed("TOKEN_STATE_ACTIVE, TOKEN_STATE_EXPIRED or TOKEN_STATE_REVOKED"))
-        }
+        Ok(v1::TokenState::Invalidated) => Ok(TokenState::Invalidated),
+        Ok(v1::TokenState::Unspecified) | Err(_) => Err(Invalid::Malformed(
+            "TOKEN_STATE_ACTIVE, TOKEN_STATE_EXPIRED, TOKEN_STATE_REVOKED or TOKEN_STATE_INVALIDATED",
+        )),
     }
 }

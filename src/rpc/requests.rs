@@ -2,19 +2,21 @@
 
 pub(super) mod edge;
 pub(super) mod introspection;
+pub(super) mod principals;
 pub(super) mod sidecars;
 
 use prost_types::FieldMask;
 
 use super::fields::Fields;
+use crate::profile::ProfileName;
 use crate::proto::v1;
 use crate::service::{
     Error, NewTokenWords, Regeneration, Revocation, TokenChange, TokenPageRequest, WatchRequest,
     WorkspacePageRequest,
 };
-use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, Principal, RevokeReason};
+use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, PrincipalId, RevokeReason};
 use crate::token::{Expiry, Precondition, Revision, Scope, TokenEdit, TokenFilter, TokenId};
-use crate::workspace::{TokenPrefix, WorkspaceEdit, WorkspaceId};
+use crate::workspace::{Invalidation, TokenPrefix, WorkspaceEdit, WorkspaceId};
 
 pub(super) fn create_token(request: v1::CreateTokenRequest) -> Result<NewTokenWords, Error> {
     use v1::create_token_request::Expiration;
@@ -22,14 +24,18 @@ pub(super) fn create_token(request: v1::CreateTokenRequest) -> Result<NewTokenWo
     let workspace = fields.take("workspace", WorkspaceId::parse(request.workspace));
     let name = fields.take("name", Name::parse(request.name));
     let description = fields.take("description", Description::parse(request.description));
-    let principal = fields.optional("principal", request.principal, Principal::parse);
+    let principal = fields.optional("principal", request.principal, PrincipalId::parse);
     let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
     let scopes = fields.scopes("scopes", request.scopes);
     let metadata = fields.metadata("metadata", request.metadata);
+    let token_type = fields.token_type("type", request.r#type);
+    let audiences = fields.audiences("audiences", request.audiences);
+    let allowed_cidrs = fields.cidrs("allowed_cidrs", request.allowed_cidrs);
     let expiry = match request.expiration {
-        None => Some(Expiry::Never),
-        Some(Expiration::ExpireTime(time)) => fields.expire_time("expire_time", time),
-        Some(Expiration::Lifetime(lifetime)) => fields.lifetime("lifetime", lifetime),
+        None => Some(None),
+        Some(Expiration::ExpireTime(time)) => fields.expire_time("expire_time", time).map(Some),
+        Some(Expiration::Lifetime(lifetime)) => fields.lifetime("lifetime", lifetime).map(Some),
+        Some(Expiration::NeverExpires(said)) => fields.never("never_expires", said).map(Some),
     };
     let words = || {
         Some(NewTokenWords {
@@ -38,7 +44,10 @@ pub(super) fn create_token(request: v1::CreateTokenRequest) -> Result<NewTokenWo
             description: description?,
             principal: principal?,
             initiator: initiator?,
+            token_type: token_type?,
             scopes: scopes?,
+            audiences: audiences?,
+            allowed_cidrs: allowed_cidrs?,
             metadata: metadata?,
             expiry: expiry?,
         })
@@ -63,7 +72,7 @@ pub(super) fn list_tokens(request: v1::ListTokensRequest) -> Result<TokenPageReq
 
 fn token_filter(fields: &mut Fields, filter: v1::TokenFilter) -> Option<TokenFilter> {
     let states = fields.states("filter.states", &filter.states);
-    let principal = fields.optional("filter.principal", filter.principal, Principal::parse);
+    let principal = fields.optional("filter.principal", filter.principal, PrincipalId::parse);
     let name_prefix = fields.optional("filter.name_prefix", filter.name_prefix, NamePrefix::parse);
     let scope = fields.optional("filter.scope", filter.scope, Scope::parse);
     let expiring_within =
@@ -80,7 +89,8 @@ fn token_filter(fields: &mut Fields, filter: v1::TokenFilter) -> Option<TokenFil
     })
 }
 
-const TOKEN_PATHS: [&str; 5] = ["name", "description", "scopes", "metadata", "expire_time"];
+const TOKEN_PATHS: [&str; 8] =
+    ["name", "description", "type", "scopes", "audiences", "allowed_cidrs", "metadata", "expire_time"];
 
 pub(super) fn update_token(request: v1::UpdateTokenRequest) -> Result<TokenChange, Error> {
     let mut fields = Fields::default();
@@ -99,7 +109,10 @@ fn is_set(token: &v1::Token, path: &str) -> bool {
     match path {
         "name" => !token.name.is_empty(),
         "description" => !token.description.is_empty(),
+        "type" => token.r#type != 0,
         "scopes" => !token.scopes.is_empty(),
+        "audiences" => !token.audiences.is_empty(),
+        "allowed_cidrs" => !token.allowed_cidrs.is_empty(),
         "metadata" => !token.metadata.is_empty(),
         "expire_time" => token.expire_time.is_some(),
         _ => false,
@@ -116,6 +129,15 @@ fn token_edit(fields: &mut Fields, token: v1::Token, paths: &[&str]) -> Option<T
     }
     if paths.contains(&"scopes") {
         edit.scopes = Some(fields.scopes("token.scopes", token.scopes)?);
+    }
+    if paths.contains(&"type") {
+        edit.token_type = fields.token_type("token.type", token.r#type)?;
+    }
+    if paths.contains(&"audiences") {
+        edit.audiences = Some(fields.audiences("token.audiences", token.audiences)?);
+    }
+    if paths.contains(&"allowed_cidrs") {
+        edit.allowed_cidrs = Some(fields.cidrs("token.allowed_cidrs", token.allowed_cidrs)?);
     }
     if paths.contains(&"metadata") {
         edit.metadata = Some(fields.metadata("token.metadata", token.metadata)?);
@@ -174,6 +196,7 @@ pub(super) fn regenerate_token(request: v1::RegenerateTokenRequest) -> Result<Re
         None => Some(None),
         Some(Expiration::ExpireTime(time)) => fields.expire_time("expire_time", time).map(Some),
         Some(Expiration::Lifetime(lifetime)) => fields.lifetime("lifetime", lifetime).map(Some),
+        Some(Expiration::NeverExpires(said)) => fields.never("never_expires", said).map(Some),
     };
     let words = || Some(Regeneration { id: id?, precondition, initiator: initiator?, expiry: expiry? });
     fields.finish(words())
@@ -185,14 +208,7 @@ pub(super) fn revoke_token(request: v1::RevokeTokenRequest) -> Result<Revocation
     let reason = fields.take("reason", RevokeReason::parse(request.reason));
     let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
     let precondition = precondition(request.etag);
-    let awaited = match v1::RevocationWait::try_from(request.wait) {
-        Ok(v1::RevocationWait::Fleet) => Some(true),
-        Ok(v1::RevocationWait::Unspecified | v1::RevocationWait::Commit) => Some(false),
-        Err(_) => {
-            fields.note("wait", Invalid::Malformed("REVOCATION_WAIT_COMMIT or REVOCATION_WAIT_FLEET"));
-            None
-        }
-    };
+    let awaited = fields.awaited(request.wait);
     let words = || {
         Some(Revocation { id: id?, precondition, reason: reason?, initiator: initiator?, awaited: awaited? })
     };
@@ -216,6 +232,7 @@ pub(super) struct NewWorkspace {
     pub(super) id: WorkspaceId,
     pub(super) name: Name,
     pub(super) token_prefix: TokenPrefix,
+    pub(super) profile: Option<ProfileName>,
 }
 
 pub(super) fn create_workspace(request: v1::CreateWorkspaceRequest) -> Result<NewWorkspace, Error> {
@@ -224,7 +241,11 @@ pub(super) fn create_workspace(request: v1::CreateWorkspaceRequest) -> Result<Ne
     let id = fields.take("workspace.id", WorkspaceId::parse(workspace.id));
     let name = fields.take("workspace.name", Name::parse(workspace.name));
     let prefix = fields.optional("workspace.token_prefix", workspace.token_prefix, TokenPrefix::parse);
-    let words = || Some(NewWorkspace { id: id?, name: name?, token_prefix: prefix?.unwrap_or_default() });
+    let profile = fields.optional("workspace.profile", workspace.profile, ProfileName::parse);
+    let words = || {
+        let token_prefix = prefix?.unwrap_or_default();
+        Some(NewWorkspace { id: id?, name: name?, token_prefix, profile: profile? })
+    };
     fields.finish(words())
 }
 
@@ -240,13 +261,17 @@ pub(super) fn list_workspaces(request: v1::ListWorkspacesRequest) -> Result<Work
     fields.finish(words())
 }
 
-const WORKSPACE_PATHS: [&str; 2] = ["name", "token_prefix"];
+const WORKSPACE_PATHS: [&str; 3] = ["name", "token_prefix", "profile"];
 
 pub(super) fn update_workspace(request: v1::UpdateWorkspaceRequest) -> Result<WorkspaceEdit, Error> {
     let mut fields = Fields::default();
     let Some(workspace) = request.workspace else { return Err(Error::field("workspace", Invalid::Missing)) };
     let id = fields.take("workspace.id", WorkspaceId::parse(workspace.id));
-    let set = [("name", &workspace.name), ("token_prefix", &workspace.token_prefix)];
+    let set = [
+        ("name", &workspace.name),
+        ("token_prefix", &workspace.token_prefix),
+        ("profile", &workspace.profile),
+    ];
     let set: Vec<&str> = set.into_iter().filter(|(_, text)| !text.is_empty()).map(|(path, _)| path).collect();
     let paths = mask(&mut fields, request.update_mask, &WORKSPACE_PATHS, &set).unwrap_or_default();
     let mut edit = (None, None);
@@ -257,7 +282,29 @@ pub(super) fn update_workspace(request: v1::UpdateWorkspaceRequest) -> Result<Wo
         edit.1 = fields.take("workspace.token_prefix", TokenPrefix::parse(workspace.token_prefix));
     }
     let (name, token_prefix) = edit;
+    let named = paths.contains(&"profile").then_some(workspace.profile);
+    let profile = named.and_then(|profile| fields.optional("workspace.profile", profile, ProfileName::parse));
     let precondition = precondition(workspace.etag);
-    let words = || Some(WorkspaceEdit { id: id?, precondition, name, token_prefix });
+    let words = || Some(WorkspaceEdit { id: id?, precondition, name, token_prefix, profile });
+    fields.finish(words())
+}
+
+pub(super) fn get_workspace_profile(request: v1::GetWorkspaceProfileRequest) -> Result<WorkspaceId, Error> {
+    WorkspaceId::parse(request.id).map_err(|invalid| Error::field("id", invalid))
+}
+
+pub(super) fn invalidate_workspace(
+    request: v1::InvalidateWorkspaceTokensRequest,
+) -> Result<Invalidation, Error> {
+    let mut fields = Fields::default();
+    let id = fields.take("id", WorkspaceId::parse(request.id));
+    let reason = fields.take("reason", RevokeReason::parse(request.reason));
+    let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
+    let awaited = fields.awaited(request.wait);
+    let (dry_run, precondition) = (request.dry_run, precondition(request.etag));
+    let words = || {
+        let (id, reason, initiator) = (id?, reason?, initiator?);
+        Some(Invalidation { id, dry_run, precondition, reason, initiator, awaited: awaited? })
+    };
     fields.finish(words())
 }

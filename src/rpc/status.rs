@@ -29,6 +29,11 @@ pub fn from_error(error: &Error) -> Status {
             details.add_bad_request_violation(&field.path, format!("{} {}", field.path, field.invalid));
         }
     }
+    if let Error::ProfileForbids(forbidden) = error {
+        for it in forbidden {
+            details.add_bad_request_violation(&it.path, it.to_string());
+        }
+    }
     let perhaps_done = matches!(error, Error::OutcomeUnknown(_));
     if matches!(code, Code::Unavailable | Code::ResourceExhausted) && !perhaps_done {
         details.set_retry_info(Some(RETRY_DELAY));
@@ -58,6 +63,13 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::TokenNotFound(_) => (Code::NotFound, ErrorReason::TokenNotFound),
         Error::WorkspaceNotFound(_) => (Code::NotFound, ErrorReason::WorkspaceNotFound),
         Error::WorkspaceExists(_) => (Code::AlreadyExists, ErrorReason::WorkspaceExists),
+        Error::PrincipalNotFound => (Code::NotFound, ErrorReason::PrincipalNotFound),
+        Error::PrincipalExists => (Code::AlreadyExists, ErrorReason::PrincipalExists),
+        Error::PrincipalDisabled(_) => (Code::FailedPrecondition, ErrorReason::PrincipalDisabled),
+        Error::ProfileNotFound(_) | Error::WorkspaceWithoutProfile(_) => {
+            (Code::NotFound, ErrorReason::ProfileNotFound)
+        }
+        Error::ProfileForbids(_) => (Code::InvalidArgument, ErrorReason::ProfileForbids),
         Error::TokenRevoked(_) => (Code::FailedPrecondition, ErrorReason::TokenRevoked),
         Error::TokenExpired(_) => (Code::FailedPrecondition, ErrorReason::TokenExpired),
         Error::EtagMismatch => (Code::Aborted, ErrorReason::EtagMismatch),
@@ -130,9 +142,12 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         }
         Error::ScopeRequired(permission) => Some(("scope", Permission::scope(*permission).to_string())),
         Error::ScopeEscalation(scope) => Some(("scope", scope.to_string())),
-        Error::WorkspaceDenied(id) | Error::WorkspaceNotFound(id) | Error::WorkspaceExists(id) => {
-            Some(("workspace", id.to_string()))
-        }
+        Error::WorkspaceDenied(id)
+        | Error::WorkspaceNotFound(id)
+        | Error::WorkspaceExists(id)
+        | Error::WorkspaceWithoutProfile(id) => Some(("workspace", id.to_string())),
+        Error::PrincipalDisabled(id) => Some(("principal", id.to_string())),
+        Error::ProfileNotFound(name) => Some(("profile", name.to_string())),
         Error::TokenNotFound(id) | Error::TokenRevoked(id) | Error::TokenExpired(id) => {
             Some(("id", id.to_string()))
         }
@@ -142,6 +157,9 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::EveryWorkspaceRequired
         | Error::LifetimeEscalation
         | Error::InvalidFields(_)
+        | Error::PrincipalNotFound
+        | Error::PrincipalExists
+        | Error::ProfileForbids(_)
         | Error::EtagMismatch
         | Error::InvalidPageToken
         | Error::InvalidCursor

@@ -3,13 +3,12 @@
 
 use std::ops::ControlFlow::{Break, Continue};
 
-use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::answers::introspection as verdicts;
+use super::desk::deadline;
 use super::requests::introspection;
 use super::{Desk, answers, requests};
-use crate::crossing::Deadline;
 use crate::proto::v1;
 use crate::proto::v1::token_service_server::TokenService;
 use crate::service::{Page, Permission};
@@ -173,11 +172,6 @@ impl TokenService for TokenRpc {
             )
             .await
     }
-}
-
-/// When the answer must be there.
-fn deadline<Message>(request: &Request<Message>) -> Option<Instant> {
-    request.extensions().get::<Deadline>().map(|deadline| deadline.0)
 }
 
 fn page(page: Page<Token>) -> v1::ListTokensResponse {

@@ -145,6 +145,12 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::TokenNotFound(_)
         | Error::WorkspaceNotFound(_)
         | Error::WorkspaceExists(_)
+        | Error::PrincipalNotFound
+        | Error::PrincipalExists
+        | Error::PrincipalDisabled(_)
+        | Error::ProfileNotFound(_)
+        | Error::WorkspaceWithoutProfile(_)
+        | Error::ProfileForbids(_)
         | Error::TokenRevoked(_)
         | Error::TokenExpired(_)
         | Error::EtagMismatch

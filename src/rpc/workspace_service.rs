@@ -2,10 +2,11 @@
 
 use tonic::{Request, Response, Status};
 
+use super::desk::deadline;
 use super::{Desk, answers, requests};
 use crate::proto::v1;
 use crate::proto::v1::workspace_service_server::WorkspaceService;
-use crate::service::Permission;
+use crate::service::{Invalidated, Permission};
 
 /// Serves `WorkspaceService`.
 #[derive(Clone)]
@@ -25,8 +26,9 @@ impl WorkspaceService for WorkspaceRpc {
                 Permission::CreateWorkspace,
                 requests::create_workspace,
                 |service, caller, words| async move {
-                    let requests::NewWorkspace { id, name, token_prefix } = words;
-                    let workspace = service.create_workspace(&caller, id, name, token_prefix).await?;
+                    let requests::NewWorkspace { id, name, token_prefix, profile } = words;
+                    let workspace =
+                        service.create_workspace(&caller, id, name, token_prefix, profile).await?;
                     Ok(v1::CreateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
                 },
             )
@@ -83,6 +85,43 @@ impl WorkspaceService for WorkspaceRpc {
                 |service, caller, edit| async move {
                     let workspace = service.update_workspace(&caller, edit).await?;
                     Ok(v1::UpdateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
+                },
+            )
+            .await
+    }
+    async fn get_workspace_profile(
+        &self,
+        request: Request<v1::GetWorkspaceProfileRequest>,
+    ) -> Answer<v1::GetWorkspaceProfileResponse> {
+        self.0
+            .answer(
+                request,
+                Permission::ReadWorkspaces,
+                requests::get_workspace_profile,
+                |service, caller, id| async move {
+                    let profile = service.workspace_profile(&caller, id).await?;
+                    Ok(v1::GetWorkspaceProfileResponse { profile: Some(answers::profile(&profile)) })
+                },
+            )
+            .await
+    }
+
+    async fn invalidate_workspace_tokens(
+        &self,
+        request: Request<v1::InvalidateWorkspaceTokensRequest>,
+    ) -> Answer<v1::InvalidateWorkspaceTokensResponse> {
+        let deadline = deadline(&request);
+        self.0
+            .answer(
+                request,
+                Permission::InvalidateWorkspace,
+                requests::invalidate_workspace,
+                move |service, caller, invalidation| async move {
+                    let invalidated = service.invalidate_workspace(&caller, invalidation, deadline).await?;
+                    let Invalidated { workspace, token_count, everywhere } = invalidated;
+                    let workspace = Some(answers::workspace(workspace));
+                    let fleet_confirmed = everywhere;
+                    Ok(v1::InvalidateWorkspaceTokensResponse { token_count, workspace, fleet_confirmed })
                 },
             )
             .await

@@ -10,11 +10,15 @@ use super::proving::{Question, Sight};
 use super::search::Search;
 use super::{Error, Service};
 use crate::clock::BootTime;
-use crate::introspection::{Freshness, InactiveReason, Record};
+use crate::introspection::{Freshness, InactiveReason, Place, Record};
 use crate::metrics::CallerRejection;
+use crate::revocation::Change;
 use crate::text::Initiator;
 use crate::token::{Revision, Scope, ScopeSet, TokenId};
 use crate::workspace::WorkspaceId;
+
+/// Where callers present their own tokens: no audience is named, and no address that a token could be held to is known.
+static NOWHERE: Place = Place { audience: None, address: None };
 
 /// What a caller needs a scope for. Each RPC names one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +37,8 @@ pub enum Permission {
     Introspect,
     /// Be told why a token is not active.
     LearnInactiveReason,
+    /// Say from which address a token is presented.
+    TellAddress,
     /// Follow the stream of revocations.
     WatchRevocations,
     /// Hold a lease, and be told records to answer from.
@@ -43,6 +49,16 @@ pub enum Permission {
     ReadWorkspaces,
     /// Edit workspaces.
     UpdateWorkspace,
+    /// Invalidate every secret of a workspace.
+    InvalidateWorkspace,
+    /// Add principals.
+    CreatePrincipal,
+    /// Read and list principals.
+    ReadPrincipals,
+    /// Edit principals.
+    UpdatePrincipal,
+    /// End principals.
+    DeletePrincipal,
 }
 
 impl Permission {
@@ -57,11 +73,17 @@ impl Permission {
             Self::RevokeToken => "tokenkeep:tokens:revoke",
             Self::Introspect => "tokenkeep:introspect",
             Self::LearnInactiveReason => "tokenkeep:introspect:reason",
+            Self::TellAddress => "tokenkeep:introspect:address",
             Self::WatchRevocations => "tokenkeep:revocations:watch",
             Self::Sidecar => "tokenkeep:sidecar",
             Self::CreateWorkspace => "tokenkeep:workspaces:create",
             Self::ReadWorkspaces => "tokenkeep:workspaces:read",
             Self::UpdateWorkspace => "tokenkeep:workspaces:update",
+            Self::InvalidateWorkspace => "tokenkeep:workspaces:invalidate",
+            Self::CreatePrincipal => "tokenkeep:principals:create",
+            Self::ReadPrincipals => "tokenkeep:principals:read",
+            Self::UpdatePrincipal => "tokenkeep:principals:update",
+            Self::DeletePrincipal => "tokenkeep:principals:delete",
         })
     }
 }
@@ -113,6 +135,11 @@ impl Caller {
     #[must_use]
     pub fn acts_on(&self, workspace: &WorkspaceId) -> bool {
         self.0.workspace.is_system() || self.0.workspace == *workspace
+    }
+
+    /// Whether a change may concern what it may do.
+    pub(super) fn is_concerned_by(&self, change: &Change) -> bool {
+        change.concerns(&self.0)
     }
 
     /// Whether its token grants what is needed.
@@ -210,7 +237,7 @@ impl Service {
     }
 
     /// Looks again, in the database, whether a caller that was proved before still lives, its secret not replaced, and
-    /// still may. Gives how long its token lives on; `None` for ever.
+    /// still may. Gives the caller as it is now, and how long its token lives on; `None` for ever.
     ///
     /// # Errors
     /// As [`Service::authenticate`].
@@ -218,15 +245,17 @@ impl Service {
         &self,
         caller: &Caller,
         permission: Permission,
-    ) -> Result<Option<Duration>, Error> {
+    ) -> Result<(Caller, Option<Duration>), Error> {
         let Caller(before) = caller;
         let mut search = Search::of(self, std::iter::once(before.id));
         let of_itself = |_: &WorkspaceId| Ok(());
         let found =
             search.judge_again(of_itself, (before.id, before.generation), &mut Arrival::now(self)).await?;
         let live = found.map_err(|reason| self.reject(reason))?;
-        Caller::of(live.record).require(permission)?;
-        Ok(live.deadline.map(|deadline| deadline.since(BootTime::now())))
+        live.record.suits(&NOWHERE).map_err(|reason| self.reject(reason))?;
+        let caller = Caller::of(live.record);
+        caller.require(permission)?;
+        Ok((caller, live.deadline.map(|deadline| deadline.since(BootTime::now()))))
     }
 
     fn reject(&self, reason: InactiveReason) -> Error {
@@ -234,9 +263,13 @@ impl Service {
             InactiveReason::Malformed => CallerRejection::Malformed,
             InactiveReason::Forged => CallerRejection::Forged,
             InactiveReason::Unknown | InactiveReason::OtherWorkspace => CallerRejection::Unknown,
-            InactiveReason::Expired | InactiveReason::Revoked | InactiveReason::Superseded => {
-                CallerRejection::Inactive
-            }
+            InactiveReason::Expired
+            | InactiveReason::Revoked
+            | InactiveReason::Superseded
+            | InactiveReason::Invalidated
+            | InactiveReason::PrincipalDisabled
+            | InactiveReason::OtherAudience
+            | InactiveReason::OtherAddress => CallerRejection::Inactive,
         });
         Error::CredentialInvalid
     }
@@ -245,6 +278,7 @@ impl Service {
 impl<'ask> Question<'ask> {
     /// Whether what a caller presents for itself is a live token.
     const fn of_caller(credential: &'ask SecretString) -> Self {
-        Self { text: credential, caller: None, workspace: None, freshness: Freshness::Leased }
+        let (text, place) = (credential, Some(&NOWHERE));
+        Self { text, caller: None, workspace: None, place, freshness: Freshness::Leased }
     }
 }

@@ -7,16 +7,17 @@ mod batch;
 mod mutation;
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 pub(super) use batch::Outcome;
-pub(super) use mutation::{Action, Mutation, require_regenerable};
+pub(super) use mutation::{Action, Mutation, require_custom, require_regenerable};
 
 use super::Error;
-use crate::revocation::Event;
+use crate::revocation::{Appended, Committed, Event, Position};
 use crate::store::{Store, StoreError, Transaction};
 use crate::token::TokenId;
 use batch::Made;
@@ -27,9 +28,21 @@ const MOST: usize = 256;
 /// How many have a transaction to themselves at once.
 const APART: usize = 8;
 
+/// What is done here with what was committed, before anybody is answered.
+type Effect = Arc<dyn Fn(&[Event]) + Send + Sync>;
+
 /// Where changes are handed in. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Committing(mpsc::Sender<Member>);
+#[derive(Clone)]
+pub struct Committing {
+    members: mpsc::Sender<Member>,
+    effect: Effect,
+}
+
+impl fmt::Debug for Committing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Committing").field("members", &self.members).finish_non_exhaustive()
+    }
+}
 
 /// Whoever waits for a change. Their change is made whether or not they still wait.
 #[derive(Debug)]
@@ -46,9 +59,32 @@ impl Committing {
         store: Store,
         takes_effect: impl Fn(&[Event]) + Send + Sync + 'static,
     ) -> (Self, JoinHandle<()>) {
-        let (sender, queue) = mpsc::channel(MOST);
-        let writer = Writer { store, takes_effect };
-        (Self(sender), tokio::spawn(Arc::new(writer).run(queue)))
+        let (members, queue) = mpsc::channel(MOST);
+        let effect: Effect = Arc::new(takes_effect);
+        let writer = Writer { store, effect: Arc::clone(&effect) };
+        (Self { members, effect }, tokio::spawn(Arc::new(writer).run(queue)))
+    }
+
+    /// Finishes a transaction of one's own that may have logged a change, which takes effect here before anybody is
+    /// answered. Gives what the work gave, and the change.
+    ///
+    /// # Errors
+    /// That of the work, or that of committing.
+    pub(super) async fn finish<Done>(
+        &self,
+        transaction: Transaction,
+        work: Result<(Done, Option<Appended>), Error>,
+    ) -> Result<(Done, Option<Committed>), Error> {
+        let (done, appended) = transaction.finish(work).await?;
+        Ok((done, appended.and_then(|appended| self.takes_effect(&appended))))
+    }
+
+    /// Has what was committed take effect here; gives the last change.
+    pub(super) fn takes_effect(&self, appended: &Appended) -> Option<Committed> {
+        (self.effect)(&appended.events);
+        let Appended { history, longest_lease, events } = appended;
+        let position = Position { history: *history, revision: events.last()?.revision };
+        Some(Committed { position, longest_lease: *longest_lease })
     }
 
     /// Makes a change, together with others; gives the token as it is then.
@@ -57,16 +93,16 @@ impl Committing {
     /// Why the change is refused, or [`Error::DatabaseUnavailable`], [`Error::Overloaded`], [`Error::OutcomeUnknown`].
     pub(super) async fn commit(&self, mutation: Mutation) -> Result<Outcome, Error> {
         let (reply, answer) = oneshot::channel();
-        let handed_in = self.0.send(Member { mutation, reply }).await;
+        let handed_in = self.members.send(Member { mutation, reply }).await;
         handed_in.map_err(|_| Error::Internal("nobody commits any more".into()))?;
         answer.await.unwrap_or_else(|lost| Err(StoreError::CommitUnknown { source: Arc::new(lost) }.into()))
     }
 }
 
 /// The one who commits.
-struct Writer<Effect> {
+struct Writer {
     store: Store,
-    takes_effect: Effect,
+    effect: Effect,
 }
 
 /// What became of an attempt.
@@ -79,7 +115,7 @@ enum Attempt {
     Undone(Vec<Member>, StoreError),
 }
 
-impl<Effect: Fn(&[Event]) + Send + Sync + 'static> Writer<Effect> {
+impl Writer {
     async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Member>) {
         let mut waiting = Vec::new();
         loop {
@@ -151,7 +187,7 @@ impl<Effect: Fn(&[Event]) + Send + Sync + 'static> Writer<Effect> {
         let Made { mut answers, events } = made;
         let committed = transaction.finish::<_, StoreError>(Ok(())).await;
         if committed.is_ok() {
-            (self.takes_effect)(&events);
+            (self.effect)(&events);
         }
         for member in members {
             let answer = answers.remove(&member.mutation.token);

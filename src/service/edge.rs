@@ -1,15 +1,23 @@
-//! Profiles as the edge needs them: at a server, and for the sidecars that follow it.
+//! Profiles as a server brings them, and as the edge needs them: here, and at the sidecars that follow this server.
 
 use std::sync::Arc;
 
 use super::freshness::Arrival;
-use super::{Error, Service};
+use super::{EntryError, Error, Service};
 use crate::introspection::Freshness;
 use crate::profile::{Profile, ProfileName};
 use crate::revocation::Position;
 use crate::store::profiles;
 
 impl Service {
+    /// Enters those of a server's profiles that are new, or of a higher version than on record.
+    ///
+    /// # Errors
+    /// [`EntryError`]; nothing is entered then.
+    pub async fn enter_profiles(&self, profiles: &[Profile]) -> Result<(), EntryError> {
+        self.profiles.enter(&self.store, &self.committing, profiles).await
+    }
+
     /// A profile that is known here, at once and without asking anybody.
     #[must_use]
     pub fn profile_at_hand(&self, name: &ProfileName) -> Option<Arc<Profile>> {

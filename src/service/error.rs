@@ -3,8 +3,9 @@
 use crate::hash::HashError;
 use crate::keyring::Unsealable;
 use crate::lease::GrantError;
+use crate::profile::{Forbidden, ProfileName};
 use crate::store::StoreError;
-use crate::text::Invalid;
+use crate::text::{Invalid, PrincipalId};
 use crate::token::{Kid, Revision, Scope, TokenId};
 use crate::workspace::WorkspaceId;
 
@@ -54,6 +55,24 @@ pub enum Error {
     /// No such workspace.
     #[error("there is no workspace `{0}`")]
     WorkspaceNotFound(WorkspaceId),
+    /// No such principal in the workspace.
+    #[error("the workspace has no such principal")]
+    PrincipalNotFound,
+    /// The id was given before, or somebody else has the handle or the number.
+    #[error("the workspace has or had a principal with this id, or has one with this handle or number")]
+    PrincipalExists,
+    /// Nothing new may be given to whoever is disabled.
+    #[error("the principal `{0}` is disabled; enable it first")]
+    PrincipalDisabled(PrincipalId),
+    /// No such profile.
+    #[error("there is no profile `{0}`")]
+    ProfileNotFound(ProfileName),
+    /// The workspace keeps nobody's rules.
+    #[error("the workspace `{0}` has no profile")]
+    WorkspaceWithoutProfile(WorkspaceId),
+    /// The workspace's profile does not allow it.
+    #[error("the workspace's profile does not allow it: {}", list(.0))]
+    ProfileForbids(Vec<Forbidden>),
     /// The id is taken.
     #[error("there is a workspace `{0}` already")]
     WorkspaceExists(WorkspaceId),
@@ -147,6 +166,11 @@ impl Error {
     pub fn field(path: impl Into<String>, invalid: Invalid) -> Self {
         Self::InvalidFields(vec![InvalidField { path: path.into(), invalid }])
     }
+}
+
+fn list(forbidden: &[Forbidden]) -> String {
+    let told: Vec<String> = forbidden.iter().map(ToString::to_string).collect();
+    told.join("; ")
 }
 
 fn describe(fields: &[InvalidField]) -> String {

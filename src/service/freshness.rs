@@ -82,13 +82,17 @@ impl<'service> Arrival<'service> {
     pub(super) async fn may_deny(&mut self, reason: InactiveReason, found: Position) -> Result<(), Error> {
         let proved = match reason {
             InactiveReason::Malformed | InactiveReason::Forged => return Ok(()),
-            InactiveReason::OtherWorkspace => return self.may_accept(found.history).await,
+            InactiveReason::OtherWorkspace | InactiveReason::OtherAudience | InactiveReason::OtherAddress => {
+                return self.may_accept(found.history).await;
+            }
             // A revocation may be seen that a deposed primary keeps for itself, since its wait for the standby was broken
             // off. One that is confirmed is for ever, so that any heartbeat will do.
             InactiveReason::Revoked => self.head_reaching(found).await,
-            InactiveReason::Unknown | InactiveReason::Expired | InactiveReason::Superseded => {
-                self.head().await
-            }
+            InactiveReason::Unknown
+            | InactiveReason::Expired
+            | InactiveReason::Superseded
+            | InactiveReason::Invalidated
+            | InactiveReason::PrincipalDisabled => self.head().await,
         };
         self.require_same(proved.map_err(|_| Error::LeaseLost)?, found.history)?;
         self.may_accept(found.history).await

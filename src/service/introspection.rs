@@ -11,7 +11,8 @@ impl Service {
     /// Judges a presented token.
     ///
     /// # Errors
-    /// [`Error::WorkspaceDenied`] for a workspace that the caller does not act on; else only that it cannot be decided.
+    /// [`Error::WorkspaceDenied`] for a workspace that the caller does not act on; [`Error::ScopeRequired`] for an address
+    /// that it may not tell; else only that it cannot be decided.
     pub async fn introspect(&self, caller: &Caller, ask: &Introspection) -> Result<Verdict, Error> {
         let proved = self.prove(Question::of(caller, ask)?).await;
         Ok(self.verdict(caller, ask, self.decided(proved)?))
@@ -88,11 +89,15 @@ impl Service {
 impl<'ask> Question<'ask> {
     fn of(caller: &'ask Caller, ask: &'ask Introspection) -> Result<Self, Error> {
         ask.workspace.as_ref().map_or(Ok(()), |workspace| caller.require_workspace(workspace))?;
-        let Introspection { presented, workspace, freshness, .. } = ask;
+        if ask.place.address.is_some() {
+            caller.require(Permission::TellAddress)?;
+        }
+        let Introspection { presented, workspace, place, freshness, .. } = ask;
         Ok(Self {
             text: presented,
             caller: Some(caller),
             workspace: workspace.as_ref(),
+            place: Some(place),
             freshness: *freshness,
         })
     }
@@ -107,6 +112,10 @@ const fn result_of(reason: InactiveReason) -> IntrospectionResult {
         InactiveReason::Expired => IntrospectionResult::Expired,
         InactiveReason::Revoked => IntrospectionResult::Revoked,
         InactiveReason::Superseded => IntrospectionResult::Superseded,
+        InactiveReason::Invalidated => IntrospectionResult::Invalidated,
+        InactiveReason::PrincipalDisabled => IntrospectionResult::PrincipalDisabled,
+        InactiveReason::OtherAudience => IntrospectionResult::OtherAudience,
+        InactiveReason::OtherAddress => IntrospectionResult::OtherAddress,
     }
 }
 

@@ -4,18 +4,23 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::committing::{Action, Committing, Mutation, require_regenerable};
+use super::committing::{Action, Committing, Mutation, require_custom, require_regenerable};
 use super::keys::{KeyDirectory, KeysError};
+use super::profiles::Profiles;
 use super::tokens::known_to;
 use super::{Caller, Error, Service};
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::{Argon2Purpose, Metrics};
+use crate::principal::Principal;
+use crate::profile::{Creation, Profile, TokenType};
 use crate::store::tokens::{NewSecret, NewToken};
-use crate::store::{Store, Transaction, tokens, workspaces};
-use crate::text::{Description, Initiator, Invalid, Metadata, Name, Principal};
-use crate::token::{Expiry, IssuedSecret, Kid, Precondition, ScopeSet, Secret, Token, TokenId, TokenState};
-use crate::workspace::{TokenPrefix, WorkspaceId};
+use crate::store::{Connection, Store, Transaction, principals, tokens, workspaces};
+use crate::text::{Description, Initiator, Invalid, Metadata, Name, PrincipalId};
+use crate::token::{
+    Audiences, Cidrs, Expiry, IssuedSecret, Kid, Precondition, ScopeSet, Secret, Token, TokenId, TokenState,
+};
+use crate::workspace::{TokenPrefix, Workspace, WorkspaceId};
 
 /// What a caller decides about a new token.
 #[derive(Debug, Clone)]
@@ -27,15 +32,21 @@ pub struct NewTokenWords {
     /// What it is for.
     pub description: Description,
     /// Who it acts for.
-    pub principal: Option<Principal>,
+    pub principal: Option<PrincipalId>,
     /// On whose behalf it is created.
     pub initiator: Option<Initiator>,
+    /// What kind of power it has, if that is said.
+    pub token_type: Option<TokenType>,
     /// What it may do.
     pub scopes: ScopeSet,
+    /// Where it may be presented.
+    pub audiences: Audiences,
+    /// From where it may be used.
+    pub allowed_cidrs: Cidrs,
     /// The caller's own labels.
     pub metadata: Metadata,
-    /// When it expires.
-    pub expiry: Expiry,
+    /// When it expires, if that is said; never if not.
+    pub expiry: Option<Expiry>,
 }
 
 /// What a caller decides about a new secret.
@@ -64,8 +75,9 @@ impl Service {
     /// Issues a token.
     ///
     /// # Errors
-    /// [`Error::WorkspaceDenied`], [`Error::ScopeEscalation`], [`Error::WorkspaceNotFound`], an expiry that has passed
-    /// as [`Error::InvalidFields`], or that it cannot be done now.
+    /// [`Error::WorkspaceDenied`], [`Error::ScopeEscalation`], [`Error::WorkspaceNotFound`], [`Error::PrincipalNotFound`],
+    /// [`Error::PrincipalDisabled`], [`Error::ProfileForbids`], an expiry that has passed as [`Error::InvalidFields`], or
+    /// that it cannot be done now.
     pub async fn create_token(&self, caller: &Caller, words: NewTokenWords) -> Result<Issued, Error> {
         self.issuer.create_token(caller, words).await
     }
@@ -74,7 +86,8 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::TokenNotFound`], [`Error::EtagMismatch`], [`Error::TokenRevoked`], [`Error::TokenExpired`],
-    /// [`Error::ScopeEscalation`], an expiry that has passed as [`Error::InvalidFields`], or that it cannot be done now.
+    /// [`Error::ScopeEscalation`], [`Error::ProfileForbids`], an expiry that has passed as [`Error::InvalidFields`], or that
+    /// it cannot be done now.
     pub async fn regenerate_token(
         &self,
         caller: &Caller,
@@ -91,6 +104,7 @@ pub struct Issuer {
     pub(super) committing: Committing,
     pub(super) keyring: Arc<Keyring>,
     pub(super) keys: Arc<KeyDirectory>,
+    pub(super) profiles: Profiles,
     pub(super) hasher: Hasher,
     pub(super) metrics: Metrics,
 }
@@ -108,21 +122,33 @@ impl Issuer {
         metrics: Metrics,
     ) -> Result<Self, KeysError> {
         let keys = Arc::new(KeyDirectory::register(&store, &keyring).await?);
-        Ok(Self { store, committing, keyring, keys, hasher, metrics })
+        let profiles = Profiles::default();
+        Ok(Self { store, committing, keyring, keys, profiles, hasher, metrics })
     }
 
     pub(super) async fn create_token(&self, caller: &Caller, words: NewTokenWords) -> Result<Issued, Error> {
+        let draft = self.draft(caller, words).await?;
+        let mut transaction = self.store.begin().await?;
+        let created = draft.insert_for_principal(&mut transaction, caller).await;
+        let token = transaction.finish(created).await?;
+        Ok(Issued { token: self.profiles.advise(token), secret: draft.issued })
+    }
+
+    /// A new token before it is written, its secret hashed: the transaction, which holds locks, need not wait for that.
+    pub(super) async fn draft(&self, caller: &Caller, words: NewTokenWords) -> Result<Draft, Error> {
         caller.require_workspace(&words.workspace)?;
         caller.require_covering(&words.scopes)?;
         let creator = caller.on_behalf_of(words.initiator.clone())?;
-        let prefix = self.token_prefix(&words.workspace).await?;
+        let mut connection = self.store.connection().await?;
+        let workspace = workspace(&mut connection, &words.workspace).await?;
+        let profile = match &workspace.profile {
+            Some(name) => Some(self.profiles.now(&mut connection, name).await?),
+            None => None,
+        };
+        drop(connection);
         let id = TokenId::generate();
-        let (issued, secret) = self.issue(&prefix, id).await?;
-        let mut transaction = self.store.begin().await?;
-        let created = insert(&mut transaction, id, words, creator, secret).await;
-        let created = created
-            .and_then(|token| caller.require_outliving(&token.scopes, token.expire_time).map(|()| token));
-        Ok(Issued { token: transaction.finish(created).await?, secret: issued })
+        let (issued, secret) = self.issue(&workspace.token_prefix, id).await?;
+        Ok(Draft { id, words, creator, profile, secret, issued })
     }
 
     pub(super) async fn regenerate_token(
@@ -134,20 +160,23 @@ impl Issuer {
         let initiator = caller.on_behalf_of(initiator)?;
         let seen = known_to(caller, id, tokens::find(&mut self.store.connection().await?, id).await?)?;
         require_regenerable(caller, &seen, &precondition, expiry)?;
+        let mut connection = self.store.connection().await?;
+        let workspace = workspace(&mut connection, &seen.workspace).await?;
+        if let Some(name) = &workspace.profile {
+            let profile = self.profiles.now(&mut connection, name).await?;
+            let forbidden = profile.forbids_regenerating(expiry);
+            forbidden.map_or(Ok(()), |forbidden| Err(Error::ProfileForbids(vec![forbidden])))?;
+        }
+        drop(connection);
         // Hashed before the transaction, which holds locks. If another regenerates meanwhile, the generation has moved
         // on, and of the two only the one that committed first has issued a secret.
-        let prefix = self.token_prefix(&seen.workspace).await?;
-        let (issued, secret) = self.issue(&prefix, id).await?;
+        let (issued, secret) = self.issue(&workspace.token_prefix, id).await?;
         let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry };
         let caller = caller.clone();
-        let mutation = Mutation { token: id, caller, initiator, precondition, action, awaited: false };
-        Ok(Issued { token: self.committing.commit(mutation).await?.token, secret: issued })
-    }
-
-    async fn token_prefix(&self, workspace: &WorkspaceId) -> Result<TokenPrefix, Error> {
-        let mut connection = self.store.connection().await?;
-        let found = workspaces::find(&mut connection, workspace).await?;
-        found.map(|found| found.token_prefix).ok_or_else(|| Error::WorkspaceNotFound(workspace.clone()))
+        let (profile, awaited) = (None, false);
+        let mutation = Mutation { token: id, caller, initiator, profile, precondition, action, awaited };
+        let token = self.committing.commit(mutation).await?.token;
+        Ok(Issued { token: self.profiles.advise(token), secret: issued })
     }
 
     /// A new secret under the minting key, and what is kept of it.
@@ -164,26 +193,97 @@ impl Issuer {
     }
 }
 
-async fn insert(
-    transaction: &mut Transaction,
+/// A new token before it is written.
+pub(super) struct Draft {
     id: TokenId,
     words: NewTokenWords,
     creator: Initiator,
+    profile: Option<Arc<Profile>>,
     secret: NewSecret,
-) -> Result<Token, Error> {
-    let new = NewToken {
-        id,
-        workspace: words.workspace,
-        name: words.name,
-        description: words.description,
-        principal: words.principal,
-        creator,
-        scopes: words.scopes,
-        metadata: words.metadata,
-        expiry: words.expiry,
-        secret,
-    };
-    still_to_come(tokens::insert(transaction.connection(), new).await?, "expire_time")
+    /// The string that its client will present.
+    pub(super) issued: IssuedSecret,
+}
+
+impl Draft {
+    /// Writes the token, its principal, if it has one, being there and not disabled.
+    async fn insert_for_principal(
+        &self,
+        transaction: &mut Transaction,
+        caller: &Caller,
+    ) -> Result<Token, Error> {
+        let Some(id) = &self.words.principal else { return self.insert(transaction, caller, None).await };
+        let found = principals::share(transaction, &self.words.workspace, id).await?;
+        let principal = found.ok_or(Error::PrincipalNotFound)?;
+        self.insert(transaction, caller, Some(&principal)).await
+    }
+
+    /// Writes the token of a principal that the transaction has locked, or of none.
+    pub(super) async fn insert(
+        &self,
+        transaction: &mut Transaction,
+        caller: &Caller,
+        principal: Option<&Principal>,
+    ) -> Result<Token, Error> {
+        if let Some(disabled) = principal.filter(|principal| principal.disabled) {
+            return Err(Error::PrincipalDisabled(disabled.id.clone()));
+        }
+        let (token_type, scopes) = self.power(principal)?;
+        caller.require_covering(&scopes)?;
+        let connection = transaction.connection();
+        let external_id = match &self.profile {
+            Some(profile) if profile.external_ids => {
+                Some(workspaces::count_external_id(connection, &self.words.workspace).await?)
+            }
+            Some(_) | None => None,
+        };
+        let words = self.words.clone();
+        let new = NewToken {
+            id: self.id,
+            workspace: words.workspace,
+            name: words.name,
+            description: words.description,
+            principal: words.principal,
+            creator: self.creator.clone(),
+            token_type,
+            scopes,
+            audiences: words.audiences,
+            allowed_cidrs: words.allowed_cidrs,
+            external_id,
+            metadata: words.metadata,
+            expiry: words.expiry.unwrap_or(Expiry::Never),
+            secret: self.secret.clone(),
+        };
+        let token = still_to_come(tokens::insert(connection, new).await?, "expire_time")?;
+        caller.require_outliving(&token.scopes, token.expire_time)?;
+        Ok(token)
+    }
+
+    /// The type and the scopes of the token, if the profile allows what is asked for.
+    fn power(&self, principal: Option<&Principal>) -> Result<(TokenType, ScopeSet), Error> {
+        let NewTokenWords { description, token_type, scopes, audiences, expiry, .. } = &self.words;
+        let Some(profile) = &self.profile else {
+            require_custom(*token_type, "type")?;
+            return Ok((TokenType::Custom, scopes.clone()));
+        };
+        let forbidden = profile.forbids_creating(&Creation {
+            description,
+            principal: principal.map(|principal| principal.kind),
+            token_type: *token_type,
+            scopes,
+            audiences: audiences.as_slice(),
+            expiry: *expiry,
+        });
+        if !forbidden.is_empty() {
+            return Err(Error::ProfileForbids(forbidden));
+        }
+        let token_type = token_type.unwrap_or_else(|| profile.default_type());
+        Ok((token_type, profile.grants(token_type).unwrap_or(scopes).clone()))
+    }
+}
+
+async fn workspace(connection: &mut Connection, id: &WorkspaceId) -> Result<Workspace, Error> {
+    let found = workspaces::find(connection, id).await?;
+    found.ok_or_else(|| Error::WorkspaceNotFound(id.clone()))
 }
 
 /// The database's clock decides what is past, so a token is written first and refused if it was born expired.

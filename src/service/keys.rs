@@ -75,7 +75,7 @@ impl KeyDirectory {
 
 /// Whether each key in use is here, and is the same.
 fn check(rows: &[ServerKeyRow], keyring: &Keyring) -> Result<(), KeysError> {
-    for row in rows {
+    for row in rows.iter().filter(|row| row.state != KeyState::Retired) {
         let key = keyring.key(row.kid).ok_or(KeysError::Missing(row.kid))?;
         if key.fingerprint() != row.fingerprint {
             return Err(KeysError::Different(row.kid));
@@ -86,5 +86,6 @@ fn check(rows: &[ServerKeyRow], keyring: &Keyring) -> Result<(), KeysError> {
 
 fn listed(rows: &[ServerKeyRow]) -> Option<Listed> {
     let minting = rows.iter().find(|row| row.state == KeyState::Minting)?.kid;
-    Some(Listed { minting, kids: rows.iter().map(|row| row.kid).collect() })
+    let live = rows.iter().filter(|row| row.state != KeyState::Retired);
+    Some(Listed { minting, kids: live.map(|row| row.kid).collect() })
 }

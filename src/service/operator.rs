@@ -5,10 +5,12 @@ use std::time::SystemTime;
 
 use super::{Caller, Error, Issued, Issuer, NewTokenWords, Regeneration, Service};
 use crate::introspection::Record;
+use crate::profile::TokenType;
 use crate::store::tokens::{self, TokenQuery};
 use crate::text::{Description, Initiator, Metadata, Name, NamePrefix};
 use crate::token::{
-    Expiry, Generation, Precondition, Revision, Scope, ScopeSet, Token, TokenFilter, TokenId, TokenState,
+    Audiences, Cidrs, Expiry, Generation, Precondition, Revision, Scope, ScopeSet, Token, TokenFilter,
+    TokenId, TokenState,
 };
 use crate::workspace::WorkspaceId;
 
@@ -51,7 +53,7 @@ impl Issuer {
 
     async fn find_operator_token(&self, workspace: &WorkspaceId) -> Result<Option<Token>, Error> {
         let filter = TokenFilter {
-            states: [TokenState::Active, TokenState::Expired].into(),
+            states: [TokenState::Active, TokenState::Expired, TokenState::Invalidated].into(),
             name_prefix: Some(NamePrefix::parse(NAME.to_owned()).map_err(field("name"))?),
             scope: Some(everything()),
             ..TokenFilter::default()
@@ -71,7 +73,13 @@ impl Caller {
             workspace,
             name: Name::parse(NAME.to_owned()).map_err(field("name"))?,
             principal: None,
+            username: None,
+            token_type: TokenType::Custom,
             scopes: ScopeSet::new(vec![everything()]).map_err(field("scopes"))?,
+            audiences: Audiences::default(),
+            allowed_cidrs: Cidrs::default(),
+            external_id: None,
+            profile: None,
             metadata: Metadata::default(),
             expire_time: None,
             create_time: SystemTime::UNIX_EPOCH,
@@ -103,8 +111,11 @@ fn operator_words(workspace: WorkspaceId) -> Result<NewTokenWords, Error> {
         .map_err(field("description"))?,
         principal: None,
         initiator: Some(initiator()?),
+        token_type: None,
         scopes: ScopeSet::new(vec![everything()]).map_err(field("scopes"))?,
+        audiences: Audiences::default(),
+        allowed_cidrs: Cidrs::default(),
         metadata: Metadata::default(),
-        expiry: Expiry::Never,
+        expiry: Some(Expiry::Never),
     })
 }

@@ -8,7 +8,7 @@ use super::freshness::Arrival;
 use super::search::Search;
 use super::{Caller, Error, Service};
 use crate::clock::BootTime;
-use crate::introspection::{Freshness, InactiveReason, Record};
+use crate::introspection::{Freshness, InactiveReason, Place, Record};
 use crate::keyring::Origin;
 use crate::token::{Presented, Revision};
 use crate::workspace::WorkspaceId;
@@ -34,6 +34,8 @@ pub(super) struct Question<'ask> {
     pub caller: Option<&'ask Caller>,
     /// The workspace it must be of, if that matters.
     pub workspace: Option<&'ask WorkspaceId>,
+    /// Where it is presented, if that is judged here.
+    pub place: Option<&'ask Place>,
     /// How fresh the answer must be.
     pub freshness: Freshness,
 }
@@ -56,6 +58,11 @@ impl Question<'_> {
             return Err(InactiveReason::OtherWorkspace);
         }
         Ok(())
+    }
+
+    /// Whether a live token may be used where it is presented.
+    pub(super) fn suits(&self, record: &Record) -> Result<(), InactiveReason> {
+        self.place.map_or(Ok(()), |place| record.suits(place))
     }
 }
 
@@ -88,7 +95,8 @@ impl Service {
         let Some(known) = known.filter(|known| known.applied.revision >= floor) else {
             return Ok(Sight::Unseen(presented));
         };
-        Ok(match question.admits(&known.record.workspace) {
+        let admitted = question.admits(&known.record.workspace);
+        Ok(match admitted.and_then(|()| question.suits(&known.record)) {
             Ok(()) => Sight::Proved(Ok(Live { record: known.record, deadline: known.deadline })),
             Err(InactiveReason::Unknown) => Sight::Unseen(presented),
             Err(reason) => Sight::Proved(Err(reason)),

@@ -12,11 +12,12 @@ use crate::cache::{Flight, Learned, deadline};
 use crate::clock::BootTime;
 use crate::introspection::{InactiveReason, Record};
 use crate::metrics::Argon2Purpose;
+use crate::profile::effective_scopes;
 use crate::proof::Proof;
 use crate::revocation::{HistoryId, Position};
 use crate::store::StoreError;
-use crate::store::tokens::{self, Credential, Credentials};
-use crate::token::{Generation, Presented, Revision, Token, TokenId, TokenState};
+use crate::store::tokens::{self, Credential, Credentials, Limits};
+use crate::token::{Generation, Presented, Revision, TokenId, TokenState};
 use crate::workspace::WorkspaceId;
 
 /// One look into the database for several tokens, taken when the first of them is needed.
@@ -72,8 +73,13 @@ impl<'service> Search<'service> {
             return Ok(Err(InactiveReason::Forged));
         };
         arrival.may_accept(found.history).await?;
-        self.service.last_uses.note(presented.id, credential.read_time);
-        Ok(Ok(self.remember(credential, begun, found.history, Some(proof))))
+        let read_time = credential.read_time;
+        let live = self.remember(credential, begun, found.history, Some(proof)).await?;
+        if let Err(reason) = question.suits(&live.record) {
+            return Ok(Err(reason));
+        }
+        self.service.last_uses.note(presented.id, read_time);
+        Ok(Ok(live))
     }
 
     /// Judges a token by id alone, of which the secret of this generation was proved before.
@@ -91,14 +97,14 @@ impl<'service> Search<'service> {
         let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
             admits(&credential.token.workspace)?;
             require(credential.token.generation == generation, InactiveReason::Superseded)?;
-            living(&credential.token)?;
+            living(&credential)?;
             Ok(credential)
         });
         match on_record {
             Ok(credential) => {
                 arrival.may_accept(found.history).await?;
                 let proof = self.service.proofs.known(id, generation);
-                Ok(Ok(self.remember(credential, begun, found.history, proof)))
+                self.remember(credential, begun, found.history, proof).await.map(Ok)
             }
             Err(reason) => arrival.may_deny(reason, found).await.map(|()| Err(reason)),
         }
@@ -153,35 +159,68 @@ impl<'service> Search<'service> {
     }
 
     /// Keeps a live token at hand, if its secret is known.
-    fn remember(
+    async fn remember(
         &mut self,
         credential: Credential,
         begun: BootTime,
         history: HistoryId,
         proof: Option<Proof>,
-    ) -> Live {
-        let Credential { token, read_time, .. } = credential;
-        let deadline = token.expire_time.map(|time| deadline(time, read_time, begun));
-        let record = Arc::new(Record::from(token));
+    ) -> Result<Live, Error> {
+        let (end, read_time) = (credential.token.expire_time, credential.read_time);
+        let deadline = end.map(|time| deadline(time, read_time, begun));
+        let record = Arc::new(self.record(credential).await?);
         if let (Some(flight), Some(proof)) = (self.flights.remove(&record.id), proof) {
             flight.land(Learned { record: Arc::clone(&record), proof, deadline }, history);
         }
-        Live { record, deadline }
+        Ok(Live { record, deadline })
+    }
+
+    /// What introspections are answered from: what a token can do now is settled here, and nowhere else.
+    async fn record(&self, credential: Credential) -> Result<Record, Error> {
+        let Service { store, profiles, .. } = self.service;
+        let Credential { token, principal, profile, revision, .. } = credential;
+        let profile = match profile {
+            Some((name, version)) => Some(profiles.at_least(store, &name, version).await?),
+            None => None,
+        };
+        let grants = profile.as_ref().and_then(|profile| profile.grants(token.token_type));
+        let limits = principal.as_ref().map(|principal| &principal.scopes);
+        Ok(Record {
+            scopes: effective_scopes(&token.scopes, grants, limits),
+            id: token.id,
+            workspace: token.workspace,
+            name: token.name,
+            principal: token.principal,
+            username: principal.and_then(|principal| principal.handle),
+            token_type: token.token_type,
+            audiences: token.audiences,
+            allowed_cidrs: token.allowed_cidrs,
+            external_id: token.external_id,
+            profile: token.profile,
+            metadata: token.metadata,
+            expire_time: token.expire_time,
+            create_time: token.create_time,
+            generation: token.generation,
+            revision,
+        })
     }
 }
 
 /// Whether what is presented is the token's present secret, by the row's own record of its tag, and the token lives.
 fn current(presented: &Presented<'_>, credential: &Credential) -> Result<(), InactiveReason> {
     require(credential.tag == presented.tag, InactiveReason::Superseded)?;
-    living(&credential.token)
+    living(credential)
 }
 
-const fn living(token: &Token) -> Result<(), InactiveReason> {
-    match token.state {
-        TokenState::Active => Ok(()),
-        TokenState::Expired => Err(InactiveReason::Expired),
-        TokenState::Revoked => Err(InactiveReason::Revoked),
+fn living(credential: &Credential) -> Result<(), InactiveReason> {
+    match credential.token.state {
+        TokenState::Active => {}
+        TokenState::Expired => return Err(InactiveReason::Expired),
+        TokenState::Revoked => return Err(InactiveReason::Revoked),
+        TokenState::Invalidated => return Err(InactiveReason::Invalidated),
     }
+    let disabled = credential.principal.as_ref().is_some_and(|Limits { disabled, .. }| *disabled);
+    require(!disabled, InactiveReason::PrincipalDisabled)
 }
 
 const fn require(right: bool, otherwise: InactiveReason) -> Result<(), InactiveReason> {

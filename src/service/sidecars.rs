@@ -134,7 +134,9 @@ impl Service {
         self.require_history(inquiry.since.history)?;
         let freshness = Freshness::AtLeast(inquiry.since.revision);
         Arrival::now(self).reach(freshness).await?;
-        let question = |text| Question { text, caller: Some(caller), workspace: None, freshness };
+        // Where a token is presented is for the sidecar to judge.
+        let question =
+            |text| Question { text, caller: Some(caller), workspace: None, place: None, freshness };
         let questions: Vec<_> = inquiry.tokens.iter().map(question).collect();
         let proved = self.prove_all(&questions).await;
         self.resolutions(caller, inquiry.since.history, proved)

@@ -1,8 +1,11 @@
 //! Reading, listing, editing and revoking tokens.
 
+use std::sync::Arc;
+
 use super::committing::{Action, Mutation, Outcome};
 use super::{Caller, Error, Service};
 use crate::keyring::{Purpose, Unreadable};
+use crate::profile::Profile;
 use crate::store::tokens::TokenQuery;
 use crate::store::{Connection, tokens, workspaces};
 use crate::text::{Initiator, RevokeReason};
@@ -69,7 +72,8 @@ impl Service {
     /// [`Error::TokenNotFound`], alike for what does not exist and for what the caller does not act on.
     pub async fn get_token(&self, caller: &Caller, id: TokenId) -> Result<Token, Error> {
         let mut connection = self.store.connection().await?;
-        known_to(caller, id, tokens::find(&mut connection, id).await?)
+        let found = known_to(caller, id, tokens::find(&mut connection, id).await?)?;
+        Ok(self.profiles.advise(found))
     }
 
     /// Reads one page of a workspace's tokens, newest first.
@@ -89,6 +93,7 @@ impl Service {
         let (items, more) = page(&mut connection, request, after).await?;
         let last = items.last().filter(|_| more).map(|token| token.id);
         let next = last.map(|last| self.token_page_token(&context, last)).transpose()?;
+        let items = items.into_iter().map(|token| self.profiles.advise(token)).collect();
         Ok(Page { items, next })
     }
 
@@ -125,10 +130,19 @@ impl Service {
             caller: caller.clone(),
             initiator: caller.on_behalf_of(initiator)?,
             precondition,
+            profile: self.profile_of(caller, id).await?,
             action: Action::Edit(edit),
             awaited: false,
         };
-        Ok(self.committing.commit(mutation).await?.token)
+        Ok(self.profiles.advise(self.committing.commit(mutation).await?.token))
+    }
+
+    /// The profile of the workspace of a token.
+    async fn profile_of(&self, caller: &Caller, id: TokenId) -> Result<Option<Arc<Profile>>, Error> {
+        let mut connection = self.store.connection().await?;
+        let token = known_to(caller, id, tokens::find(&mut connection, id).await?)?;
+        let Some(name) = token.profile else { return Ok(None) };
+        self.profiles.now(&mut connection, &name).await.map(Some)
     }
 
     /// Revokes a token for good; one that is revoked already stays as it is. If that is wanted, waits until no cache
@@ -148,6 +162,7 @@ impl Service {
             caller: caller.clone(),
             initiator: caller.on_behalf_of(initiator)?,
             precondition,
+            profile: None,
             action: Action::Revoke(reason),
             awaited,
         };
@@ -158,7 +173,7 @@ impl Service {
             // It is revoked all the same, if it cannot be told whether everybody knows.
             None => self.wait_for_revision(token.revision, deadline).await.unwrap_or(false),
         };
-        Ok((token, everywhere))
+        Ok((self.profiles.advise(token), everywhere))
     }
 }
 
@@ -201,7 +216,7 @@ fn page_context(caller: &Caller, request: &TokenPageRequest) -> Vec<u8> {
     format!("{}\0{}\0{}", caller.token(), request.workspace, request.filter.canonical()).into_bytes()
 }
 
-async fn require_workspace(connection: &mut Connection, id: &WorkspaceId) -> Result<(), Error> {
+pub(super) async fn require_workspace(connection: &mut Connection, id: &WorkspaceId) -> Result<(), Error> {
     let found = workspaces::find(connection, id).await?;
     found.map(drop).ok_or_else(|| Error::WorkspaceNotFound(id.clone()))
 }

@@ -161,18 +161,19 @@ impl Subscription {
         Ok(Frame { told, position: self.place.position(), kid: self.service.keys.minting() })
     }
 
-    /// The next event of what is being told that the watcher may see. At a change of the caller's own token it stops,
-    /// unless the caller may still watch: so a caller that loses its rights gets everything before, and nothing from
+    /// The next event of what is being told that the watcher may see. At a change that concerns the caller's own token it
+    /// stops, unless the caller may still watch: so a caller that loses its rights gets everything before, and nothing from
     /// then on.
     async fn next_event(&mut self) -> Result<Option<Arc<Event>>, Error> {
         let reading = Arc::clone(&self.reading);
         while let Some(event) = reading.events.get(self.told) {
             self.place.advance(event)?;
             self.told += 1;
-            if event.event.token == self.caller.token() {
+            let change = &event.event.change;
+            if self.caller.is_concerned_by(change) {
                 self.renew().await?;
             }
-            if self.scope.covers(&event.event.workspace) {
+            if change.workspace().is_none_or(|workspace| self.scope.covers(workspace)) {
                 return Ok(Some(Arc::clone(event)));
             }
             self.progress.leave_out();
@@ -220,7 +221,9 @@ impl Subscription {
 
     /// Does the caller still have the right?
     async fn renew(&mut self) -> Result<(), Error> {
-        let left = self.service.authenticate_again(&self.caller, Permission::WatchRevocations).await?;
+        let renewed = self.service.authenticate_again(&self.caller, Permission::WatchRevocations).await?;
+        let (caller, left) = renewed;
+        self.caller = caller;
         self.expiry = left.and_then(|left| Instant::now().checked_add(left.max(EXPIRY_GRAIN)));
         Ok(())
     }

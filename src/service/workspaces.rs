@@ -1,10 +1,17 @@
-//! Workspaces: adding, reading, listing and editing them.
+//! Workspaces: adding, reading, listing and editing them, and invalidating all that was issued in them.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
 
 use super::{Caller, Error, Page, Reach, Service};
 use crate::keyring::Purpose;
-use crate::store::{Transaction, workspaces};
-use crate::text::Name;
-use crate::workspace::{TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId};
+use crate::profile::{Forbidden, Profile, ProfileName};
+use crate::revocation::{Appended, Change, NewEvent};
+use crate::store::{Transaction, log, tokens, workspaces};
+use crate::text::{Initiator, Name};
+use crate::token::Precondition;
+use crate::workspace::{Invalidation, TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId};
 
 /// Which page of the workspaces.
 #[derive(Debug)]
@@ -15,26 +22,42 @@ pub struct WorkspacePageRequest {
     pub after: Option<String>,
 }
 
+/// What became of a workspace's secrets.
+#[derive(Debug)]
+pub struct Invalidated {
+    /// The workspace, as it is then.
+    pub workspace: Workspace,
+    /// How many tokens were active.
+    pub token_count: i64,
+    /// Whether no cache accepts them any more, as far as was waited for.
+    pub everywhere: bool,
+}
+
 impl Service {
     /// Adds a workspace.
     ///
     /// # Errors
-    /// [`Error::EveryWorkspaceRequired`], [`Error::WorkspaceExists`].
+    /// [`Error::EveryWorkspaceRequired`], [`Error::WorkspaceExists`], [`Error::ProfileNotFound`], [`Error::ProfileForbids`].
     pub async fn create_workspace(
         &self,
         caller: &Caller,
         id: WorkspaceId,
         name: Name,
         token_prefix: TokenPrefix,
+        profile: Option<ProfileName>,
     ) -> Result<Workspace, Error> {
         if caller.reach() != Reach::Every {
             return Err(Error::EveryWorkspaceRequired);
         }
         // In a transaction, although it is one statement: a loss before COMMIT is then known to have changed nothing.
         let mut transaction = self.store.begin().await?;
-        let created = workspaces::insert(transaction.connection(), &id, &name, &token_prefix).await;
-        let created =
-            created.map_err(Error::from).and_then(|created| created.ok_or(Error::WorkspaceExists(id)));
+        let created = async {
+            self.require_prefix(&mut transaction, profile.as_ref(), &token_prefix).await?;
+            let connection = transaction.connection();
+            let created = workspaces::insert(connection, &id, &name, &token_prefix, profile.as_ref()).await?;
+            created.ok_or(Error::WorkspaceExists(id))
+        };
+        let created = created.await;
         transaction.finish(created).await
     }
 
@@ -85,29 +108,127 @@ impl Service {
         WorkspaceId::parse(text).map_err(|_| Error::InvalidPageToken)
     }
 
-    /// Edits a workspace.
+    /// Edits a workspace. Another profile is a change that concerns all of its tokens.
+    ///
+    /// # Errors
+    /// [`Error::WorkspaceDenied`], [`Error::WorkspaceNotFound`], [`Error::ProfileNotFound`], [`Error::EtagMismatch`],
+    /// [`Error::ProfileForbids`].
+    pub async fn update_workspace(&self, caller: &Caller, edit: WorkspaceEdit) -> Result<Workspace, Error> {
+        caller.require_workspace(&edit.id)?;
+        let initiator = caller.on_behalf_of(None)?;
+        let mut transaction = self.store.begin().await?;
+        let updated = self.update(&mut transaction, edit, initiator).await;
+        Ok(self.committing.finish(transaction, updated).await?.0)
+    }
+
+    async fn update(
+        &self,
+        transaction: &mut Transaction,
+        edit: WorkspaceEdit,
+        initiator: Initiator,
+    ) -> Result<(Workspace, Option<Appended>), Error> {
+        let workspace = locked(transaction, &edit.id, &edit.precondition).await?;
+        if changes_nothing(&edit, &workspace) {
+            return Ok((workspace, None));
+        }
+        let profile = edit.profile.as_ref().unwrap_or(&workspace.profile);
+        let prefix = edit.token_prefix.as_ref().unwrap_or(&workspace.token_prefix);
+        self.require_prefix(transaction, profile.as_ref(), prefix).await?;
+        let appended = if *profile == workspace.profile {
+            None
+        } else {
+            let change = Change::WorkspaceUpdated { workspace: edit.id.clone() };
+            Some(log::append_all(transaction, vec![NewEvent { change, initiator }], false).await?)
+        };
+        let revision = appended.as_ref().and_then(|appended| appended.events.last());
+        let revision = revision.map(|event| event.revision);
+        let workspace = workspaces::update(transaction.connection(), edit, revision).await?;
+        Ok((workspace, appended))
+    }
+
+    /// Refuses a profile that is not there, and a prefix that it does not allow.
+    async fn require_prefix(
+        &self,
+        transaction: &mut Transaction,
+        profile: Option<&ProfileName>,
+        prefix: &TokenPrefix,
+    ) -> Result<(), Error> {
+        let Some(name) = profile else { return Ok(()) };
+        let profile = self.profiles.now(transaction.connection(), name).await?;
+        let within = |it: Forbidden| Forbidden { path: format!("workspace.{}", it.path), ..it };
+        let forbidden = profile.forbids_prefix(prefix).map(within);
+        forbidden.map_or(Ok(()), |forbidden| Err(Error::ProfileForbids(vec![forbidden])))
+    }
+
+    /// The profile of a workspace.
+    ///
+    /// # Errors
+    /// [`Error::WorkspaceDenied`], [`Error::WorkspaceNotFound`], [`Error::WorkspaceWithoutProfile`].
+    pub async fn workspace_profile(&self, caller: &Caller, id: WorkspaceId) -> Result<Arc<Profile>, Error> {
+        caller.require_workspace(&id)?;
+        let mut connection = self.store.connection().await?;
+        let found = workspaces::find(&mut connection, &id).await?;
+        let workspace = found.ok_or_else(|| Error::WorkspaceNotFound(id.clone()))?;
+        let name = workspace.profile.ok_or(Error::WorkspaceWithoutProfile(id))?;
+        self.profiles.now(&mut connection, &name).await
+    }
+
+    /// Invalidates every secret of a workspace that was issued before, or counts them only. If that is wanted, waits until no
+    /// cache accepts them any more, but not up to a deadline, and tells besides whether that came about.
     ///
     /// # Errors
     /// [`Error::WorkspaceDenied`], [`Error::WorkspaceNotFound`], [`Error::EtagMismatch`].
-    pub async fn update_workspace(&self, caller: &Caller, edit: WorkspaceEdit) -> Result<Workspace, Error> {
-        caller.require_workspace(&edit.id)?;
+    pub async fn invalidate_workspace(
+        &self,
+        caller: &Caller,
+        invalidation: Invalidation,
+        deadline: Option<Instant>,
+    ) -> Result<Invalidated, Error> {
+        caller.require_workspace(&invalidation.id)?;
+        let (initiator, awaited) = (invalidation.initiator.clone(), invalidation.awaited);
+        let initiator = caller.on_behalf_of(initiator)?;
         let mut transaction = self.store.begin().await?;
-        let updated = update(&mut transaction, edit).await;
-        transaction.finish(updated).await
+        let invalidated = invalidate(&mut transaction, invalidation, initiator).await;
+        let ((workspace, token_count), change) = self.committing.finish(transaction, invalidated).await?;
+        let everywhere = match change {
+            Some(change) if awaited => self.wait_for_fleet(change, deadline).await,
+            Some(_) | None => false,
+        };
+        Ok(Invalidated { workspace, token_count, everywhere })
     }
 }
 
-async fn update(transaction: &mut Transaction, edit: WorkspaceEdit) -> Result<Workspace, Error> {
-    let connection = transaction.connection();
-    let found = workspaces::lock(connection, &edit.id).await?;
-    let workspace = found.ok_or_else(|| Error::WorkspaceNotFound(edit.id.clone()))?;
-    if !edit.precondition.holds_for(&workspace.etag()) {
-        return Err(Error::EtagMismatch);
+async fn invalidate(
+    transaction: &mut Transaction,
+    invalidation: Invalidation,
+    initiator: Initiator,
+) -> Result<((Workspace, i64), Option<Appended>), Error> {
+    let Invalidation { id, dry_run, precondition, reason, awaited, .. } = invalidation;
+    let workspace = locked(transaction, &id, &precondition).await?;
+    let count = tokens::count_active(transaction.connection(), &id).await?;
+    if dry_run {
+        return Ok(((workspace, count), None));
     }
-    let same_name = edit.name.as_ref().is_none_or(|name| *name == workspace.name);
-    let same_prefix = edit.token_prefix.as_ref().is_none_or(|prefix| *prefix == workspace.token_prefix);
-    if same_name && same_prefix {
-        return Ok(workspace);
-    }
-    Ok(workspaces::update(connection, &edit.id, edit.name.as_ref(), edit.token_prefix.as_ref()).await?)
+    let change = Change::WorkspaceInvalidated { workspace: id.clone(), reason };
+    let appended = log::append_all(transaction, vec![NewEvent { change, initiator }], awaited).await?;
+    let revision = appended.events.last().map_or(workspace.revision, |event| event.revision);
+    let workspace = workspaces::invalidate(transaction.connection(), &id, revision).await?;
+    Ok(((workspace, count), Some(appended)))
+}
+
+/// The workspace in the version that is wanted, locked.
+async fn locked(
+    transaction: &mut Transaction,
+    id: &WorkspaceId,
+    precondition: &Precondition,
+) -> Result<Workspace, Error> {
+    let found = workspaces::lock(transaction.connection(), id).await?;
+    let workspace = found.ok_or_else(|| Error::WorkspaceNotFound(id.clone()))?;
+    if precondition.holds_for(&workspace.etag()) { Ok(workspace) } else { Err(Error::EtagMismatch) }
+}
+
+fn changes_nothing(edit: &WorkspaceEdit, workspace: &Workspace) -> bool {
+    edit.name.as_ref().is_none_or(|name| *name == workspace.name)
+        && edit.token_prefix.as_ref().is_none_or(|prefix| *prefix == workspace.token_prefix)
+        && edit.profile.as_ref().is_none_or(|profile| *profile == workspace.profile)
 }

@@ -1,5 +1,7 @@
 //! Judging: from what is known here, if it may be; else by asking a server.
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Sidecar;
@@ -75,8 +77,7 @@ impl Sidecar {
             Freshness::Strong => return None,
         };
         self.counts.answer_was_given(Source::Cache);
-        self.usage.note(presented.id, now);
-        Some(self.judge(ask, known.record))
+        Some(self.judge(ask, known.record, now))
     }
 
     /// Has a server judge.
@@ -97,22 +98,22 @@ impl Sidecar {
 
     fn judge_told(&self, ask: &Introspection, resolution: Resolution) -> Judged {
         match resolution {
-            Resolution::Live(record, _) => {
-                self.usage.note(record.id, BootTime::now());
-                Ok(self.judge(ask, record))
-            }
+            Resolution::Live(record, _) => Ok(self.judge(ask, record, BootTime::now())),
             Resolution::Inactive(reason) => Ok(Verdict::Inactive(reason)),
             Resolution::Failed(failure) => Err(failure),
         }
     }
 
-    /// Judges a live token. One of a workspace that is not ours to tell of is as unknown as one that never was.
-    fn judge(&self, ask: &Introspection, record: std::sync::Arc<Record>) -> Verdict {
+    /// Judges a live token, and takes note of its use if it is one. One of a workspace that is not ours to tell of is as unknown as one that never was.
+    fn judge(&self, ask: &Introspection, record: Arc<Record>, now: BootTime) -> Verdict {
         if !self.covers(&record.workspace) {
             self.inactive(InactiveReason::Unknown)
         } else if ask.workspace.as_ref().is_some_and(|wanted| *wanted != record.workspace) {
             self.inactive(InactiveReason::OtherWorkspace)
+        } else if let Err(reason) = record.suits(&ask.place) {
+            self.inactive(reason)
         } else {
+            self.usage.note(record.id, now);
             Verdict::on(record, &ask.required_scopes)
         }
     }

@@ -8,10 +8,11 @@ use zeroize::Zeroizing;
 
 use crate::introspection::{InactiveReason, Record};
 use crate::keyring::{TagKey, TagKeys};
+use crate::profile::{Audience, ProfileName, TokenType};
 use crate::proto::v1;
-use crate::revocation::{Change, Event, HistoryId, NewEvent, Position};
-use crate::text::{Initiator, Metadata, Name, Principal, RevokeReason};
-use crate::token::{Generation, Kid, Revision, Scope, ScopeSet, TokenId};
+use crate::revocation::{Change, Event, HistoryId, NewEvent, Position, TokenChange};
+use crate::text::{Handle, Initiator, Invalid, Metadata, Name, PrincipalId, RevokeReason};
+use crate::token::{Audiences, Cidr, Cidrs, ExternalId, Generation, Kid, Revision, Scope, ScopeSet, TokenId};
 use crate::workspace::WorkspaceId;
 
 /// One frame of the stream.
@@ -59,20 +60,36 @@ pub(super) fn frame(frame: v1::WatchRevocationsResponse) -> Option<Frame> {
 }
 
 fn event(revision: Revision, told: v1::RevocationEvent) -> Option<Event> {
-    let change = match told.kind() {
-        v1::RevocationKind::Revoked => Change::Revoked { reason: RevokeReason::parse(told.reason).ok()? },
-        v1::RevocationKind::SecretReplaced => Change::SecretReplaced,
-        // Of a kind that is not known yet: whatever it was, what is known of the token is old.
-        v1::RevocationKind::Updated | v1::RevocationKind::Unspecified => Change::Updated,
+    let time = SystemTime::try_from(told.event_time?).ok()?;
+    let event = NewEvent { initiator: Initiator::parse(told.initiator.clone()).ok()?, change: change(told)? };
+    Some(Event { revision, time, event, awaited: false })
+}
+
+/// What happened; `None` also if it is of a kind that is not known yet, since nobody can say what it concerns.
+fn change(told: v1::RevocationEvent) -> Option<Change> {
+    use v1::RevocationKind as Kind;
+    let kind = told.kind();
+    let (workspace, reason) = (|| WorkspaceId::parse(told.workspace).ok(), RevokeReason::parse(told.reason));
+    let what = match kind {
+        Kind::Unspecified => return None,
+        Kind::Revoked => TokenChange::Revoked { reason: reason.ok()? },
+        Kind::SecretReplaced => TokenChange::SecretReplaced,
+        Kind::Updated => TokenChange::Updated,
+        Kind::PrincipalChanged => {
+            let principal = PrincipalId::parse(told.principal).ok()?;
+            return Some(Change::PrincipalChanged { workspace: workspace()?, principal });
+        }
+        Kind::WorkspaceInvalidated => {
+            return Some(Change::WorkspaceInvalidated { workspace: workspace()?, reason: reason.ok()? });
+        }
+        Kind::WorkspaceUpdated => return Some(Change::WorkspaceUpdated { workspace: workspace()? }),
+        Kind::ProfileUpdated => {
+            return Some(Change::ProfileUpdated { profile: ProfileName::parse(told.profile).ok()? });
+        }
+        Kind::KeyRetired => return Some(Change::KeyRetired { kid: Kid::parse(&told.kid)? }),
     };
-    let event = NewEvent {
-        change,
-        workspace: WorkspaceId::parse(told.workspace).ok()?,
-        token: TokenId::parse(&told.token_id).ok()?,
-        generation: Generation(told.generation),
-        initiator: Initiator::parse(told.initiator).ok()?,
-    };
-    Some(Event { revision, time: SystemTime::try_from(told.event_time?).ok()?, event, awaited: false })
+    let token = TokenId::parse(&told.token_id).ok()?;
+    Some(Change::Token { workspace: workspace()?, token, generation: Generation(told.generation), what })
 }
 
 /// What one resolution says; `None` if it cannot be read.
@@ -90,14 +107,23 @@ pub(super) fn resolution(resolution: v1::TokenResolution) -> Option<Resolution> 
 
 fn record(told: v1::TokenRecord) -> Option<Record> {
     let scopes = told.scopes.into_iter().map(Scope::parse).collect::<Result<_, _>>().ok()?;
-    let principal = Some(told.principal).filter(|principal| !principal.is_empty());
+    let audiences = told.audiences.iter().cloned().map(Audience::parse).collect::<Result<_, _>>().ok()?;
+    let blocks = told.allowed_cidrs.iter().map(|block| Cidr::parse(block)).collect::<Result<_, _>>().ok()?;
+    let external_id = Some(told.external_id).filter(|number| *number != 0);
+    let token_type = token_type(v1::TokenType::try_from(told.r#type).ok()?);
     let time = |time: prost_types::Timestamp| SystemTime::try_from(time).ok();
     Some(Record {
         id: TokenId::parse(&told.token_id).ok()?,
         workspace: WorkspaceId::parse(told.workspace).ok()?,
         name: Name::parse(told.name).ok()?,
-        principal: principal.map(Principal::parse).transpose().ok()?,
-        scopes: ScopeSet::new(scopes).ok()?,
+        principal: unless_empty(told.principal, PrincipalId::parse)?,
+        username: unless_empty(told.username, Handle::parse)?,
+        token_type,
+        scopes: ScopeSet::effective(scopes).ok()?,
+        audiences: Audiences::new(audiences).ok()?,
+        allowed_cidrs: Cidrs::new(blocks).ok()?,
+        external_id: external_id.map(ExternalId::parse).transpose().ok()?,
+        profile: unless_empty(told.profile, ProfileName::parse)?,
         metadata: Metadata::parse(told.metadata).ok()?,
         // What cannot be read must not become never.
         expire_time: told.expire_time.map(|end| time(end).ok_or(())).transpose().ok()?,
@@ -105,6 +131,21 @@ fn record(told: v1::TokenRecord) -> Option<Record> {
         generation: Generation(told.generation),
         revision: Revision(told.revision),
     })
+}
+
+/// What a text says that may say nothing; the outer `None` is one that cannot be read.
+#[expect(clippy::option_option, reason = "unreadable, absent and there are three things")]
+fn unless_empty<Word>(text: String, parse: fn(String) -> Result<Word, Invalid>) -> Option<Option<Word>> {
+    if text.is_empty() { Some(None) } else { parse(text).ok().map(Some) }
+}
+
+/// The type of a record; servers of before tell none, and know no other.
+const fn token_type(told: v1::TokenType) -> TokenType {
+    match told {
+        v1::TokenType::ReadOnly => TokenType::ReadOnly,
+        v1::TokenType::FullAccess => TokenType::FullAccess,
+        v1::TokenType::Custom | v1::TokenType::Unspecified => TokenType::Custom,
+    }
 }
 
 /// A reason that is not known yet is not told.
@@ -118,6 +159,10 @@ fn inactive_reason(reason: i32) -> Option<InactiveReason> {
         v1::InactiveReason::Expired => Some(InactiveReason::Expired),
         v1::InactiveReason::Revoked => Some(InactiveReason::Revoked),
         v1::InactiveReason::Superseded => Some(InactiveReason::Superseded),
+        v1::InactiveReason::Invalidated => Some(InactiveReason::Invalidated),
+        v1::InactiveReason::PrincipalDisabled => Some(InactiveReason::PrincipalDisabled),
+        v1::InactiveReason::OtherAudience => Some(InactiveReason::OtherAudience),
+        v1::InactiveReason::OtherAddress => Some(InactiveReason::OtherAddress),
     }
 }
 
@@ -147,11 +192,22 @@ mod tests {
         frame(told)
     }
 
+    /// The session then ends, and everything that is known is unverified.
     #[test]
-    fn an_event_of_a_kind_from_the_future_still_ends_what_is_known_of_its_token() {
-        let read = with(|event| event.kind = 99);
+    fn an_event_of_a_kind_from_the_future_is_not_read_as_if_it_concerned_one_token() {
+        assert!(with(|event| event.kind = 99).is_none());
+    }
+
+    #[test]
+    fn an_event_that_concerns_many_tokens_names_whose() {
+        let read = with(|event| {
+            event.kind = v1::RevocationKind::PrincipalChanged.into();
+            event.token_id.clear();
+            event.principal = "mia".to_owned();
+        });
         let Some(Frame::Event(event)) = read else { panic!("{read:?}") };
-        assert_eq!((event.revision, event.event.change), (Revision(7), Change::Updated));
+        assert!(matches!(event.event.change, Change::PrincipalChanged { .. }));
+        assert!(with(|event| event.kind = v1::RevocationKind::KeyRetired.into()).is_none(), "of which key?");
     }
 
     #[test]

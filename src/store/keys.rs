@@ -18,6 +18,8 @@ pub enum KeyState {
     Minting,
     /// Tokens issued under it live.
     Live,
+    /// Nothing: what was issued under it is dead.
+    Retired,
 }
 
 impl KeyState {
@@ -25,11 +27,12 @@ impl KeyState {
         match self {
             Self::Minting => "minting",
             Self::Live => "live",
+            Self::Retired => "retired",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Minting, Self::Live].into_iter().find(|state| state.as_str() == text)
+        [Self::Minting, Self::Live, Self::Retired].into_iter().find(|state| state.as_str() == text)
     }
 }
 

@@ -18,9 +18,10 @@ use super::schema::revisions;
 use super::servers::milliseconds;
 use super::transaction::Transaction;
 use crate::defect::{Defect, seeded};
-use crate::revocation::{Appended, Change, Event, Head, HistoryId, NewEvent, Position, Segment};
-use crate::text::{Initiator, RevokeReason};
-use crate::token::{Generation, Revision, TokenId};
+use crate::profile::ProfileName;
+use crate::revocation::{Appended, Change, Event, Head, HistoryId, NewEvent, Position, Segment, TokenChange};
+use crate::text::{Initiator, PrincipalId, RevokeReason};
+use crate::token::{Generation, Kid, Revision, TokenId};
 use crate::workspace::WorkspaceId;
 
 /// The advisory lock of whoever appends: the ASCII letters `tkrevisn`.
@@ -28,11 +29,13 @@ const LOCK: i64 = i64::from_be_bytes(*b"tkrevisn");
 
 /// Counts on from the last revision, in the order of the arrays.
 const APPEND: &str = "\
-    INSERT INTO revisions (revision, kind, workspace, token, generation, reason, initiator, awaited) \
-    SELECT last + number, kind, workspace, token, generation, reason, initiator, $7 \
+    INSERT INTO revisions \
+    (revision, kind, workspace, token, generation, reason, initiator, principal, profile, kid, awaited) \
+    SELECT last + number, kind, workspace, token, generation, reason, initiator, principal, profile, kid, $10 \
     FROM (SELECT coalesce(max(revision), 0) AS last FROM revisions) AS log, \
-    unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[]) WITH ORDINALITY \
-    AS events (kind, workspace, token, generation, reason, initiator, number) \
+    unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]) \
+    WITH ORDINALITY \
+    AS events (kind, workspace, token, generation, reason, initiator, principal, profile, kid, number) \
     ORDER BY number RETURNING revision, event_time, \
     (SELECT id FROM histories WHERE singleton) AS history, \
     (SELECT coalesce(max(lease_milliseconds), 0) FROM servers) AS lease_milliseconds";
@@ -46,8 +49,8 @@ const HEAD: &str = "\
 const READ: &str = "\
     SELECT id AS history, compacted, (SELECT coalesce(max(revision), 0) FROM revisions) AS last, following.* \
     FROM histories LEFT JOIN LATERAL ( \
-    SELECT revision, event_time, kind, workspace, token, generation, reason, initiator, awaited FROM revisions \
-    WHERE revision > $2 AND histories.id = $1 AND histories.compacted <= $2 ORDER BY revision LIMIT $3 \
+    SELECT revision, event_time, kind, workspace, token, generation, reason, initiator, awaited, principal, profile, kid \
+    FROM revisions WHERE revision > $2 AND histories.id = $1 AND histories.compacted <= $2 ORDER BY revision LIMIT $3 \
     ) AS following ON true WHERE singleton ORDER BY revision";
 
 #[derive(QueryableByName)]
@@ -85,12 +88,15 @@ struct EventRow {
     revision: i64,
     event_time: Moment,
     kind: String,
-    workspace: String,
-    token: Uuid,
-    generation: i32,
+    workspace: Option<String>,
+    token: Option<Uuid>,
+    generation: Option<i32>,
     reason: Option<String>,
     initiator: String,
     awaited: bool,
+    principal: Option<String>,
+    profile: Option<String>,
+    kid: Option<String>,
 }
 
 impl EventRow {
@@ -100,33 +106,90 @@ impl EventRow {
             time: self.event_time.0,
             awaited: self.awaited,
             event: NewEvent {
-                change: change(&self.kind, self.reason)?,
-                workspace: understood("revisions.workspace", WorkspaceId::parse(self.workspace))?,
-                token: TokenId::from_uuid(self.token),
-                generation: Generation(self.generation),
-                initiator: understood("revisions.initiator", Initiator::parse(self.initiator))?,
+                initiator: understood("revisions.initiator", Initiator::parse(self.initiator.clone()))?,
+                change: self.into_change()?,
+            },
+        })
+    }
+
+    fn into_change(self) -> Result<Change, StoreError> {
+        let Self { kind, workspace, token, generation, reason, principal, profile, kid, .. } = self;
+        let workspace = || present("revisions.workspace", workspace, WorkspaceId::parse);
+        Ok(match (kind.as_str(), reason) {
+            ("principal_changed", None) => Change::PrincipalChanged {
+                workspace: workspace()?,
+                principal: present("revisions.principal", principal, PrincipalId::parse)?,
+            },
+            ("workspace_invalidated", Some(reason)) => {
+                let reason = understood("revisions.reason", RevokeReason::parse(reason))?;
+                Change::WorkspaceInvalidated { workspace: workspace()?, reason }
+            }
+            ("workspace_updated", None) => Change::WorkspaceUpdated { workspace: workspace()? },
+            ("profile_updated", None) => {
+                Change::ProfileUpdated { profile: present("revisions.profile", profile, ProfileName::parse)? }
+            }
+            ("key_retired", None) => {
+                let parse = |kid: String| Kid::parse(&kid).ok_or(());
+                Change::KeyRetired { kid: present("revisions.kid", kid, parse)? }
+            }
+            (kind, reason) => Change::Token {
+                what: token_change(kind, reason)?,
+                workspace: workspace()?,
+                token: present("revisions.token", token, |id| Ok::<_, ()>(TokenId::from_uuid(id)))?,
+                generation: present("revisions.generation", generation, |it| Ok::<_, ()>(Generation(it)))?,
             },
         })
     }
 }
 
-fn change(kind: &str, reason: Option<String>) -> Result<Change, StoreError> {
+/// What a column holds that must hold something in a row of this kind.
+fn present<Column, Value, Refusal>(
+    what: &'static str,
+    column: Option<Column>,
+    parse: impl Fn(Column) -> Result<Value, Refusal>,
+) -> Result<Value, StoreError> {
+    understood(what, column.ok_or(()).and_then(|column| parse(column).map_err(|_| ())))
+}
+
+fn token_change(kind: &str, reason: Option<String>) -> Result<TokenChange, StoreError> {
     match (kind, reason) {
         ("revoked", Some(reason)) => {
             let reason = understood("revisions.reason", RevokeReason::parse(reason))?;
-            Ok(Change::Revoked { reason })
+            Ok(TokenChange::Revoked { reason })
         }
-        ("secret_replaced", None) => Ok(Change::SecretReplaced),
-        ("updated", None) => Ok(Change::Updated),
+        ("secret_replaced", None) => Ok(TokenChange::SecretReplaced),
+        ("updated", None) => Ok(TokenChange::Updated),
         _ => Err(StoreError::Corrupt { what: "revisions.kind" }),
     }
 }
 
 fn kind(change: &Change) -> (&'static str, Option<&str>) {
     match change {
-        Change::Revoked { reason } => ("revoked", Some(reason.as_str())),
-        Change::SecretReplaced => ("secret_replaced", None),
-        Change::Updated => ("updated", None),
+        Change::Token { what: TokenChange::Revoked { reason }, .. } => ("revoked", Some(reason.as_str())),
+        Change::Token { what: TokenChange::SecretReplaced, .. } => ("secret_replaced", None),
+        Change::Token { what: TokenChange::Updated, .. } => ("updated", None),
+        Change::PrincipalChanged { .. } => ("principal_changed", None),
+        Change::WorkspaceInvalidated { reason, .. } => ("workspace_invalidated", Some(reason.as_str())),
+        Change::WorkspaceUpdated { .. } => ("workspace_updated", None),
+        Change::ProfileUpdated { .. } => ("profile_updated", None),
+        Change::KeyRetired { .. } => ("key_retired", None),
+    }
+}
+
+/// The columns that name a token, its generation, a principal, a profile and a key.
+type Named<'change> = (Option<Uuid>, Option<i32>, Option<&'change str>, Option<&'change str>, Option<String>);
+
+fn named(change: &Change) -> Named<'_> {
+    match change {
+        Change::Token { token, generation, .. } => {
+            (Some(token.as_uuid()), Some(generation.0), None, None, None)
+        }
+        Change::PrincipalChanged { principal, .. } => (None, None, Some(principal.as_str()), None, None),
+        Change::WorkspaceInvalidated { .. } | Change::WorkspaceUpdated { .. } => {
+            (None, None, None, None, None)
+        }
+        Change::ProfileUpdated { profile } => (None, None, None, Some(profile.as_str()), None),
+        Change::KeyRetired { kid } => (None, None, None, None, Some(kid.to_string())),
     }
 }
 
@@ -160,11 +223,16 @@ pub async fn append_all(
     let append = if seeded(Defect::NaiveCursor) { naive_append() } else { APPEND.to_owned() };
     let query = diesel::sql_query(append)
         .bind::<Array<Text>, _>(kinds)
-        .bind::<Array<Text>, _>(column(&events, |event| event.workspace.as_str()))
-        .bind::<Array<SqlUuid>, _>(column(&events, |event| event.token.as_uuid()))
-        .bind::<Array<Int4>, _>(column(&events, |event| event.generation.0))
+        .bind::<Array<Nullable<Text>>, _>(column(&events, |it| {
+            it.change.workspace().map(WorkspaceId::as_str)
+        }))
+        .bind::<Array<Nullable<SqlUuid>>, _>(column(&events, |event| named(&event.change).0))
+        .bind::<Array<Nullable<Int4>>, _>(column(&events, |event| named(&event.change).1))
         .bind::<Array<Nullable<Text>>, _>(reasons)
         .bind::<Array<Text>, _>(column(&events, |event| event.initiator.as_str()))
+        .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).2))
+        .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).3))
+        .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).4))
         .bind::<Bool, _>(awaited);
     let mut places: Vec<PlaceRow> = connection.rows(query).await?;
     places.sort_unstable_by_key(|place| place.revision);

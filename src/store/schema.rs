@@ -11,16 +11,48 @@ diesel::table! {
 }
 
 diesel::table! {
+    principals (workspace, id) {
+        workspace -> Text,
+        id -> Text,
+        kind -> Text,
+        name -> Text,
+        handle -> Nullable<Text>,
+        external_id -> Nullable<Int8>,
+        scopes -> Array<Text>,
+        creator -> Text,
+        disabled -> Bool,
+        version -> Int4,
+        revision -> Int8,
+        create_time -> Timestamptz,
+        update_time -> Timestamptz,
+        delete_time -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    profiles (name) {
+        name -> Text,
+        version -> Int4,
+        document -> Text,
+        revision -> Int8,
+        update_time -> Timestamptz,
+    }
+}
+
+diesel::table! {
     revisions (revision) {
         revision -> Int8,
         event_time -> Timestamptz,
         kind -> Text,
-        workspace -> Text,
-        token -> Uuid,
-        generation -> Int4,
+        workspace -> Nullable<Text>,
+        token -> Nullable<Uuid>,
+        generation -> Nullable<Int4>,
         reason -> Nullable<Text>,
         initiator -> Text,
         awaited -> Bool,
+        principal -> Nullable<Text>,
+        profile -> Nullable<Text>,
+        kid -> Nullable<Text>,
     }
 }
 
@@ -72,6 +104,13 @@ diesel::table! {
         kid -> Text,
         tag -> Bytea,
         secret_hash -> Text,
+        #[sql_name = "type"]
+        token_type -> Text,
+        audiences -> Array<Text>,
+        allowed_cidrs -> Array<Text>,
+        epoch -> Int4,
+        external_id -> Nullable<Int8>,
+        secret_time -> Timestamptz,
     }
 }
 
@@ -83,9 +122,20 @@ diesel::table! {
         version -> Int4,
         create_time -> Timestamptz,
         update_time -> Timestamptz,
+        profile -> Nullable<Text>,
+        epoch -> Int4,
+        last_external_id -> Int8,
+        revision -> Int8,
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(token_last_uses, tokens);
-diesel::allow_tables_to_appear_in_same_query!(histories, revisions);
-diesel::allow_tables_to_appear_in_same_query!(histories, tokens);
+diesel::allow_tables_to_appear_in_same_query!(
+    histories,
+    principals,
+    profiles,
+    revisions,
+    server_keys,
+    token_last_uses,
+    tokens,
+    workspaces,
+);

@@ -8,7 +8,10 @@ use super::connection::Connection;
 use super::error::StoreError;
 use super::moment::Moment;
 use super::schema::tokens;
-use super::token_row::{TokenRow, coalesce, expire_time, last_use_time, statement_timestamp};
+use super::token_row::{
+    TokenColumns, TokenRow, coalesce, expire_time, into_token, is_invalidated, last_use_time, profile,
+    statement_timestamp,
+};
 use crate::token::{Expiry, Token, TokenFilter, TokenId, TokenState};
 use crate::workspace::WorkspaceId;
 
@@ -33,7 +36,7 @@ type Predicate<'query> = Box<dyn BoxableExpression<tokens::table, Pg, SqlType = 
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn list(connection: &mut Connection, query: &TokenQuery) -> Result<Vec<Token>, StoreError> {
     let mut page = tokens::table
-        .select((TokenRow::as_select(), last_use_time()))
+        .select((TokenRow::as_select(), is_invalidated(), profile(), last_use_time()))
         .filter(tokens::workspace.eq(query.workspace.as_str()))
         .order(tokens::id.desc())
         .limit(i64::try_from(query.limit).unwrap_or(i64::MAX))
@@ -44,8 +47,17 @@ pub async fn list(connection: &mut Connection, query: &TokenQuery) -> Result<Vec
     for predicate in predicates(&query.filter) {
         page = page.filter(predicate);
     }
-    let rows: Vec<(TokenRow, Option<Moment>)> = connection.rows(page).await?;
-    rows.into_iter().map(|(row, last_use_time)| row.into_token(last_use_time)).collect()
+    let rows: Vec<TokenColumns> = connection.rows(page).await?;
+    rows.into_iter().map(into_token).collect()
+}
+
+/// How many tokens of a workspace work at this moment.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn count_active(connection: &mut Connection, workspace: &WorkspaceId) -> Result<i64, StoreError> {
+    let of = tokens::table.filter(tokens::workspace.eq(workspace.as_str()));
+    connection.row(of.filter(in_state(TokenState::Active)).count()).await
 }
 
 /// One for each field that is set.
@@ -81,13 +93,16 @@ fn predicates(filter: &TokenFilter) -> Vec<Predicate<'_>> {
 fn in_state<'query>(state: TokenState) -> Predicate<'query> {
     let revoked = tokens::revoke_time.is_not_null();
     let expired = tokens::expire_time.le(statement_timestamp().nullable());
+    let unexpired =
+        tokens::expire_time.is_null().or(tokens::expire_time.gt(statement_timestamp().nullable()));
     match state {
         TokenState::Revoked => Box::new(revoked.nullable()),
         TokenState::Expired => Box::new(tokens::revoke_time.is_null().and(expired)),
+        TokenState::Invalidated => {
+            Box::new(tokens::revoke_time.is_null().and(unexpired).and(is_invalidated()))
+        }
         TokenState::Active => {
-            let unexpired =
-                tokens::expire_time.is_null().or(tokens::expire_time.gt(statement_timestamp().nullable()));
-            Box::new(tokens::revoke_time.is_null().and(unexpired))
+            Box::new(tokens::revoke_time.is_null().and(unexpired).and(diesel::dsl::not(is_invalidated())))
         }
     }
 }

@@ -11,9 +11,13 @@ use uuid::Uuid;
 
 use super::error::{StoreError, understood};
 use super::moment::Moment;
-use super::schema::{token_last_uses, tokens};
-use crate::text::{Description, Initiator, Metadata, Name, Principal, RevokeReason};
-use crate::token::{Ended, Expiry, Generation, Revision, Scope, ScopeSet, Token, TokenId, TokenState};
+use super::schema::{server_keys, token_last_uses, tokens, workspaces};
+use crate::profile::{Audience, ProfileName, TokenType};
+use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, RevokeReason};
+use crate::token::{
+    Audiences, Cidr, Cidrs, Ended, Expiry, ExternalId, Generation, Revision, Scope, ScopeSet, Token, TokenId,
+    TokenState,
+};
 use crate::workspace::WorkspaceId;
 
 #[diesel::declare_sql_function]
@@ -47,6 +51,11 @@ pub(super) struct TokenRow {
     generation: i32,
     obfuscated_secret: String,
     revision: i64,
+    token_type: String,
+    audiences: Vec<String>,
+    allowed_cidrs: Vec<String>,
+    external_id: Option<i64>,
+    secret_time: Moment,
     #[diesel(select_expression = statement_timestamp(), select_expression_type = statement_timestamp)]
     pub(super) read_time: Moment,
 }
@@ -59,6 +68,34 @@ pub(super) fn last_use_time() -> _ {
         .select(token_last_uses::last_use_time)
         .single_value()
 }
+
+/// Whether the secret of the row at hand was invalidated with all others of its workspace, or of its server key.
+#[auto_type]
+pub(super) fn is_invalidated() -> _ {
+    let epoch: _ = workspaces::table
+        .filter(workspaces::id.eq(tokens::workspace))
+        .select(workspaces::epoch)
+        .single_value()
+        .assume_not_null();
+    tokens::epoch.lt(epoch).or(is_of_retired_key())
+}
+
+/// Whether the secret of the row at hand was issued under a key that is retired.
+#[auto_type]
+pub(super) fn is_of_retired_key() -> _ {
+    let retired: _ =
+        server_keys::table.filter(server_keys::kid.eq(tokens::kid).and(server_keys::state.eq("retired")));
+    diesel::dsl::exists(retired)
+}
+
+/// The profile of the workspace of the row at hand.
+#[auto_type]
+pub(super) fn profile() -> _ {
+    workspaces::table.filter(workspaces::id.eq(tokens::workspace)).select(workspaces::profile).single_value()
+}
+
+/// What is selected of a token, whoever asks: its row, [`is_invalidated`], [`profile`] and [`last_use_time`].
+pub(super) type TokenColumns = (TokenRow, bool, Option<String>, Option<Moment>);
 
 type Bound<Value, SqlType> = AsExprOf<Option<Value>, Nullable<SqlType>>;
 type FromNow = Plus<statement_timestamp, Bound<PgInterval, Interval>>;
@@ -87,17 +124,26 @@ fn lifetime(expiry: Expiry) -> Option<PgInterval> {
 }
 
 impl TokenRow {
-    /// The token, which was last used then.
-    pub(super) fn into_token(self, last_use_time: Option<Moment>) -> Result<Token, StoreError> {
-        let state = self.state();
+    /// The token, whose secret may be invalidated, whose workspace has this profile, and which was last used then.
+    pub(super) fn into_token(
+        self,
+        invalidated: bool,
+        profile: Option<String>,
+        last_use_time: Option<Moment>,
+    ) -> Result<Token, StoreError> {
+        let state = self.state(invalidated);
         Ok(Token {
             id: TokenId::from_uuid(self.id),
             workspace: understood("tokens.workspace", WorkspaceId::parse(self.workspace))?,
+            profile: understood("workspaces.profile", profile.map(ProfileName::parse).transpose())?,
             name: understood("tokens.name", Name::parse(self.name))?,
             description: understood("tokens.description", Description::parse(self.description))?,
-            principal: understood("tokens.principal", self.principal.map(Principal::parse).transpose())?,
+            principal: understood("tokens.principal", self.principal.map(PrincipalId::parse).transpose())?,
             creator: understood("tokens.creator", Initiator::parse(self.creator))?,
-            scopes: scopes(self.scopes)?,
+            token_type: token_type(&self.token_type)?,
+            scopes: scopes("tokens.scopes", self.scopes)?,
+            audiences: audiences(self.audiences)?,
+            allowed_cidrs: cidrs(&self.allowed_cidrs)?,
             metadata: metadata(self.metadata)?,
             expire_time: self.expire_time.map(|moment| moment.0),
             create_time: self.create_time.0,
@@ -105,27 +151,63 @@ impl TokenRow {
             last_use_time: last_use_time.map(|moment| moment.0),
             ended: ended(self.revoke_time, self.revoke_reason)?,
             state,
+            external_id: external_id("tokens.external_id", self.external_id)?,
             generation: Generation(self.generation),
             obfuscated_secret: self.obfuscated_secret,
+            secret_time: self.secret_time.0,
+            rotation_due_time: None,
             revision: Revision(self.revision),
         })
     }
 
     /// The same rule as that of a list's filter, which says it in SQL.
-    fn state(&self) -> TokenState {
+    fn state(&self, invalidated: bool) -> TokenState {
         if self.revoke_time.is_some() {
             TokenState::Revoked
         } else if self.expire_time.is_some_and(|moment| moment.0 <= self.read_time.0) {
             TokenState::Expired
+        } else if invalidated {
+            TokenState::Invalidated
         } else {
             TokenState::Active
         }
     }
 }
 
-fn scopes(texts: Vec<String>) -> Result<ScopeSet, StoreError> {
+/// The token of the columns that are selected whoever asks.
+pub(super) fn into_token(columns: TokenColumns) -> Result<Token, StoreError> {
+    let (row, invalidated, profile, last_use_time) = columns;
+    row.into_token(invalidated, profile, last_use_time)
+}
+
+pub(super) fn scopes(what: &'static str, texts: Vec<String>) -> Result<ScopeSet, StoreError> {
     let scopes: Result<Vec<Scope>, _> = texts.into_iter().map(Scope::parse).collect();
-    understood("tokens.scopes", scopes.and_then(ScopeSet::new))
+    understood(what, scopes.and_then(ScopeSet::new))
+}
+
+pub(super) fn external_id(what: &'static str, number: Option<i64>) -> Result<Option<ExternalId>, StoreError> {
+    understood(what, number.map(ExternalId::parse).transpose())
+}
+
+fn token_type(text: &str) -> Result<TokenType, StoreError> {
+    let known = TokenType::WORDS.into_iter().find(|(word, _)| *word == text);
+    understood("tokens.type", known.map(|(_, token_type)| token_type).ok_or(()))
+}
+
+/// The word for a type of token in its column.
+pub(super) fn token_type_column(token_type: TokenType) -> &'static str {
+    let known = TokenType::WORDS.into_iter().find(|(_, known)| *known == token_type);
+    known.map_or("custom", |(word, _)| word)
+}
+
+fn audiences(texts: Vec<String>) -> Result<Audiences, StoreError> {
+    let audiences: Result<Vec<Audience>, _> = texts.into_iter().map(Audience::parse).collect();
+    understood("tokens.audiences", audiences.and_then(Audiences::new))
+}
+
+fn cidrs(texts: &[String]) -> Result<Cidrs, StoreError> {
+    let cidrs: Result<Vec<Cidr>, _> = texts.iter().map(|text| Cidr::parse(text)).collect();
+    understood("tokens.allowed_cidrs", cidrs.and_then(Cidrs::new))
 }
 
 fn metadata(value: serde_json::Value) -> Result<Metadata, StoreError> {

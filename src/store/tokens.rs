@@ -8,18 +8,24 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 pub use super::token_ends::{Revocation, revoke};
-pub use super::token_list::{TokenQuery, list};
+pub use super::token_list::{TokenQuery, count_active, list};
 
 use super::connection::Connection;
 use super::error::{StoreError, understood};
 use super::moment::Moment;
-use super::schema::{histories, tokens};
-use super::token_row::{TokenRow, expire_time, last_use_time, statement_timestamp};
+use super::schema::{histories, principals, profiles, tokens, workspaces};
+use super::token_row::{
+    TokenColumns, TokenRow, expire_time, into_token, is_invalidated, is_of_retired_key, last_use_time,
+    profile, scopes, statement_timestamp, token_type_column,
+};
 use super::transaction::Transaction;
 use crate::hash::SecretHash;
+use crate::profile::{ProfileName, TokenType};
 use crate::revocation::HistoryId;
-use crate::text::{Description, Initiator, Metadata, Name, Principal};
-use crate::token::{Expiry, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenEdit, TokenId};
+use crate::text::{Description, Handle, Initiator, Metadata, Name, PrincipalId};
+use crate::token::{
+    Audiences, Cidrs, Expiry, ExternalId, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenEdit, TokenId,
+};
 use crate::workspace::WorkspaceId;
 
 /// What is kept of a new secret.
@@ -47,11 +53,19 @@ pub struct NewToken {
     /// What it is for.
     pub description: Description,
     /// Who it acts for.
-    pub principal: Option<Principal>,
+    pub principal: Option<PrincipalId>,
     /// On whose behalf it is created.
     pub creator: Initiator,
+    /// What kind of power it has.
+    pub token_type: TokenType,
     /// What it may do.
     pub scopes: ScopeSet,
+    /// Where it may be presented.
+    pub audiences: Audiences,
+    /// From where it may be used.
+    pub allowed_cidrs: Cidrs,
+    /// The number that the product names it by.
+    pub external_id: Option<ExternalId>,
     /// The caller's own labels.
     pub metadata: Metadata,
     /// When it will expire.
@@ -71,8 +85,25 @@ pub struct Credential {
     pub tag: Tag,
     /// What proves the live secret.
     pub hash: SecretHash,
+    /// Who the token acts for, if it acts for somebody.
+    pub principal: Option<Limits>,
+    /// The profile of the workspace, and its version.
+    pub profile: Option<(ProfileName, i32)>,
+    /// The position of the last change that concerned the token, alone or with others.
+    pub revision: Revision,
     /// When this was read, by the database's clock.
     pub read_time: SystemTime,
+}
+
+/// What a principal lets its tokens do.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// What it may do.
+    pub scopes: ScopeSet,
+    /// What the product calls it.
+    pub handle: Option<Handle>,
+    /// Whether it is disabled, or deleted.
+    pub disabled: bool,
 }
 
 /// What was found of several tokens, at one moment.
@@ -95,16 +126,23 @@ pub async fn insert(connection: &mut Connection, token: NewToken) -> Result<Toke
         tokens::workspace.eq(token.workspace.as_str()),
         tokens::name.eq(token.name.as_str()),
         tokens::description.eq(token.description.as_str()),
-        tokens::principal.eq(token.principal.as_ref().map(Principal::as_str)),
+        tokens::principal.eq(token.principal.as_ref().map(PrincipalId::as_str)),
         tokens::creator.eq(token.creator.as_str()),
+        tokens::token_type.eq(token_type_column(token.token_type)),
         tokens::scopes.eq(scopes_column(&token.scopes)),
+        tokens::audiences.eq(texts(token.audiences.as_slice())),
+        tokens::allowed_cidrs.eq(texts(token.allowed_cidrs.as_slice())),
+        tokens::external_id.eq(token.external_id.map(ExternalId::get)),
+        tokens::epoch.eq(epoch_of(token.workspace.as_str().to_owned())),
         tokens::metadata.eq(metadata_column(token.metadata)),
         tokens::expire_time.eq(expire_time(token.expiry)),
         tokens::generation.eq(Generation::FIRST.0),
         secret_columns(&token.secret),
     );
-    let query = diesel::insert_into(tokens::table).values(values).returning(TokenRow::as_returning());
-    connection.row(query).await?.into_token(None)
+    let query = diesel::insert_into(tokens::table).values(values);
+    let row = connection.row(query.returning((TokenRow::as_returning(), profile()))).await?;
+    let (row, profile): (TokenRow, Option<String>) = row;
+    row.into_token(false, profile, None)
 }
 
 /// The token of that id.
@@ -112,7 +150,8 @@ pub async fn insert(connection: &mut Connection, token: NewToken) -> Result<Toke
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn find(connection: &mut Connection, id: TokenId) -> Result<Option<Token>, StoreError> {
-    let query = tokens::table.find(id.as_uuid()).select((TokenRow::as_select(), last_use_time()));
+    let columns = (TokenRow::as_select(), is_invalidated(), profile(), last_use_time());
+    let query = tokens::table.find(id.as_uuid()).select(columns);
     connection.row_if_any(query).await?.map(into_token).transpose()
 }
 
@@ -133,11 +172,13 @@ pub struct Locked {
 pub async fn lock(transaction: &mut Transaction, ids: &[TokenId]) -> Result<Vec<Locked>, StoreError> {
     let wanted: Vec<Uuid> = ids.iter().map(TokenId::as_uuid).collect();
     let query = tokens::table.filter(tokens::id.eq_any(wanted)).order(tokens::id);
-    let query = query.select((TokenRow::as_select(), last_use_time())).for_no_key_update();
-    let rows: Vec<(TokenRow, Option<Moment>)> = transaction.connection().rows(query).await?;
-    let locked = rows.into_iter().map(|(row, used)| {
-        let time = row.read_time.0;
-        Ok(Locked { token: row.into_token(used)?, time })
+    let query = query
+        .select((TokenRow::as_select(), is_invalidated(), profile(), last_use_time()))
+        .for_no_key_update();
+    let rows: Vec<TokenColumns> = transaction.connection().rows(query).await?;
+    let locked = rows.into_iter().map(|columns| {
+        let time = columns.0.read_time.0;
+        Ok(Locked { token: into_token(columns)?, time })
     });
     locked.collect()
 }
@@ -156,13 +197,17 @@ pub async fn update(
     let changes = (
         edit.name.map(|name| tokens::name.eq(name.into_string())),
         edit.description.map(|description| tokens::description.eq(description.into_string())),
+        edit.token_type.map(|token_type| tokens::token_type.eq(token_type_column(token_type))),
         edit.scopes.as_ref().map(|scopes| tokens::scopes.eq(scopes_column(scopes))),
+        edit.audiences.map(|audiences| tokens::audiences.eq(texts(audiences.as_slice()))),
+        edit.allowed_cidrs.map(|blocks| tokens::allowed_cidrs.eq(texts(blocks.as_slice()))),
         edit.metadata.map(|metadata| tokens::metadata.eq(metadata_column(metadata))),
         edit.expiry.map(|expiry| tokens::expire_time.eq(expire_time(expiry))),
         changed_at(revision),
     );
     let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
-    let row = connection.row(query.returning((TokenRow::as_returning(), last_use_time()))).await?;
+    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), last_use_time());
+    let row = connection.row(query.returning(columns)).await?;
     into_token(row)
 }
 
@@ -181,33 +226,86 @@ pub async fn replace_secret(
     let changes = (
         tokens::generation.eq(tokens::generation + 1),
         secret_columns(&secret),
+        tokens::epoch.eq(epoch()),
+        tokens::secret_time.eq(statement_timestamp()),
         expiry.map(|expiry| tokens::expire_time.eq(expire_time(expiry))),
         changed_at(revision),
     );
     let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
-    let row = connection.row(query.returning((TokenRow::as_returning(), last_use_time()))).await?;
+    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), last_use_time());
+    let row = connection.row(query.returning(columns)).await?;
     into_token(row)
 }
 
-/// What it takes to judge secrets of the tokens of these ids.
+/// What it takes to judge secrets of the tokens of these ids, all true of one moment.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn credentials(connection: &mut Connection, ids: &[TokenId]) -> Result<Credentials, StoreError> {
     let wanted: Vec<Uuid> = ids.iter().map(TokenId::as_uuid).collect();
-    let columns = (TokenRow::as_select(), tokens::kid, tokens::tag, tokens::secret_hash, history());
-    let query = tokens::table.filter(tokens::id.eq_any(wanted)).select(columns);
+    let acts_for =
+        principals::workspace.eq(tokens::workspace).and(principals::id.nullable().eq(tokens::principal));
+    let query = tokens::table
+        .inner_join(workspaces::table.on(workspaces::id.eq(tokens::workspace)))
+        .left_join(principals::table.on(acts_for))
+        .left_join(profiles::table.on(profiles::name.nullable().eq(workspaces::profile)))
+        .filter(tokens::id.eq_any(wanted))
+        .select(CredentialRow::as_select());
     let rows: Vec<CredentialRow> = connection.rows(query).await?;
     // Where not even one is there, the history must be asked for by itself, of the same database.
     let history = match rows.first() {
-        Some((.., history)) => *history,
+        Some(row) => row.history,
         None => connection.row(diesel::select(history())).await?,
     };
     let of: Result<_, StoreError> = rows.into_iter().map(credential).collect();
     Ok(Credentials { history: HistoryId(history), of: of? })
 }
 
-type CredentialRow = (TokenRow, String, Vec<u8>, String, Uuid);
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = tokens, check_for_backend(diesel::pg::Pg))]
+struct CredentialRow {
+    #[diesel(embed)]
+    token: TokenRow,
+    kid: String,
+    tag: Vec<u8>,
+    secret_hash: String,
+    epoch: i32,
+    #[diesel(select_expression = is_of_retired_key(), select_expression_type = is_of_retired_key)]
+    key_is_retired: bool,
+    #[diesel(embed)]
+    workspace: WorkspacePart,
+    #[diesel(embed)]
+    principal: Option<PrincipalPart>,
+    #[diesel(embed)]
+    profile: Option<ProfilePart>,
+    #[diesel(select_expression = history(), select_expression_type = history)]
+    history: Uuid,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = workspaces, check_for_backend(diesel::pg::Pg))]
+struct WorkspacePart {
+    epoch: i32,
+    revision: i64,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = principals, check_for_backend(diesel::pg::Pg))]
+struct PrincipalPart {
+    handle: Option<String>,
+    scopes: Vec<String>,
+    disabled: bool,
+    delete_time: Option<Moment>,
+    revision: i64,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = profiles, check_for_backend(diesel::pg::Pg))]
+struct ProfilePart {
+    name: String,
+    version: i32,
+    revision: i64,
+}
 
 /// The history of the log, as the statement at hand sees it.
 #[auto_type]
@@ -215,21 +313,58 @@ fn history() -> _ {
     histories::table.find(true).select(histories::id).single_value().assume_not_null()
 }
 
-fn credential((row, kid, tag, hash, _): CredentialRow) -> Result<(TokenId, Credential), StoreError> {
-    let read_time = row.read_time.0;
-    let token = row.into_token(None)?;
+fn credential(row: CredentialRow) -> Result<(TokenId, Credential), StoreError> {
+    let CredentialRow { token, kid, tag, secret_hash, principal, profile, workspace, .. } = row;
+    let read_time = token.read_time.0;
+    let invalidated = row.epoch < workspace.epoch || row.key_is_retired;
+    let name = profile.as_ref().map(|profile| profile.name.clone());
+    let token = token.into_token(invalidated, name, None)?;
+    let changed_with = [
+        principal.as_ref().map(|principal| principal.revision),
+        profile.as_ref().map(|profile| profile.revision),
+        Some(workspace.revision),
+    ];
+    let changed_with = changed_with.into_iter().flatten().max().unwrap_or_default();
     let credential = Credential {
         kid: understood("tokens.kid", Kid::parse(&kid).ok_or(()))?,
         tag: Tag(understood("tokens.tag", tag.try_into())?),
-        hash: SecretHash::from_phc(hash),
+        hash: SecretHash::from_phc(secret_hash),
+        principal: principal.map(limits).transpose()?,
+        profile: profile.map(profile_version).transpose()?,
+        revision: token.revision.max(Revision(changed_with)),
         read_time,
         token,
     };
     Ok((credential.token.id, credential))
 }
 
-fn into_token((row, last_use_time): (TokenRow, Option<Moment>)) -> Result<Token, StoreError> {
-    row.into_token(last_use_time)
+fn limits(principal: PrincipalPart) -> Result<Limits, StoreError> {
+    Ok(Limits {
+        scopes: scopes("principals.scopes", principal.scopes)?,
+        handle: understood("principals.handle", principal.handle.map(Handle::parse).transpose())?,
+        disabled: principal.disabled || principal.delete_time.is_some(),
+    })
+}
+
+fn profile_version(profile: ProfilePart) -> Result<(ProfileName, i32), StoreError> {
+    Ok((understood("profiles.name", ProfileName::parse(profile.name))?, profile.version))
+}
+
+/// The present epoch of the workspace of the token at hand.
+#[auto_type]
+fn epoch() -> _ {
+    workspaces::table
+        .filter(workspaces::id.eq(tokens::workspace))
+        .select(workspaces::epoch)
+        .single_value()
+        .assume_not_null()
+}
+
+/// The present epoch of a workspace.
+#[auto_type]
+fn epoch_of(workspace: String) -> _ {
+    let of: _ = workspaces::table.find(workspace);
+    of.select(workspaces::epoch).single_value().assume_not_null()
 }
 
 type SecretColumns = (
@@ -255,8 +390,12 @@ fn changed_at(revision: Revision) -> ChangedAt {
     (tokens::revision.eq(revision.0), tokens::update_time.eq(statement_timestamp()))
 }
 
-fn scopes_column(scopes: &ScopeSet) -> Vec<String> {
+pub(super) fn scopes_column(scopes: &ScopeSet) -> Vec<String> {
     scopes.iter().map(|scope| scope.as_str().to_owned()).collect()
+}
+
+fn texts(items: &[impl ToString]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
 }
 
 fn metadata_column(metadata: Metadata) -> serde_json::Value {

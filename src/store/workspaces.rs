@@ -8,8 +8,10 @@ use super::error::{StoreError, understood};
 use super::moment::Moment;
 use super::schema::workspaces;
 use super::token_row::statement_timestamp;
+use crate::profile::ProfileName;
 use crate::text::Name;
-use crate::workspace::{TokenPrefix, Workspace, WorkspaceId};
+use crate::token::{ExternalId, Revision};
+use crate::workspace::{TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = workspaces, check_for_backend(Pg))]
@@ -20,6 +22,8 @@ struct WorkspaceRow {
     version: i32,
     create_time: Moment,
     update_time: Moment,
+    profile: Option<String>,
+    revision: i64,
 }
 
 impl WorkspaceRow {
@@ -28,9 +32,11 @@ impl WorkspaceRow {
             id: understood("workspaces.id", WorkspaceId::parse(self.id))?,
             name: understood("workspaces.name", Name::parse(self.name))?,
             token_prefix: understood("workspaces.token_prefix", TokenPrefix::parse(self.token_prefix))?,
+            profile: understood("workspaces.profile", self.profile.map(ProfileName::parse).transpose())?,
             create_time: self.create_time.0,
             update_time: self.update_time.0,
             version: self.version,
+            revision: Revision(self.revision),
         })
     }
 }
@@ -44,11 +50,13 @@ pub async fn insert(
     id: &WorkspaceId,
     name: &Name,
     token_prefix: &TokenPrefix,
+    profile: Option<&ProfileName>,
 ) -> Result<Option<Workspace>, StoreError> {
     let values = (
         workspaces::id.eq(id.as_str()),
         workspaces::name.eq(name.as_str()),
         workspaces::token_prefix.eq(token_prefix.as_str()),
+        workspaces::profile.eq(profile.map(ProfileName::as_str)),
     );
     let query = diesel::insert_into(workspaces::table).values(values).on_conflict_do_nothing();
     let row = connection.row_if_any(query.returning(WorkspaceRow::as_returning())).await?;
@@ -73,24 +81,60 @@ pub async fn lock(connection: &mut Connection, id: &WorkspaceId) -> Result<Optio
     connection.row_if_any(query).await?.map(WorkspaceRow::into_workspace).transpose()
 }
 
-/// Changes what is given of a workspace that the transaction has locked, and counts its version up.
+/// Changes what `edit` names of a workspace that the transaction has locked, and counts its version up. The revision stays
+/// unless there is a new one.
+///
+/// # Errors
+/// [`StoreError::Conflict`] if there is no such profile; [`StoreError::Unavailable`]; [`StoreError::Mismatch`] if the
+/// workspace is not there.
+pub async fn update(
+    connection: &mut Connection,
+    edit: WorkspaceEdit,
+    revision: Option<Revision>,
+) -> Result<Workspace, StoreError> {
+    let changes = (
+        edit.name.map(|name| workspaces::name.eq(name.into_string())),
+        edit.token_prefix.map(|prefix| workspaces::token_prefix.eq(prefix.as_str().to_owned())),
+        edit.profile.map(|profile| workspaces::profile.eq(profile.map(|name| name.as_str().to_owned()))),
+        revision.map(|revision| workspaces::revision.eq(revision.0)),
+        workspaces::version.eq(workspaces::version + 1),
+        workspaces::update_time.eq(statement_timestamp()),
+    );
+    let query = diesel::update(workspaces::table.find(edit.id.as_str())).set(changes);
+    connection.row(query.returning(WorkspaceRow::as_returning())).await?.into_workspace()
+}
+
+/// Begins another epoch of a workspace that the transaction has locked: every secret of it that was issued before is dead.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`]; [`StoreError::Mismatch`] if the workspace is not there.
-pub async fn update(
+pub async fn invalidate(
     connection: &mut Connection,
     id: &WorkspaceId,
-    name: Option<&Name>,
-    token_prefix: Option<&TokenPrefix>,
+    revision: Revision,
 ) -> Result<Workspace, StoreError> {
     let changes = (
-        name.map(|name| workspaces::name.eq(name.as_str())),
-        token_prefix.map(|prefix| workspaces::token_prefix.eq(prefix.as_str())),
+        workspaces::epoch.eq(workspaces::epoch + 1),
+        workspaces::revision.eq(revision.0),
         workspaces::version.eq(workspaces::version + 1),
         workspaces::update_time.eq(statement_timestamp()),
     );
     let query = diesel::update(workspaces::table.find(id.as_str())).set(changes);
     connection.row(query.returning(WorkspaceRow::as_returning())).await?.into_workspace()
+}
+
+/// Counts the next number that a token of a workspace is named by. Who asks next waits until the transaction has ended.
+///
+/// # Errors
+/// [`StoreError::Unavailable`]; [`StoreError::Mismatch`] if the workspace is not there.
+pub async fn count_external_id(
+    connection: &mut Connection,
+    id: &WorkspaceId,
+) -> Result<ExternalId, StoreError> {
+    let next = workspaces::last_external_id.eq(workspaces::last_external_id + 1);
+    let query = diesel::update(workspaces::table.find(id.as_str())).set(next);
+    let number: i64 = connection.row(query.returning(workspaces::last_external_id)).await?;
+    understood("workspaces.last_external_id", ExternalId::parse(number))
 }
 
 /// At most `limit` workspaces by id, those after `after`.

@@ -1,6 +1,7 @@
 //! What to edit of a token.
 
-use super::{Expiry, ScopeSet, Token};
+use super::{Audiences, Cidrs, Expiry, ScopeSet, Token};
+use crate::profile::TokenType;
 use crate::text::{Description, Metadata, Name};
 
 /// What to change of a token; `None` leaves a field as it is.
@@ -10,8 +11,14 @@ pub struct TokenEdit {
     pub name: Option<Name>,
     /// What it is for.
     pub description: Option<Description>,
+    /// What kind of power it has.
+    pub token_type: Option<TokenType>,
     /// What it may do.
     pub scopes: Option<ScopeSet>,
+    /// Where it may be presented.
+    pub audiences: Option<Audiences>,
+    /// From where it may be used.
+    pub allowed_cidrs: Option<Cidrs>,
     /// The caller's own labels.
     pub metadata: Option<Metadata>,
     /// When it will expire.
@@ -32,6 +39,9 @@ impl TokenEdit {
         expiry_stays
             && self.name.as_ref().is_none_or(|name| *name == token.name)
             && self.description.as_ref().is_none_or(|description| *description == token.description)
+            && self.token_type.is_none_or(|token_type| token_type == token.token_type)
+            && self.audiences.as_ref().is_none_or(|audiences| *audiences == token.audiences)
+            && self.allowed_cidrs.as_ref().is_none_or(|blocks| *blocks == token.allowed_cidrs)
             && self.scopes.as_ref().is_none_or(|scopes| *scopes == token.scopes)
             && self.metadata.as_ref().is_none_or(|metadata| *metadata == token.metadata)
     }

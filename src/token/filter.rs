@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Scope, TokenState};
-use crate::text::{NamePrefix, Principal};
+use crate::text::{NamePrefix, PrincipalId};
 
 /// What a token must satisfy to be listed: every field that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct TokenFilter {
     /// In one of these states; in any if empty.
     pub states: BTreeSet<TokenState>,
     /// Acting for exactly this principal.
-    pub principal: Option<Principal>,
+    pub principal: Option<PrincipalId>,
     /// With a name that begins like this, case-sensitively.
     pub name_prefix: Option<NamePrefix>,
     /// Carrying exactly this scope, as written.
@@ -34,6 +34,7 @@ impl TokenFilter {
             TokenState::Active => 'a',
             TokenState::Expired => 'e',
             TokenState::Revoked => 'r',
+            TokenState::Invalidated => 'i',
         };
         let states: String = states.iter().map(state).collect();
         let microseconds =

@@ -81,7 +81,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The scopes of one token: at most 64, in order, each once.
+/// The scopes of one token, or of one principal: at most 64, in order, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScopeSet(Vec<Scope>);
 
@@ -89,13 +89,28 @@ impl ScopeSet {
     /// The most scopes of one token.
     pub const LIMIT: usize = 64;
 
+    /// The most that an intersection of three sets can hold: those of a token, of its type and of its principal.
+    const EFFECTIVE_LIMIT: usize = 3 * Self::LIMIT;
+
     /// Takes scopes in any order; the same scope twice counts once.
     ///
     /// # Errors
     /// [`Invalid::TooMany`].
-    pub fn new(mut scopes: Vec<Scope>) -> Result<Self, Invalid> {
-        if scopes.len() > Self::LIMIT {
-            return Err(Invalid::TooMany { limit: Self::LIMIT });
+    pub fn new(scopes: Vec<Scope>) -> Result<Self, Invalid> {
+        Self::of_at_most(Self::LIMIT, scopes)
+    }
+
+    /// The same of what a token can do in effect, which may be more scopes than it has.
+    ///
+    /// # Errors
+    /// [`Invalid::TooMany`].
+    pub fn effective(scopes: Vec<Scope>) -> Result<Self, Invalid> {
+        Self::of_at_most(Self::EFFECTIVE_LIMIT, scopes)
+    }
+
+    fn of_at_most(limit: usize, mut scopes: Vec<Scope>) -> Result<Self, Invalid> {
+        if scopes.len() > limit {
+            return Err(Invalid::TooMany { limit });
         }
         scopes.sort_unstable();
         scopes.dedup();

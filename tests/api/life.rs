@@ -32,6 +32,7 @@ async fn what_is_created_is_what_is_read() {
             seconds: 30 * 86_400,
             nanos: 0,
         })),
+        ..Default::default()
     };
     let created = operator.tokens.create_token(request).await.unwrap().into_inner();
     let token = created.token.unwrap();

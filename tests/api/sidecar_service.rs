@@ -159,6 +159,7 @@ async fn a_resolved_token_is_a_record_to_answer_from() {
             expires_in: record.expires_in,
             generation: 1,
             revision: 0,
+            ..Default::default()
         };
         assert_eq!(*record, expected);
     }

@@ -172,7 +172,11 @@ fn verdict(answer: &v1::IntrospectTokenResponse) -> Answer {
         v1::InactiveReason::Malformed
         | v1::InactiveReason::Forged
         | v1::InactiveReason::Unknown
-        | v1::InactiveReason::OtherWorkspace => Reason::NotOurs,
+        | v1::InactiveReason::OtherWorkspace
+        | v1::InactiveReason::OtherAudience
+        | v1::InactiveReason::OtherAddress
+        | v1::InactiveReason::Invalidated
+        | v1::InactiveReason::PrincipalDisabled => Reason::NotOurs,
     })
 }
 

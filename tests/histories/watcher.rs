@@ -132,6 +132,6 @@ fn change(kind: v1::RevocationKind) -> Change {
         v1::RevocationKind::Revoked => Change::Revoked,
         v1::RevocationKind::SecretReplaced => Change::SecretReplaced,
         v1::RevocationKind::Updated => Change::Updated(0),
-        v1::RevocationKind::Unspecified => panic!("an event of no kind"),
+        other => panic!("nobody asks for a change of the kind {other:?}"),
     }
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 use tokenkeep::cache::{Cache, Flight, Learned};
 use tokenkeep::clock::BootTime;
 use tokenkeep::introspection::Record;
-use tokenkeep::revocation::{Change, Event, HistoryId, NewEvent, Position};
+use tokenkeep::profile::TokenType;
+use tokenkeep::revocation::{Change, Event, HistoryId, NewEvent, Position, TokenChange};
 use tokenkeep::text::{Initiator, Metadata, Name};
-use tokenkeep::token::{Generation, Revision, ScopeSet, Secret, TokenId};
+use tokenkeep::token::{Audiences, Cidrs, Generation, Revision, ScopeSet, Secret, TokenId};
 use tokenkeep::workspace::WorkspaceId;
 use uuid::Uuid;
 
@@ -32,13 +33,13 @@ pub(crate) fn id(token: usize) -> TokenId {
 }
 
 pub(crate) fn event(token: usize, revision: i64) -> Event {
-    let event = NewEvent {
-        change: Change::Updated,
+    let change = Change::Token {
+        what: TokenChange::Updated,
         workspace: WorkspaceId::parse("acme".to_owned()).unwrap(),
         token: id(token),
         generation: Generation::FIRST,
-        initiator: Initiator::parse("somebody".to_owned()).unwrap(),
     };
+    let event = NewEvent { change, initiator: Initiator::parse("somebody".to_owned()).unwrap() };
     Event { revision: Revision(revision), time: SystemTime::UNIX_EPOCH, event, awaited: false }
 }
 
@@ -48,7 +49,13 @@ pub(crate) fn learned(cache: &Cache, id: TokenId, generation: i32, revision: i64
         workspace: WorkspaceId::parse("acme".to_owned()).unwrap(),
         name: Name::parse("ci".to_owned()).unwrap(),
         principal: None,
+        username: None,
+        token_type: TokenType::Custom,
         scopes: ScopeSet::default(),
+        audiences: Audiences::default(),
+        allowed_cidrs: Cidrs::default(),
+        external_id: None,
+        profile: None,
         metadata: Metadata::default(),
         expire_time: None,
         create_time: SystemTime::UNIX_EPOCH,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokenkeep::revocation::{Change, Head, HistoryId, Position};
+use tokenkeep::revocation::{Head, HistoryId, Position, TokenChange};
 use tokenkeep::store::servers::{self, BeatRow, ServerId};
 use tokenkeep::store::{Store, StoreError, log};
 use tokenkeep::token::{Revision, TokenId};
@@ -16,7 +16,7 @@ const DAY: Duration = Duration::from_hours(24);
 async fn ten_events(database: &Database) -> Store {
     let store = database.store();
     let mut transaction = store.begin().await.unwrap();
-    let events = (0..10).map(|_| event(TokenId::generate(), Change::Updated)).collect();
+    let events = (0..10).map(|_| event(TokenId::generate(), TokenChange::Updated)).collect();
     let appended = log::append_all(&mut transaction, events, true).await;
     transaction.finish(appended).await.unwrap();
     let age = "UPDATE revisions SET event_time = event_time - interval '2 days' WHERE revision <= 7";
@@ -61,7 +61,8 @@ async fn the_last_event_stays_and_the_next_is_counted_from_it() {
     assert_eq!(compact(&store, Duration::ZERO, 100).await, 0);
     let mut transaction = store.begin().await.unwrap();
     let next =
-        log::append_all(&mut transaction, vec![event(TokenId::generate(), Change::Updated)], false).await;
+        log::append_all(&mut transaction, vec![event(TokenId::generate(), TokenChange::Updated)], false)
+            .await;
     assert_eq!(transaction.finish(next).await.unwrap().events[0].revision, Revision(11));
 }
 
@@ -86,7 +87,7 @@ async fn compaction_waits_for_nobody() {
     let database = Database::new().await;
     let store = ten_events(&database).await;
     let mut writer = store.begin().await.unwrap();
-    let events = vec![event(TokenId::generate(), Change::Updated)];
+    let events = vec![event(TokenId::generate(), TokenChange::Updated)];
     log::append_all(&mut writer, events, false).await.unwrap();
     let mut first = store.begin().await.unwrap();
     assert_eq!(log::compact(&mut first, DAY, 1).await.unwrap(), 1);
@@ -148,7 +149,7 @@ async fn what_is_committed_in_another_cluster_is_of_a_new_history() {
     let before = head(&store).await.position;
     admin.batch_execute("UPDATE histories SET timeline = 'FFFFFFFF'").await.unwrap();
     let mut transaction = store.begin().await.unwrap();
-    let one = vec![event(TokenId::generate(), Change::Updated)];
+    let one = vec![event(TokenId::generate(), TokenChange::Updated)];
     let appended = log::append_all(&mut transaction, one, false).await;
     let appended = transaction.finish(appended).await.unwrap();
     let after = head(&store).await.position;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokenkeep::store::tokens::{self, TokenQuery};
 use tokenkeep::store::{Store, last_uses};
-use tokenkeep::text::{NamePrefix, Principal};
+use tokenkeep::text::{NamePrefix, PrincipalId};
 use tokenkeep::token::{Expiry, Scope, Token, TokenFilter, TokenId, TokenState};
 use tokenkeep::workspace::WorkspaceId;
 
@@ -23,7 +23,7 @@ async fn various(store: &Store) -> Vec<Token> {
     for number in 0..60 {
         let mut new = token();
         new.name = name(NAMES[number % NAMES.len()]);
-        new.principal = (number % 2 == 0).then(|| Principal::parse("user:1".to_owned()).unwrap());
+        new.principal = (number % 2 == 0).then(|| PrincipalId::parse("user:1".to_owned()).unwrap());
         new.scopes = scopes([&["a:*", "b"][..], &["b"], &[]][number % 3]);
         let expiry = [Expiry::Never, Expiry::At(now - HOUR), Expiry::After(HOUR), Expiry::After(100 * HOUR)];
         new.expiry = expiry[(number / 2) % 4];
@@ -51,7 +51,7 @@ fn every_filter() -> Vec<TokenFilter> {
         let set = |field: u32| bits & (8 << field) != 0;
         filters.push(TokenFilter {
             states: chosen.map(|(_, state)| state).collect(),
-            principal: set(0).then(|| Principal::parse("user:1".to_owned()).unwrap()),
+            principal: set(0).then(|| PrincipalId::parse("user:1".to_owned()).unwrap()),
             name_prefix: set(1).then(|| NamePrefix::parse("ab".to_owned()).unwrap()),
             scope: set(2).then(|| Scope::parse("a:*".to_owned()).unwrap()),
             expiring_within: set(3).then_some(2 * HOUR),

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use tokenkeep::revocation::Change;
+use tokenkeep::revocation::TokenChange;
 use tokenkeep::store::servers::{self, ServerId};
 use tokenkeep::store::tokens::{self, Locked, Revocation, TokenQuery};
 use tokenkeep::store::{Store, keys, last_uses, log, workspaces};
-use tokenkeep::text::{NamePrefix, Principal};
+use tokenkeep::text::{NamePrefix, PrincipalId};
 use tokenkeep::token::{Expiry, Kid, Scope, TokenEdit, TokenFilter, TokenState};
 use tokenkeep::workspace::WorkspaceId;
 use tokio_postgres::SimpleQueryMessage;
@@ -36,7 +36,7 @@ async fn run_everything(store: Store) {
     tokens::find(connection, token).await.unwrap();
     tokens::credentials(connection, &[token]).await.unwrap();
     last_uses::record(connection, &[(token, SystemTime::now())], None).await.unwrap();
-    let news = vec![event(token, Change::Updated)];
+    let news = vec![event(token, TokenChange::Updated)];
     let revision = log::append_all(&mut transaction, news, false).await.unwrap().events[0].revision;
     let connection = transaction.connection();
     let edit = TokenEdit {
@@ -76,7 +76,7 @@ fn filters() -> Vec<TokenFilter> {
     let states = [TokenState::Active, TokenState::Expired, TokenState::Revoked].into();
     let all = TokenFilter {
         states,
-        principal: Some(Principal::parse("p".to_owned()).unwrap()),
+        principal: Some(PrincipalId::parse("p".to_owned()).unwrap()),
         name_prefix: Some(NamePrefix::parse("p".to_owned()).unwrap()),
         scope: Some(Scope::parse("p".to_owned()).unwrap()),
         expiring_within: Some(Duration::from_hours(1)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokenkeep::revocation::{Change, HistoryId, Position};
+use tokenkeep::revocation::{HistoryId, Position, TokenChange};
 use tokenkeep::store::{Store, StoreError, log};
 use tokenkeep::token::{Revision, TokenId};
 
@@ -19,7 +19,8 @@ async fn an_event_is_read_back_as_it_was_appended() {
     let store = database.store();
     let start = log::head(&mut store.connection().await.unwrap()).await.unwrap().position;
     assert_eq!(start.revision, Revision::ZERO);
-    let changes = [Change::Revoked { reason: reason("lost") }, Change::SecretReplaced, Change::Updated];
+    let changes =
+        [TokenChange::Revoked { reason: reason("lost") }, TokenChange::SecretReplaced, TokenChange::Updated];
     let news: Vec<_> = changes.into_iter().map(|change| event(TokenId::generate(), change)).collect();
     let mut appended = Vec::new();
     for (batch, awaited) in [(&news[..2], false), (&news[2..], true)] {
@@ -69,7 +70,7 @@ async fn write(store: Store, writer: i64) -> i64 {
     for round in 0..ROUNDS {
         let mut transaction = store.begin().await.unwrap();
         let size = (writer * 7 + round * 5) % 13 + 1;
-        let batch: Vec<_> = (0..size).map(|_| event(TokenId::generate(), Change::Updated)).collect();
+        let batch: Vec<_> = (0..size).map(|_| event(TokenId::generate(), TokenChange::Updated)).collect();
         let appended = log::append_all(&mut transaction, batch.clone(), false).await.unwrap().events;
         let first = appended[0].revision.0;
         assert!(appended.iter().map(|event| event.revision.0).eq(first..first + size), "a batch has a gap");

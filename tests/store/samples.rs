@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use tokenkeep::hash::SecretHash;
-use tokenkeep::revocation::{Change, NewEvent};
+use tokenkeep::profile::TokenType;
+use tokenkeep::revocation::{Change, NewEvent, TokenChange};
 use tokenkeep::store::servers::{self, ServerId};
 use tokenkeep::store::tokens::{self, Locked, NewSecret, NewToken, Revocation};
 use tokenkeep::store::{Store, StoreError, Transaction, log};
 use tokenkeep::text::{Description, Initiator, Metadata, Name, RevokeReason};
-use tokenkeep::token::{Expiry, Generation, Kid, Scope, ScopeSet, Tag, Token, TokenId};
+use tokenkeep::token::{Audiences, Cidrs, Expiry, Generation, Kid, Scope, ScopeSet, Tag, Token, TokenId};
 use tokenkeep::workspace::{TokenPrefix, WorkspaceId};
 
 pub(crate) fn workspace(id: &str) -> WorkspaceId {
@@ -49,7 +50,11 @@ pub(crate) fn token() -> NewToken {
         description: Description::parse("for\ntrying".to_owned()).unwrap(),
         principal: None,
         creator: Initiator::parse("somebody".to_owned()).unwrap(),
+        token_type: TokenType::Custom,
         scopes: scopes(&["orders:read"]),
+        audiences: Audiences::default(),
+        allowed_cidrs: Cidrs::default(),
+        external_id: None,
         metadata: Metadata::default(),
         expiry: Expiry::Never,
         secret: secret(1),
@@ -65,14 +70,13 @@ pub(crate) async fn find(store: &Store, id: TokenId) -> Option<Token> {
     tokens::find(&mut store.connection().await.unwrap(), id).await.unwrap()
 }
 
-pub(crate) fn event(token: TokenId, change: Change) -> NewEvent {
-    NewEvent {
-        change,
-        workspace: workspace(WorkspaceId::SYSTEM),
-        token,
-        generation: Generation::FIRST,
-        initiator: Initiator::parse("somebody".to_owned()).unwrap(),
-    }
+pub(crate) fn event(token: TokenId, what: TokenChange) -> NewEvent {
+    let (workspace, generation) = (workspace(WorkspaceId::SYSTEM), Generation::FIRST);
+    happened(Change::Token { workspace, token, generation, what })
+}
+
+pub(crate) fn happened(change: Change) -> NewEvent {
+    NewEvent { change, initiator: Initiator::parse("somebody".to_owned()).unwrap() }
 }
 
 /// Locks, logs and revokes, as a service does.
@@ -84,7 +88,7 @@ pub(crate) async fn revoke(store: &Store, id: TokenId) -> Token {
 
 async fn revoke_in(transaction: &mut Transaction, id: TokenId) -> Result<Token, StoreError> {
     let Locked { token, .. } = tokens::lock(transaction, &[id]).await?.pop().unwrap();
-    let change = Change::Revoked { reason: reason("lost") };
+    let change = TokenChange::Revoked { reason: reason("lost") };
     let revision = log::append_all(transaction, vec![event(id, change)], false).await?.events[0].revision;
     let ended = vec![Revocation { token, reason: reason("lost"), revision }];
     Ok(tokens::revoke(transaction, ended).await?.pop().unwrap())

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokenkeep::revocation::{Change, Position};
+use tokenkeep::revocation::{Position, TokenChange};
 use tokenkeep::store::servers::{self, BeatRow, ServerId, ServerRow};
 use tokenkeep::store::{Store, StoreError, log};
 use tokenkeep::token::{Revision, TokenId};
@@ -130,7 +130,7 @@ async fn a_change_knows_the_longest_lease_of_whoever_joined_before_it_and_who_jo
     let store = database.store();
     register(&store, ONE).await;
     let mut change = store.begin().await.unwrap();
-    let one = vec![event(TokenId::generate(), Change::Updated)];
+    let one = vec![event(TokenId::generate(), TokenChange::Updated)];
     let appended = log::append_all(&mut change, one, true).await.unwrap();
     assert_eq!(appended.longest_lease, LEASE);
     let longer = 2 * LEASE;
@@ -150,7 +150,7 @@ async fn a_change_knows_the_longest_lease_of_whoever_joined_before_it_and_who_jo
     joining.await.unwrap();
     assert_eq!(beat(&store, TWO, None).await.unwrap().longest_lease, longer);
     let mut change = store.begin().await.unwrap();
-    let one = vec![event(TokenId::generate(), Change::Updated)];
+    let one = vec![event(TokenId::generate(), TokenChange::Updated)];
     let appended = log::append_all(&mut change, one, true).await;
     assert_eq!(change.finish(appended).await.unwrap().longest_lease, longer);
 }

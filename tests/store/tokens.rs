@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokenkeep::store::tokens::{self, Locked, Revocation};
 use tokenkeep::store::{Store, StoreError, last_uses};
-use tokenkeep::text::{Metadata, Principal};
+use tokenkeep::text::{Metadata, PrincipalId};
 use tokenkeep::token::{Expiry, Generation, Revision, Tag, Token, TokenEdit, TokenId, TokenState};
 
 use crate::harness::{Database, within};
@@ -21,7 +21,7 @@ async fn a_token_is_found_as_it_was_written() {
     let database = Database::new().await;
     let store = database.store();
     let mut new = token();
-    new.principal = Some(Principal::parse("user:é".to_owned()).unwrap());
+    new.principal = Some(PrincipalId::parse("user:é".to_owned()).unwrap());
     new.scopes = scopes(&["b", "a:*"]);
     let labels = [("team".to_owned(), "red \"one\"".to_owned())];
     new.metadata = Metadata::parse(labels.into()).unwrap();

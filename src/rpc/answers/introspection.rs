@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use prost_types::Duration;
 
-use super::{scopes, unix_seconds};
+use super::{audiences, external_id, scopes, token_type, unix_seconds};
 use crate::introspection::{InactiveReason, Verdict};
 use crate::proto::v1;
 use crate::rpc::outcomes::outcomes;
@@ -63,6 +63,10 @@ pub(crate) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::Introspec
         generation: record.generation.0,
         revision: record.revision.0,
         cache_lifetime,
+        r#type: token_type(record.token_type).into(),
+        aud: audiences(record.audiences.as_slice()),
+        username: record.username.as_ref().map(ToString::to_string).unwrap_or_default(),
+        external_id: external_id(record.external_id),
         metadata: if include_metadata { record.metadata.entries().clone() } else { BTreeMap::new() },
     }
 }
@@ -77,5 +81,9 @@ pub(super) const fn inactive_reason(reason: Option<InactiveReason>) -> v1::Inact
         Some(InactiveReason::Expired) => v1::InactiveReason::Expired,
         Some(InactiveReason::Revoked) => v1::InactiveReason::Revoked,
         Some(InactiveReason::Superseded) => v1::InactiveReason::Superseded,
+        Some(InactiveReason::Invalidated) => v1::InactiveReason::Invalidated,
+        Some(InactiveReason::PrincipalDisabled) => v1::InactiveReason::PrincipalDisabled,
+        Some(InactiveReason::OtherAudience) => v1::InactiveReason::OtherAudience,
+        Some(InactiveReason::OtherAddress) => v1::InactiveReason::OtherAddress,
     }
 }

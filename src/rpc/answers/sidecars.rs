@@ -3,13 +3,13 @@
 use prost_types::{Duration, Timestamp};
 
 use super::introspection::inactive_reason;
-use super::scopes;
+use super::{audiences, external_id, scopes, token_type};
 use crate::introspection::Record;
 use crate::keyring::TagKey;
 use crate::proto::v1;
 use crate::rpc::outcomes::outcomes;
 use crate::service::{Error, Grant, Resolution};
-use crate::token::Kid;
+use crate::token::{Cidr, Kid};
 
 pub(in crate::rpc) fn granted(grant: Grant) -> v1::RenewLeaseResponse {
     v1::RenewLeaseResponse {
@@ -48,6 +48,12 @@ fn token_record(record: &Record, expires_in: Option<std::time::Duration>) -> v1:
         expires_in: expires_in.map(duration),
         generation: record.generation.0,
         revision: record.revision.0,
+        r#type: token_type(record.token_type).into(),
+        audiences: audiences(record.audiences.as_slice()),
+        allowed_cidrs: record.allowed_cidrs.as_slice().iter().map(Cidr::to_string).collect(),
+        username: record.username.as_ref().map(ToString::to_string).unwrap_or_default(),
+        external_id: external_id(record.external_id),
+        profile: record.profile.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 

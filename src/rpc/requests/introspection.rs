@@ -5,7 +5,8 @@ use secrecy::SecretString;
 use super::Fields;
 use super::sidecars::MOST_TOKENS;
 use crate::defect::{Defect, seeded};
-use crate::introspection::{Freshness, Introspection};
+use crate::introspection::{Freshness, Introspection, Place};
+use crate::profile::Audience;
 use crate::proto::v1;
 use crate::service::Error;
 use crate::text::Invalid;
@@ -43,6 +44,10 @@ pub(crate) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<As
     let presented = SecretString::from(request.token);
     let workspace = fields.optional("workspace", request.workspace, WorkspaceId::parse);
     let required_scopes = fields.scope_list("required_scopes", request.required_scopes);
+    let audience = fields.optional("audience", request.audience, Audience::parse);
+    let address = fields.optional("client_address", request.client_address, |text| {
+        text.parse().map_err(|_| Invalid::Malformed("an IPv4 or IPv6 address"))
+    });
     let strong = request.strong && !seeded(Defect::StrongIsLeased);
     let least = if seeded(Defect::MinRevisionIgnored) { 0 } else { request.min_revision };
     let freshness = match (strong, least) {
@@ -55,7 +60,8 @@ pub(crate) fn introspect_token(request: v1::IntrospectTokenRequest) -> Result<As
     }
     let words = || {
         let (workspace, required_scopes) = (workspace?, required_scopes?);
-        Some(Introspection { presented, workspace, required_scopes, freshness })
+        let place = Place { audience: audience?, address: address? };
+        Some(Introspection { presented, workspace, place, required_scopes, freshness })
     };
     let include_metadata = request.include_metadata;
     Ok(Asked { introspection: fields.finish(words())?, include_metadata })

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use crate::proof::Prover;
     use crate::proto::v1;
-    use crate::revocation::{Change, Event, HistoryId, NewEvent};
+    use crate::revocation::{Change, Event, HistoryId, NewEvent, TokenChange};
     use crate::text::{Initiator, RevokeReason};
     use crate::token::{Generation, Revision, Secret, TokenId};
     use crate::workspace::WorkspaceId;
@@ -107,13 +107,14 @@ mod tests {
     }
 
     fn revocation(revision: i64) -> Frame {
-        let event = NewEvent {
-            change: Change::Revoked { reason: RevokeReason::parse("left the company".into()).unwrap() },
+        let change = Change::Token {
+            what: TokenChange::Revoked { reason: RevokeReason::parse("left the company".into()).unwrap() },
             workspace: WorkspaceId::parse("acme".into()).unwrap(),
             token: TokenId::generate(),
             generation: Generation::FIRST,
-            initiator: Initiator::parse("alice@acme.example".into()).unwrap(),
         };
+        let initiator = Initiator::parse("alice@acme.example".into()).unwrap();
+        let event = NewEvent { change, initiator };
         let time = std::time::SystemTime::now();
         let event = Event { revision: Revision(revision), time, event, awaited: false };
         Frame { told: Told::Event(Arc::new(event)), ..progress(revision, true) }

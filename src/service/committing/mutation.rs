@@ -1,13 +1,17 @@
 //! A change that somebody asks for, and whether it may be made: judged in full before anything is written.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::super::tokens::known_to;
 use super::super::{Caller, Error};
-use crate::revocation::{Change, NewEvent};
+use crate::profile::{Edit, Forbidden, Profile, TokenType};
+use crate::revocation::{Change, NewEvent, TokenChange};
 use crate::store::tokens::{Locked, NewSecret};
 use crate::text::{Initiator, Invalid, RevokeReason};
-use crate::token::{Expiry, Generation, Precondition, ScopeSet, Token, TokenEdit, TokenId, TokenState};
+use crate::token::{
+    Audiences, Expiry, Generation, Precondition, ScopeSet, Token, TokenEdit, TokenId, TokenState,
+};
 
 /// A change to a token that takes a revision.
 #[derive(Debug, Clone)]
@@ -18,6 +22,8 @@ pub(in super::super) struct Mutation {
     pub(in super::super) caller: Caller,
     /// On whose behalf.
     pub(in super::super) initiator: Initiator,
+    /// The profile of its workspace, whose rules an edit must keep.
+    pub(in super::super) profile: Option<Arc<Profile>>,
     /// Which version of the token.
     pub(in super::super) precondition: Precondition,
     /// What is to be done.
@@ -80,6 +86,7 @@ impl Mutation {
 
     fn judge_edit(&self, token: Token, mut edit: TokenEdit, time: SystemTime) -> Result<Judged, Error> {
         self.caller.require_covering(&token.scopes)?;
+        self.keep_rules(&token, &mut edit)?;
         edit.scopes.as_ref().map_or(Ok(()), |scopes| self.caller.require_covering(scopes))?;
         self.require_version(&token)?;
         if token.state == TokenState::Revoked {
@@ -93,6 +100,31 @@ impl Mutation {
             edit.expiry = self.settle(edit.expiry, &token, scopes, time, "token.expire_time")?;
         }
         Ok(Judged::Changes(token, Action::Edit(edit)))
+    }
+
+    /// Refuses what the profile does not allow, and gives a token of another type the scopes of that type.
+    fn keep_rules(&self, token: &Token, edit: &mut TokenEdit) -> Result<(), Error> {
+        let Some(profile) = &self.profile else {
+            return require_custom(edit.token_type, "token.type");
+        };
+        let forbidden = profile.forbids_editing(&Edit {
+            create_time: token.create_time,
+            expire_time: token.expire_time,
+            present_type: token.token_type,
+            description: edit.description.as_ref(),
+            token_type: edit.token_type,
+            scopes: edit.scopes.as_ref(),
+            audiences: edit.audiences.as_ref().map(Audiences::as_slice),
+            expiry: edit.expiry,
+        });
+        if !forbidden.is_empty() {
+            let within = |it: Forbidden| Forbidden { path: format!("token.{}", it.path), ..it };
+            return Err(Error::ProfileForbids(forbidden.into_iter().map(within).collect()));
+        }
+        if let Some(grants) = edit.token_type.and_then(|token_type| profile.grants(token_type)) {
+            edit.scopes = Some(grants.clone());
+        }
+        Ok(())
     }
 
     /// Settles when the token will expire that then has these scopes, a lifetime being counted from `time`.
@@ -125,13 +157,13 @@ impl Mutation {
 
     /// What is to be logged of the change.
     pub(super) fn event(&self, token: &Token, action: &Action) -> NewEvent {
-        let (change, generation) = match action {
-            Action::Edit(_) => (Change::Updated, token.generation),
-            Action::ReplaceSecret { seen, .. } => (Change::SecretReplaced, Generation(seen.0 + 1)),
-            Action::Revoke(reason) => (Change::Revoked { reason: reason.clone() }, token.generation),
+        let (what, generation) = match action {
+            Action::Edit(_) => (TokenChange::Updated, token.generation),
+            Action::ReplaceSecret { seen, .. } => (TokenChange::SecretReplaced, Generation(seen.0 + 1)),
+            Action::Revoke(reason) => (TokenChange::Revoked { reason: reason.clone() }, token.generation),
         };
         let (workspace, initiator) = (token.workspace.clone(), self.initiator.clone());
-        NewEvent { change, workspace, token: token.id, generation, initiator }
+        NewEvent { change: Change::Token { workspace, token: token.id, generation, what }, initiator }
     }
 }
 
@@ -149,6 +181,17 @@ pub(in super::super) fn require_regenerable(
     match token.state {
         TokenState::Revoked => Err(Error::TokenRevoked(token.id)),
         TokenState::Expired if expiry.is_none() => Err(Error::TokenExpired(token.id)),
-        TokenState::Active | TokenState::Expired => Ok(()),
+        TokenState::Active | TokenState::Expired | TokenState::Invalidated => Ok(()),
+    }
+}
+
+/// Refuses a type that only a profile could give a meaning.
+pub(in super::super) fn require_custom(token_type: Option<TokenType>, path: &str) -> Result<(), Error> {
+    match token_type {
+        None | Some(TokenType::Custom) => Ok(()),
+        Some(TokenType::ReadOnly | TokenType::FullAccess) => {
+            let told = "must be TOKEN_TYPE_CUSTOM: the workspace has no profile".to_owned();
+            Err(Error::ProfileForbids(vec![Forbidden { path: path.to_owned(), told }]))
+        }
     }
 }

@@ -109,7 +109,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::revocation::{Change, HistoryId, NewEvent};
+    use crate::revocation::{Change, HistoryId, NewEvent, TokenChange};
     use crate::text::Initiator;
     use crate::token::{Generation, TokenId};
     use crate::workspace::WorkspaceId;
@@ -119,13 +119,13 @@ mod tests {
     }
 
     fn event(revision: i64) -> Event {
-        let event = NewEvent {
-            change: Change::Updated,
+        let change = Change::Token {
+            what: TokenChange::Updated,
             workspace: WorkspaceId::parse("acme".to_owned()).unwrap(),
             token: TokenId::generate(),
             generation: Generation::FIRST,
-            initiator: Initiator::parse("test".to_owned()).unwrap(),
         };
+        let event = NewEvent { change, initiator: Initiator::parse("test".to_owned()).unwrap() };
         Event { revision: Revision(revision), time: SystemTime::UNIX_EPOCH, event, awaited: false }
     }
 

@@ -1,0 +1,300 @@
+//! Principals: adding, reading, listing and editing them, and ending them with what becomes of their tokens.
+
+use tokio::time::Instant;
+
+use super::issuing::Draft;
+use super::tokens::require_workspace;
+use super::{Caller, Error, Issued, NewTokenWords, Page, Permission, Service};
+use crate::keyring::Purpose;
+use crate::principal::{
+    Legacy, NewPrincipal, Principal, PrincipalChange, PrincipalEdit, PrincipalEnd, PrincipalKey,
+};
+use crate::profile::PrincipalKind;
+use crate::revocation::{Appended, Change, Committed, NewEvent};
+use crate::store::principals::{self, PrincipalQuery};
+use crate::store::{StoreError, Transaction, log};
+use crate::text::{Initiator, Invalid, PrincipalId};
+use crate::token::{Precondition, Revision, Token};
+use crate::workspace::WorkspaceId;
+
+/// Which page of which principals.
+#[derive(Debug)]
+pub struct PrincipalPageRequest {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// Only those of this kind.
+    pub kind: Option<PrincipalKind>,
+    /// How many at most.
+    pub size: usize,
+    /// The page token of the page before.
+    pub after: Option<String>,
+}
+
+/// What became of a principal that was deleted.
+#[derive(Debug)]
+pub struct Deleted {
+    /// How many tokens were revoked or handed over.
+    pub token_count: i64,
+    /// The position of the change.
+    pub revision: Revision,
+    /// Whether no cache answers from before it, as far as was waited for.
+    pub everywhere: bool,
+}
+
+impl Service {
+    /// Adds a principal; a service account possibly with its first token, in one transaction.
+    ///
+    /// # Errors
+    /// [`Error::ScopeRequired`], [`Error::WorkspaceDenied`], [`Error::ScopeEscalation`], [`Error::WorkspaceNotFound`],
+    /// [`Error::PrincipalExists`], and for the token as [`Service::create_token`].
+    pub async fn create_principal(
+        &self,
+        caller: &Caller,
+        new: NewPrincipal,
+        token: Option<NewTokenWords>,
+        initiator: Option<Initiator>,
+    ) -> Result<(Principal, Option<Issued>), Error> {
+        caller.require_workspace(&new.workspace)?;
+        caller.require_covering(&new.scopes)?;
+        let creator = caller.on_behalf_of(initiator)?;
+        require_workspace(&mut self.store.connection().await?, &new.workspace).await?;
+        let draft = match token {
+            Some(words) => Some(self.draft_for(caller, &new, words).await?),
+            None => None,
+        };
+        let mut transaction = self.store.begin().await?;
+        let created = create(&mut transaction, caller, &new, &creator, draft.as_ref()).await;
+        let (principal, token) = transaction.finish(created).await?;
+        let issued = token.zip(draft).map(|(token, draft)| {
+            let token = self.profiles.advise(token);
+            Issued { token, secret: draft.issued }
+        });
+        Ok((principal, issued))
+    }
+
+    async fn draft_for(
+        &self,
+        caller: &Caller,
+        new: &NewPrincipal,
+        words: NewTokenWords,
+    ) -> Result<Draft, Error> {
+        caller.require(Permission::CreateToken)?;
+        if new.kind != PrincipalKind::ServiceAccount {
+            return Err(Error::field(
+                "token",
+                Invalid::Malformed("left out, unless it is a service account"),
+            ));
+        }
+        self.issuer.draft(caller, words).await
+    }
+
+    /// Reads one principal.
+    ///
+    /// # Errors
+    /// [`Error::WorkspaceDenied`], [`Error::PrincipalNotFound`].
+    pub async fn get_principal(
+        &self,
+        caller: &Caller,
+        workspace: &WorkspaceId,
+        key: &PrincipalKey,
+    ) -> Result<Principal, Error> {
+        caller.require_workspace(workspace)?;
+        let mut connection = self.store.connection().await?;
+        principals::find(&mut connection, workspace, key).await?.ok_or(Error::PrincipalNotFound)
+    }
+
+    /// Reads one page of a workspace's principals, by id.
+    ///
+    /// # Errors
+    /// [`Error::WorkspaceDenied`], [`Error::WorkspaceNotFound`], [`Error::InvalidPageToken`].
+    pub async fn list_principals(
+        &self,
+        caller: &Caller,
+        request: PrincipalPageRequest,
+    ) -> Result<Page<Principal>, Error> {
+        let PrincipalPageRequest { workspace, kind, size, after } = request;
+        caller.require_workspace(&workspace)?;
+        let context = format!("{}\0{workspace}\0{kind:?}", caller.token());
+        let after = after.as_deref().map(|text| self.read_principal_page(&context, text)).transpose()?;
+        let mut connection = self.store.connection().await?;
+        require_workspace(&mut connection, &workspace).await?;
+        let query = PrincipalQuery { workspace, kind, after, limit: size + 1 };
+        let mut items = principals::list(&mut connection, &query).await?;
+        let more = items.len() > size;
+        items.truncate(size);
+        let last = items.last().filter(|_| more);
+        let next = last.map(|last| self.principal_page_token(&context, &last.id)).transpose()?;
+        Ok(Page { items, next })
+    }
+
+    fn principal_page_token(&self, context: &str, last: &PrincipalId) -> Result<String, Error> {
+        let (kid, last) = (self.keys.minting(), last.as_str().as_bytes());
+        Ok(self.keyring.seal(kid, Purpose::PrincipalPage, context.as_bytes(), last)?)
+    }
+
+    fn read_principal_page(&self, context: &str, text: &str) -> Result<PrincipalId, Error> {
+        let unsealed = self.keyring.unseal(Purpose::PrincipalPage, context.as_bytes(), text);
+        let bytes = unsealed.map_err(|error| self.unreadable(error, Error::InvalidPageToken))?;
+        let text = String::from_utf8(bytes).map_err(|_| Error::InvalidPageToken)?;
+        PrincipalId::parse(text).map_err(|_| Error::InvalidPageToken)
+    }
+
+    /// Edits a principal. What its tokens can do, and whether they live, changes with it in one change. If that is wanted,
+    /// waits until no cache answers from before, but not up to a deadline, and tells besides whether that came about.
+    ///
+    /// # Errors
+    /// [`Error::WorkspaceDenied`], [`Error::PrincipalNotFound`], [`Error::EtagMismatch`], [`Error::ScopeEscalation`],
+    /// [`Error::PrincipalExists`].
+    pub async fn update_principal(
+        &self,
+        caller: &Caller,
+        change: PrincipalChange,
+        deadline: Option<Instant>,
+    ) -> Result<(Principal, bool), Error> {
+        caller.require_workspace(&change.workspace)?;
+        let awaited = change.awaited;
+        let initiator = caller.on_behalf_of(change.initiator.clone())?;
+        let mut transaction = self.store.begin().await?;
+        let updated = update(&mut transaction, caller, change, initiator).await;
+        let (principal, committed) = self.committing.finish(transaction, updated).await?;
+        let everywhere = match committed {
+            _ if !awaited => false,
+            Some(committed) => self.wait_for_fleet(committed, deadline).await,
+            None if principal.revision == Revision::ZERO => false,
+            // It is so all the same, if it cannot be told whether everybody knows.
+            None => self.wait_for_revision(principal.revision, deadline).await.unwrap_or(false),
+        };
+        Ok((principal, everywhere))
+    }
+
+    /// Ends a principal for good, and revokes its tokens or hands them over, in one change. If that is wanted, waits until no
+    /// cache answers from before, but not up to a deadline.
+    ///
+    /// # Errors
+    /// [`Error::ScopeRequired`], [`Error::WorkspaceDenied`], [`Error::PrincipalNotFound`], also for the heir,
+    /// [`Error::EtagMismatch`], [`Error::ScopeEscalation`].
+    pub async fn delete_principal(
+        &self,
+        caller: &Caller,
+        end: PrincipalEnd,
+        deadline: Option<Instant>,
+    ) -> Result<Deleted, Error> {
+        caller.require(match &end.legacy {
+            Legacy::Revoked(_) => Permission::RevokeToken,
+            Legacy::HandedOver(_) => Permission::UpdateToken,
+        })?;
+        caller.require_workspace(&end.workspace)?;
+        let awaited = end.awaited;
+        let initiator = caller.on_behalf_of(end.initiator.clone())?;
+        let mut transaction = self.store.begin().await?;
+        let deleted = delete(&mut transaction, caller, end, initiator).await;
+        let (token_count, committed) = self.committing.finish(transaction, deleted).await?;
+        let revision = committed.map_or(Revision::ZERO, |Committed { position, .. }| position.revision);
+        let everywhere = match committed {
+            Some(committed) if awaited => self.wait_for_fleet(committed, deadline).await,
+            Some(_) | None => false,
+        };
+        Ok(Deleted { token_count, revision, everywhere })
+    }
+}
+
+async fn create(
+    transaction: &mut Transaction,
+    caller: &Caller,
+    new: &NewPrincipal,
+    creator: &Initiator,
+    draft: Option<&Draft>,
+) -> Result<(Principal, Option<Token>), Error> {
+    let created = principals::insert(transaction.connection(), new, creator).await?;
+    let principal = created.ok_or(Error::PrincipalExists)?;
+    let token = match draft {
+        Some(draft) => Some(draft.insert(transaction, caller, Some(&principal)).await?),
+        None => None,
+    };
+    Ok((principal, token))
+}
+
+async fn update(
+    transaction: &mut Transaction,
+    caller: &Caller,
+    change: PrincipalChange,
+    initiator: Initiator,
+) -> Result<(Principal, Option<Appended>), Error> {
+    let PrincipalChange { workspace, id, precondition, edit, awaited, .. } = change;
+    let locked = principals::lock(transaction, &workspace, &[&id]).await?.pop();
+    let principal = locked.ok_or(Error::PrincipalNotFound)?;
+    caller.require_covering(&principal.scopes)?;
+    edit.scopes.as_ref().map_or(Ok(()), |scopes| caller.require_covering(scopes))?;
+    require_version(&principal, &precondition)?;
+    if edit.changes_nothing_of(&principal) {
+        return Ok((principal, None));
+    }
+    let appended = if edit.concerns_tokens_of(&principal) {
+        Some(append(transaction, &principal, initiator, awaited).await?)
+    } else {
+        None
+    };
+    let revision = appended.as_ref().and_then(|appended| appended.events.last());
+    let revision = revision.map(|event| event.revision);
+    let updated = write(transaction, &principal, edit, revision).await?;
+    Ok((updated, appended))
+}
+
+/// Another principal may have the handle, which only the database can tell for certain.
+async fn write(
+    transaction: &mut Transaction,
+    principal: &Principal,
+    edit: PrincipalEdit,
+    revision: Option<Revision>,
+) -> Result<Principal, Error> {
+    match principals::update(transaction, principal, edit, revision).await {
+        Err(StoreError::Conflict { .. }) => Err(Error::PrincipalExists),
+        written => Ok(written?),
+    }
+}
+
+async fn delete(
+    transaction: &mut Transaction,
+    caller: &Caller,
+    end: PrincipalEnd,
+    initiator: Initiator,
+) -> Result<(i64, Option<Appended>), Error> {
+    let PrincipalEnd { workspace, id, precondition, legacy, awaited, .. } = end;
+    let heir = match &legacy {
+        Legacy::Revoked(_) => None,
+        Legacy::HandedOver(heir) if *heir == id => {
+            return Err(Error::field("hand_over_to", Invalid::Malformed("another principal")));
+        }
+        Legacy::HandedOver(heir) => Some(heir),
+    };
+    let wanted: Vec<&PrincipalId> = std::iter::once(&id).chain(heir).collect();
+    let mut locked = principals::lock(transaction, &workspace, &wanted).await?;
+    if locked.len() < wanted.len() {
+        return Err(Error::PrincipalNotFound);
+    }
+    let place = locked.iter().position(|locked| locked.id == id).ok_or(Error::PrincipalNotFound)?;
+    let principal = locked.swap_remove(place);
+    // Tokens get the power of whom they act for.
+    locked.first().map_or(Ok(()), |heir| caller.require_covering(&heir.scopes))?;
+    require_version(&principal, &precondition)?;
+    let count = principals::lock_tokens(transaction, &principal).await?;
+    let appended = append(transaction, &principal, initiator, awaited).await?;
+    let revision = appended.events.last().map_or(principal.revision, |event| event.revision);
+    principals::delete(transaction, &principal, &legacy, revision).await?;
+    Ok((count, Some(appended)))
+}
+
+async fn append(
+    transaction: &mut Transaction,
+    principal: &Principal,
+    initiator: Initiator,
+    awaited: bool,
+) -> Result<Appended, StoreError> {
+    let (workspace, id) = (principal.workspace.clone(), principal.id.clone());
+    let change = Change::PrincipalChanged { workspace, principal: id };
+    log::append_all(transaction, vec![NewEvent { change, initiator }], awaited).await
+}
+
+fn require_version(principal: &Principal, precondition: &Precondition) -> Result<(), Error> {
+    if precondition.holds_for(&principal.etag()) { Ok(()) } else { Err(Error::EtagMismatch) }
+}
