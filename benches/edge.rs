@@ -97,8 +97,7 @@ impl Told {
             readable(SLICE.as_secs_f64()),
         );
         text.push_str("| | requests | p50 | p99 | p99.9 | max |\n|---|---|---|---|---|---|\n");
-        for (name, times) in
-            [("Envoy alone", &self.without), ("Envoy that asks a warm sidecar", &self.with)]
+        for (name, times) in [("Envoy alone", &self.without), ("Envoy that asks a warm sidecar", &self.with)]
         {
             let latencies: Latencies = times.iter().copied().collect();
             writeln!(text, "| {name} | {} | {} |", times.len(), latencies.cells())?;
@@ -107,12 +106,7 @@ impl Told {
         for ((name, goal), rounds) in [("p50", MEDIAN), ("p99", MOST)].into_iter().zip(&self.added) {
             let (added, middle) = (rounds.median(), readable_range(rounds.middle_half()));
             let reached = if added <= goal { "yes" } else { "**no**" };
-            writeln!(
-                text,
-                "| {name} | {} | {middle} | ≤ {} | {reached} |",
-                readable(added),
-                readable(goal)
-            )?;
+            writeln!(text, "| {name} | {} | {middle} | ≤ {} | {reached} |", readable(added), readable(goal))?;
         }
         Ok(text)
     }

@@ -37,7 +37,8 @@ impl Envoy {
             listener(asking, &[question(), router()], &json!({FILTER: what_is_asked()})),
             listener(alone, &[router()], &json!({})),
         ];
-        let configuration = json!({"static_resources": {"listeners": listeners, "clusters": [sidecar(socket)]}});
+        let configuration =
+            json!({"static_resources": {"listeners": listeners, "clusters": [sidecar(socket)]}});
         let path = directory.join("envoy.json");
         fs::write(&path, configuration.to_string())?;
         fs::set_permissions(&path, Permissions::from_mode(0o600))?;

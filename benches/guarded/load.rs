@@ -74,8 +74,10 @@ impl Clients {
     ) -> Outcome<Vec<Duration>> {
         let work = &work;
         thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..).zip(&mut self.0).map(|(number, client)| scope.spawn(move || work(number, client))).collect();
+            let threads: Vec<_> = (0..)
+                .zip(&mut self.0)
+                .map(|(number, client)| scope.spawn(move || work(number, client)))
+                .collect();
             let mut times = Vec::new();
             for thread in threads {
                 times.extend(thread.join().map_err(|_| "a client has panicked")??);
@@ -105,8 +107,9 @@ impl Client {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let request =
-            format!("GET /api/articles HTTP/1.1\r\nhost: localhost\r\nauthorization: bearer {secret}\r\n\r\n");
+        let request = format!(
+            "GET /api/articles HTTP/1.1\r\nhost: localhost\r\nauthorization: bearer {secret}\r\n\r\n"
+        );
         Ok(Self { stream, request: request.into_bytes() })
     }
 

@@ -37,10 +37,11 @@ impl Setting {
         let data = directory.join("data");
         let server = ServerProcess::start(tokenkeep("dev").arg("--data-dir").arg(&data))?;
         let credential = data.join("operator-token");
-        let secrets = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-            let channel = Endpoint::from_shared(format!("http://{}", server.address))?.connect().await?;
-            tokens(channel, &fs::read_to_string(&credential)?).await
-        })?;
+        let secrets =
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+                let channel = Endpoint::from_shared(format!("http://{}", server.address))?.connect().await?;
+                tokens(channel, &fs::read_to_string(&credential)?).await
+            })?;
         let socket = directory.join("sidecar.sock");
         let sidecar = Sidecar::start(&server, &credential, &socket)?;
         Ok(Self { _sidecar: sidecar, _server: server, socket, secrets })

@@ -20,9 +20,17 @@ def a_request_without_a_token_is_answered_to_the_letter(stage: Stage, product: P
 
 @promise_of_all("a header with nothing in it", select_star="S4", coolset="C7")
 def an_empty_header_counts_as_no_token(stage: Stage, product: Product) -> None:
+    for value in ("", " "):
+        stage.door(product).send({product.header: value}).assert_is(product.missing)
+
+
+@promise_of_all("a header with too much in it, or too little", select_star="S4", coolset="C7")
+def a_header_that_does_not_hold_exactly_one_token_is_invalid(stage: Stage, product: Product) -> None:
     door = stage.door(product)
-    for value in {"", product.scheme, f"{product.scheme} "}:
-        door.send({product.header: value}).assert_is(product.missing)
+    secret = door.token().secret
+    door.ask(f"{secret} {secret}").assert_is(product.invalid)
+    if product.scheme:
+        door.send({product.header: product.scheme}).assert_is(product.invalid)
 
 
 @promise_of_all("another scheme than the document's", select_star="S3", coolset="C1")
@@ -129,7 +137,7 @@ def an_identity_that_a_client_sends_is_dropped(stage: Stage, product: Product) -
         "x-tokenkeep-principal": "root",
         "x-tokenkeep-username": "root",
         "x-tokenkeep-scopes": "tokenkeep:everything",
-        "x-tokenkeep-type": "full_access",
+        "x-tokenkeep-type": "everything",
         "x-tokenkeep-token-name": "mine",
         "x-tokenkeep-further": "mine",
         "X_Tokenkeep_Principal": "root",
