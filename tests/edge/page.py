@@ -51,8 +51,8 @@ def counted(results: Results) -> str:
     kept = sum(all(results[number, way] for way in ("server", "sidecar")) for number in range(len(PROMISES)))
     beyond = sum(len(entries) for entries in BEYOND.values())
     return (
-        f"{len(PROMISES)} tests, {kept} of them kept both through a server and through a sidecar. {beyond} things that "
-        "the documents say no token service can keep; they stand below each table.\n"
+        f"{len(PROMISES)} tests, {kept} of them kept both through a server and through a sidecar. {beyond} "
+        "things that the documents say no token service\ncan keep; they stand below each table.\n"
     )
 
 
