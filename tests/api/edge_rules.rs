@@ -7,7 +7,7 @@ use tokenkeep::proto::v1::create_token_request::Expiration;
 
 use crate::clients::Client;
 use crate::doors::{Asked, Door, Told, open, sidecar_beside};
-use crate::harness::{Database, Server};
+use crate::harness::{Database, Server, eventually};
 use crate::sidecars::Sidecar;
 
 /// Proxies that may ask about every workspace, and tell addresses.
@@ -148,5 +148,29 @@ async fn an_address_is_taken_only_from_those_who_may_tell_it() {
         };
         assert_eq!(door.ask(&from(&authorization)).await.denied().0, 401, "{}", door.name);
         door.ask(&from(&unbound)).await.through();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_profile_is_answered_by_at_every_door() {
+    let scene = Scene::set().await;
+    let asked = Asked { profile: "coolset", ..Asked::default() };
+    for door in &scene.doors {
+        let (_, _, body) = door.ask(&asked).await.denied();
+        assert!(body.contains("were not provided"), "{}: {body}", door.name);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let shipped = std::fs::read_to_string("profiles/coolset.toml").unwrap();
+    let changed = shipped.replace("version = 1", "version = 2").replace("were not provided", "are missing");
+    std::fs::write(directory.path().join("coolset.toml"), changed).unwrap();
+    let database = scene.server.database.clone();
+    let _newer =
+        Server::start_with(database, |command| command.arg("--profiles").arg(directory.path())).await;
+    for door in &scene.doors {
+        eventually("the profile has changed here", || {
+            let (door, asked) = (door.clone(), asked.clone());
+            async move { door.ask(&asked).await.denied().2.contains("are missing") }
+        })
+        .await;
     }
 }
