@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokenkeep::proto::v1;
+use tokenkeep::proto::v1::principal_service_client::PrincipalServiceClient;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
 use tokenkeep::proto::v1::workspace_service_client::WorkspaceServiceClient;
 use tokio::task::JoinSet;
@@ -69,6 +70,7 @@ impl Side {
         let channel = Endpoint::from_shared(format!("http://{}", server.address))?.connect().await?;
         let service = InterceptedService::new(channel, credential);
         create_workspace(WorkspaceServiceClient::new(service.clone())).await?;
+        create_principals(&PrincipalServiceClient::new(service.clone()), count).await?;
         let tokens = TokenServiceClient::new(service);
         let (issued, creates_a_second) = create_all(&tokens, count).await?;
         let issued = Arc::new(issued);
@@ -130,6 +132,37 @@ async fn create_workspace(
     let workspace = v1::Workspace { id: WORKSPACE.to_owned(), name: "Acme".to_owned(), ..Default::default() };
     workspaces.create_workspace(v1::CreateWorkspaceRequest { workspace: Some(workspace) }).await?;
     Ok(())
+}
+
+/// Adds whoever the tokens act for.
+async fn create_principals(
+    principals: &PrincipalServiceClient<InterceptedService<Channel, Credential>>,
+    count: usize,
+) -> Outcome<()> {
+    let mut adding = JoinSet::new();
+    for number in (0..count).step_by(FAMILY) {
+        while adding.len() >= CALLERS {
+            adding.join_next().await.ok_or("nobody adds")???;
+        }
+        let mut principals = principals.clone();
+        adding.spawn(async move { principals.create_principal(principal_request(number)).await.map(drop) });
+    }
+    while let Some(added) = adding.join_next().await {
+        added??;
+    }
+    Ok(())
+}
+
+fn principal_request(number: usize) -> v1::CreatePrincipalRequest {
+    let principal = v1::Principal {
+        workspace: WORKSPACE.to_owned(),
+        id: principal(number),
+        kind: v1::PrincipalKind::User.into(),
+        name: principal(number),
+        scopes: vec!["*".to_owned()],
+        ..Default::default()
+    };
+    v1::CreatePrincipalRequest { principal: Some(principal), ..Default::default() }
 }
 
 /// The request that makes the token of that number: every tenth expires today, and ten have the same principal, a
