@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use diesel::dsl::auto_type;
 use diesel::prelude::*;
+use diesel::sql_types::{Int4, Nullable};
 use uuid::Uuid;
 
 pub use super::token_ends::{Revocation, revoke};
@@ -360,11 +361,18 @@ fn epoch() -> _ {
         .assume_not_null()
 }
 
-/// The present epoch of a workspace.
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// The first of two numbers that there is.
+    #[sql_name = "coalesce"]
+    fn or(first: Nullable<Int4>, second: Int4) -> Int4;
+}
+
+/// The present epoch of a workspace; of one that is not there the first, so that it is missed for what it is.
 #[auto_type]
 fn epoch_of(workspace: String) -> _ {
     let of: _ = workspaces::table.find(workspace);
-    of.select(workspaces::epoch).single_value().assume_not_null()
+    or(of.select(workspaces::epoch).single_value(), 0_i32)
 }
 
 type SecretColumns = (
