@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokenkeep::store::tokens::{self, TokenQuery};
 use tokenkeep::store::{Store, last_uses, workspaces};
-use tokenkeep::text::{NamePrefix, PrincipalId};
+use tokenkeep::text::{Description, NamePrefix, PrincipalId};
 use tokenkeep::token::{Expiry, Revision, Scope, Token, TokenFilter, TokenId, TokenState};
 use tokenkeep::workspace::WorkspaceId;
 
@@ -16,11 +16,14 @@ const HOUR: Duration = Duration::from_hours(1);
 /// The name `ac` is the first one after those that begin with `ab`.
 const NAMES: [&str; 7] = ["abc", "abd", "Abc", "a_c", "é", "ab", "ac"];
 
+/// The description of those that were there when all were invalidated.
+const BEFORE: &str = "before";
+
 /// Tokens that differ in everything that a filter looks at, in step with different periods.
 async fn various(store: &Store) -> Vec<Token> {
     let now = SystemTime::now();
     let mut ids = Vec::new();
-    let user = enrol(store, principal("user:1")).await;
+    let mia = enrol(store, principal("user:1")).await;
     for number in 0..60 {
         if number == 30 {
             let mut connection = store.connection().await.unwrap();
@@ -29,7 +32,10 @@ async fn various(store: &Store) -> Vec<Token> {
         }
         let mut new = token();
         new.name = name(NAMES[number % NAMES.len()]);
-        new.principal = (number % 2 == 0).then(|| user.clone());
+        new.principal = (number % 2 == 0).then(|| mia.clone());
+        if number < 30 {
+            new.description = Description::parse(BEFORE.to_owned()).unwrap();
+        }
         new.scopes = scopes([&["a:*", "b"][..], &["b"], &[]][number % 3]);
         let expiry = [Expiry::Never, Expiry::At(now - HOUR), Expiry::After(HOUR), Expiry::After(100 * HOUR)];
         new.expiry = expiry[(number / 2) % 4];
@@ -74,6 +80,7 @@ fn satisfies(token: &Token, filter: &TokenFilter) -> bool {
     let state = match (&token.ended, token.expire_time) {
         (Some(_), _) => TokenState::Revoked,
         (None, Some(time)) if time <= now => TokenState::Expired,
+        (None, _) if token.description.as_str() == BEFORE => TokenState::Invalidated,
         (None, _) => TokenState::Active,
     };
     let soon = |within| token.expire_time.is_some_and(|time| time > now && time <= now + within);

@@ -11,7 +11,7 @@ use tokenkeep::store::principals::{self, PrincipalQuery};
 use tokenkeep::store::profiles::{self, StoredProfile};
 use tokenkeep::store::servers::{self, ServerId};
 use tokenkeep::store::tokens::{self, Locked, Revocation, TokenQuery};
-use tokenkeep::store::{Store, Transaction, keys, last_uses, log, workspaces};
+use tokenkeep::store::{Connection, Store, Transaction, keys, last_uses, log, workspaces};
 use tokenkeep::text::{Initiator, NamePrefix, PrincipalId};
 use tokenkeep::token::{
     Audiences, Cidrs, Expiry, ExternalId, Kid, Precondition, Revision, Scope, TokenEdit, TokenFilter,
@@ -41,21 +41,7 @@ async fn run_everything(store: Store) {
     keys::register(&mut transaction, &[(Kid::FIRST, "00000000000000000000000000000001")]).await.unwrap();
     let connection = transaction.connection();
     let id = workspace(WorkspaceId::SYSTEM);
-    workspaces::insert(connection, &workspace("acme"), &name("Acme"), &prefix("tk"), None).await.unwrap();
-    workspaces::find(connection, &id).await.unwrap();
-    workspaces::lock(connection, &id).await.unwrap();
-    let edit = WorkspaceEdit {
-        id: id.clone(),
-        precondition: Precondition::Any,
-        name: Some(name("ours")),
-        token_prefix: Some(prefix("tk")),
-        profile: Some(None),
-    };
-    workspaces::update(connection, edit, Some(Revision(1))).await.unwrap();
-    workspaces::invalidate(connection, &id, Revision(1)).await.unwrap();
-    workspaces::count_external_id(connection, &id).await.unwrap();
-    workspaces::list(connection, None, 10).await.unwrap();
-    workspaces::list(connection, Some(&id), 10).await.unwrap();
+    run_workspaces(connection, &id).await;
     let token = tokens::insert(connection, token()).await.unwrap().id;
     tokens::find(connection, token).await.unwrap();
     tokens::credentials(connection, &[token]).await.unwrap();
@@ -63,18 +49,7 @@ async fn run_everything(store: Store) {
     let news = vec![event(token, TokenChange::Updated)];
     let revision = log::append_all(&mut transaction, news, false).await.unwrap().events[0].revision;
     let connection = transaction.connection();
-    let edit = TokenEdit {
-        name: Some(name("edited")),
-        description: None,
-        token_type: Some(TokenType::Custom),
-        scopes: Some(scopes(&["a"])),
-        audiences: Some(Audiences::default()),
-        allowed_cidrs: Some(Cidrs::default()),
-        metadata: None,
-        expiry: Some(Expiry::After(Duration::from_mins(1))),
-    };
-    tokens::update(connection, token, edit, revision).await.unwrap();
-    tokens::replace_secret(connection, token, secret(2), Some(Expiry::Never), revision).await.unwrap();
+    run_edits(connection, token, revision).await;
     let Locked { token: locked, .. } = tokens::lock(&mut transaction, &[token]).await.unwrap().pop().unwrap();
     let ended = vec![Revocation { token: locked, reason: reason(""), revision }];
     tokens::revoke(&mut transaction, ended).await.unwrap();
@@ -100,6 +75,39 @@ async fn run_everything(store: Store) {
     }
     transaction.finish::<_, tokenkeep::store::StoreError>(Ok(())).await.unwrap();
     assert!(find(&store, token).await.is_some());
+}
+
+async fn run_workspaces(connection: &mut Connection, id: &WorkspaceId) {
+    workspaces::insert(connection, &workspace("acme"), &name("Acme"), &prefix("tk"), None).await.unwrap();
+    workspaces::find(connection, id).await.unwrap();
+    workspaces::lock(connection, id).await.unwrap();
+    let edit = WorkspaceEdit {
+        id: id.clone(),
+        precondition: Precondition::Any,
+        name: Some(name("ours")),
+        token_prefix: Some(prefix("tk")),
+        profile: Some(None),
+    };
+    workspaces::update(connection, edit, Some(Revision(1))).await.unwrap();
+    workspaces::invalidate(connection, id, Revision(1)).await.unwrap();
+    workspaces::count_external_id(connection, id).await.unwrap();
+    workspaces::list(connection, None, 10).await.unwrap();
+    workspaces::list(connection, Some(id), 10).await.unwrap();
+}
+
+async fn run_edits(connection: &mut Connection, token: TokenId, revision: Revision) {
+    let edit = TokenEdit {
+        name: Some(name("edited")),
+        description: None,
+        token_type: Some(TokenType::Custom),
+        scopes: Some(scopes(&["a"])),
+        audiences: Some(Audiences::default()),
+        allowed_cidrs: Some(Cidrs::default()),
+        metadata: None,
+        expiry: Some(Expiry::After(Duration::from_mins(1))),
+    };
+    tokens::update(connection, token, edit, revision).await.unwrap();
+    tokens::replace_secret(connection, token, secret(2), Some(Expiry::Never), revision).await.unwrap();
 }
 
 async fn run_principals(transaction: &mut Transaction, revision: Revision) {
