@@ -90,10 +90,7 @@ impl Side {
 }
 
 /// Adds whoever the tokens act for.
-async fn create_principals(
-    principals: &PrincipalServiceClient<Service>,
-    count: usize,
-) -> Outcome<()> {
+async fn create_principals(principals: &PrincipalServiceClient<Service>, count: usize) -> Outcome<()> {
     let mut adding = JoinSet::new();
     for number in (0..count).step_by(FAMILY) {
         while adding.len() >= CALLERS {

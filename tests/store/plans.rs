@@ -15,7 +15,7 @@ use tokenkeep::store::{Connection, Store, Transaction, keys, last_uses, log, wor
 use tokenkeep::text::{Initiator, NamePrefix, PrincipalId};
 use tokenkeep::token::{
     Audiences, Cidrs, Expiry, ExternalId, Kid, Precondition, Revision, Scope, TokenEdit, TokenFilter,
-    TokenState,
+    TokenId, TokenState,
 };
 use tokenkeep::workspace::{WorkspaceEdit, WorkspaceId};
 use tokio_postgres::SimpleQueryMessage;
