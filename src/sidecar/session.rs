@@ -138,6 +138,8 @@ impl Sessions {
             Some(failure) = failures.recv() => failure,
             ended = parts.join_next() => match ended {
                 Some(Ok(failure)) => failure,
+                // Nothing but the end of the program takes a part out of its session, which ends with it.
+                Some(Err(error)) if error.is_cancelled() => std::future::pending().await,
                 Some(Err(_)) | None => Failure::Away(Status::internal("a part of the session panicked")),
             },
         };
