@@ -112,14 +112,12 @@ impl Service {
         })
     }
 
-    /// Asks the database, over connections of the asker's own, whether it is there, and which keys and profiles
-    /// are in use by now.
+    /// Asks the database, over connections of the asker's own, whether it is there, and which keys are in use by now.
     ///
     /// # Errors
     /// [`Error::DatabaseUnavailable`] and its like.
     pub async fn check_database(&self, store: &Store) -> Result<(), Error> {
-        self.keys.refresh(store).await?;
-        self.profiles.refresh(store).await
+        self.keys.refresh(store).await
     }
 
     /// What it counts.

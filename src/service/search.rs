@@ -16,7 +16,7 @@ use crate::profile::effective_scopes;
 use crate::proof::Proof;
 use crate::revocation::{HistoryId, Position};
 use crate::store::StoreError;
-use crate::store::tokens::{self, Credential, Credentials, Limits};
+use crate::store::credentials::{self, Credential, Credentials, Limits};
 use crate::token::{Generation, Presented, Revision, TokenId, TokenState};
 use crate::workspace::WorkspaceId;
 
@@ -126,7 +126,7 @@ impl<'service> Search<'service> {
         let ids: Vec<TokenId> = self.flights.keys().copied().collect();
         self.service.metrics.credentials_were_read(ids.len());
         let mut connection = self.service.store.connection().await?;
-        tokens::credentials(&mut connection, &ids).await
+        credentials::read(&mut connection, &ids).await
     }
 
     /// argon2, unless it has proved this very secret before; gives what the secret is recognised by from now on.

@@ -73,6 +73,8 @@ impl Service {
     pub async fn get_token(&self, caller: &Caller, id: TokenId) -> Result<Token, Error> {
         let mut connection = self.store.connection().await?;
         let found = known_to(caller, id, tokens::find(&mut connection, id).await?)?;
+        drop(connection);
+        self.learn_profile(Some(&found)).await;
         Ok(self.profiles.advise(found))
     }
 
@@ -93,6 +95,9 @@ impl Service {
         let (items, more) = page(&mut connection, request, after).await?;
         let last = items.last().filter(|_| more).map(|token| token.id);
         let next = last.map(|last| self.token_page_token(&context, last)).transpose()?;
+        drop(connection);
+        // They are all of one workspace.
+        self.learn_profile(items.first()).await;
         let items = items.into_iter().map(|token| self.profiles.advise(token)).collect();
         Ok(Page { items, next })
     }

@@ -8,7 +8,6 @@
     clippy::items_after_statements,
     clippy::indexing_slicing,
     clippy::assigning_clones,
-    clippy::large_enum_variant,
     unreachable_pub,
     reason = "a test that fails should say where, and reads better than it runs"
 )]
@@ -39,6 +38,7 @@ mod outage;
 mod principals;
 mod process;
 mod refusals;
+mod right_requests;
 mod rights;
 mod roles;
 mod scanner;

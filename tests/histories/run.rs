@@ -185,11 +185,12 @@ async fn idle_in_transaction(world: &World) -> usize {
     }
 }
 
-/// The log and the tokens as the primary has them at one moment: a change whose caller gave up may be made still.
+/// What the log tells of tokens, and the tokens, as the primary has them at one moment: a change whose caller gave up may be made still.
 pub async fn tables(world: &World) -> (Vec<LogRow>, Vec<TokenRow>) {
     let client = world.ground.postgres.lock().await.primary.connect(&world.database).await.unwrap();
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.unwrap();
-    let log = "SELECT revision, kind, workspace, token::text, generation FROM revisions ORDER BY revision";
+    let log = "SELECT revision, kind, workspace, token::text, generation FROM revisions
+               WHERE token IS NOT NULL ORDER BY revision";
     let log = client.query(log, &[]).await.unwrap();
     let log = log.iter().map(|row| LogRow {
         revision: row.get(0),
