@@ -60,7 +60,8 @@ async fn run_everything(store: Store) {
     let head = log::head(connection).await.unwrap();
     log::read_after(connection, head.position, 10).await.unwrap();
     let server = ServerId(uuid::Uuid::from_u128(1));
-    servers::register(&mut transaction, server, Duration::from_secs(3)).await.unwrap();
+    servers::register(&mut transaction, server, Duration::from_secs(3), &[Kid::FIRST]).await.unwrap();
+    servers::holdings(transaction.connection()).await.unwrap();
     servers::remove(transaction.connection(), server, 7).await.unwrap();
     servers::beat(&mut transaction, server, Some(head.position)).await.unwrap();
     log::renew_history(&mut transaction, true).await.unwrap();
