@@ -293,6 +293,19 @@ mod tests {
     }
 
     #[test]
+    fn every_key_name_follows_another_in_order() {
+        let mut name = Kid::parse("00");
+        let mut all = Vec::new();
+        while let Some(kid) = name {
+            all.push(kid);
+            assert_eq!(Kid::parse(&kid.to_string()), Some(kid));
+            name = kid.successor();
+        }
+        assert_eq!(all.len(), 62 * 62);
+        assert!(all.is_sorted());
+    }
+
+    #[test]
     fn debug_tells_nothing_of_the_secret() {
         let text = issue("tk");
         let presented = Presented::parse(&text).unwrap();

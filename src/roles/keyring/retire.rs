@@ -1,5 +1,7 @@
 //! `tokenkeep keyring retire`: says what retiring a key would end, or retires it.
 
+use std::fmt::Display;
+
 use super::super::RoleError;
 use super::super::table::{Table, moment, say};
 use super::on_record;
@@ -31,7 +33,8 @@ pub(super) fn run(settings: &KeyringRetire) -> Result<(), RoleError> {
 fn tell(kid: Kid, survey: &Survey) -> Result<(), RoleError> {
     let total: i64 = survey.minted.iter().map(|minted| minted.live).sum();
     let workspaces = survey.minted.len();
-    say(&format!("Retiring the key {kid} would end {total} live tokens in {workspaces} workspaces."))?;
+    let (tokens, workspaces) = (counted(total, "live token"), counted(workspaces, "workspace"));
+    say(&format!("Retiring the key {kid} would end {tokens} in {workspaces}."))?;
     if total > 0 {
         say("")?;
         by_workspace(&survey.minted)?;
@@ -40,6 +43,11 @@ fn tell(kid: Kid, survey: &Survey) -> Result<(), RoleError> {
     }
     warn_operators(survey)?;
     say(&format!("\nNothing has changed. To do it: tokenkeep keyring retire {kid} --confirm"))
+}
+
+fn counted<Number: PartialEq + From<u8> + Display>(count: Number, what: &str) -> String {
+    let plural = if count == Number::from(1) { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 fn by_workspace(minted: &[Minted]) -> Result<(), RoleError> {
@@ -70,11 +78,10 @@ fn sample(tokens: &[Token]) -> Result<(), RoleError> {
 
 /// Whoever retires the key under their own token locks themselves out.
 fn warn_operators(survey: &Survey) -> Result<(), RoleError> {
-    let callers = survey.minted.iter().find(|minted| minted.workspace.is_system());
-    if let Some(callers) = callers {
-        let (live, workspace) = (callers.live, WorkspaceId::SYSTEM);
+    if survey.minted.iter().any(|minted| minted.workspace.is_system()) {
+        let workspace = WorkspaceId::SYSTEM;
         say(&format!(
-            "\nWarning: {live} of them are of the workspace {workspace}: sidecars, proxies and services call by these. Regenerate them first."
+            "\nWarning: the workspace {workspace} is among them: sidecars, proxies and services call by its tokens. Regenerate these first."
         ))?;
     }
     if survey.operator {
