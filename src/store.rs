@@ -9,6 +9,7 @@ pub mod last_uses;
 mod line;
 pub mod log;
 mod migrations;
+pub mod minted;
 mod moment;
 mod pool;
 pub mod principals;

@@ -120,7 +120,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["telemetry", "crossing"]),
-    ("settings", &["text", "hash", "nearest", "telemetry", "settings"]),
+    ("settings", &["text", "token", "hash", "nearest", "telemetry", "settings"]),
 ];
 
 /// What everybody speaks of.
@@ -131,7 +131,7 @@ const WORDS: &[(&str, &[&str])] = &[
     ("diesel", &["store"]),
     ("tokio_postgres", &["store"]),
     ("tonic", &["rpc", "proto", "server", "compose", "metrics/requests", "roles/healthcheck", "sidecar"]),
-    ("prost", &["rpc", "proto", "compose", "metrics/requests", "sidecar"]),
+    ("prost", &["rpc", "proto", "compose", "metrics/requests", "roles/table", "sidecar"]),
     ("hyper", &["server", "compose/routes"]),
     ("axum", &["server/http1", "operations", "rpc/forward_auth"]),
     ("argon2::", &["hash"]),

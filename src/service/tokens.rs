@@ -118,8 +118,8 @@ impl Service {
     /// What is wrong with a text that was brought back: made under a key that is in use elsewhere, it may be right.
     pub(super) fn unreadable(&self, error: Unreadable, altered: Error) -> Error {
         match error {
-            Unreadable::UnknownKey(kid) if self.keys.lists(kid) => Error::KeyUnavailable(kid),
-            Unreadable::UnknownKey(_) | Unreadable::Altered => altered,
+            Unreadable::UnknownKey(kid) => self.keys.judge_absent(kid).err().unwrap_or(altered),
+            Unreadable::Altered => altered,
         }
     }
 

@@ -14,8 +14,8 @@ use super::connection::Connection;
 use super::error::StoreError;
 use super::schema::{tokens, workspaces};
 use super::token_row::{
-    TokenColumns, TokenRow, epoch, expire_time, into_token, is_invalidated, last_use_time, profile,
-    statement_timestamp, token_type_column,
+    TokenColumns, TokenRow, epoch, expire_time, into_token, is_invalidated, last_use_time,
+    not_of_retired_key, profile, statement_timestamp, token_type_column,
 };
 use super::transaction::Transaction;
 use crate::hash::SecretHash;
@@ -76,7 +76,8 @@ pub struct NewToken {
 /// the caller rolls back.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] if the workspace is not there or the id is taken; [`StoreError::Unavailable`].
+/// [`StoreError::Conflict`] if the workspace is not there or the id is taken; [`StoreError::KeyRetired`];
+/// [`StoreError::Unavailable`].
 pub async fn insert(connection: &mut Connection, token: NewToken) -> Result<Token, StoreError> {
     let values = (
         tokens::id.eq(token.id.as_uuid()),
@@ -97,9 +98,10 @@ pub async fn insert(connection: &mut Connection, token: NewToken) -> Result<Toke
         secret_columns(&token.secret),
     );
     let query = diesel::insert_into(tokens::table).values(values);
-    let row = connection.row(query.returning((TokenRow::as_returning(), profile()))).await?;
-    let (row, profile): (TokenRow, Option<String>) = row;
-    row.into_token(false, profile, None)
+    let row =
+        connection.row(query.returning((TokenRow::as_returning(), is_invalidated(), profile()))).await?;
+    let (row, invalidated, profile): (TokenRow, bool, Option<String>) = row;
+    not_of_retired_key(row.into_token(invalidated, profile, None)?, token.secret.kid)
 }
 
 /// The token of that id.
@@ -172,7 +174,7 @@ pub async fn update(
 /// forgotten. The expiry stays unless a new one is given.
 ///
 /// # Errors
-/// As [`update`].
+/// [`StoreError::KeyRetired`], and as [`update`].
 pub async fn replace_secret(
     connection: &mut Connection,
     id: TokenId,
@@ -191,7 +193,7 @@ pub async fn replace_secret(
     let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
     let columns = (TokenRow::as_returning(), is_invalidated(), profile(), last_use_time());
     let row = connection.row(query.returning(columns)).await?;
-    into_token(row)
+    not_of_retired_key(into_token(row)?, secret.kid)
 }
 
 #[diesel::declare_sql_function]

@@ -31,6 +31,7 @@ mod fleet_waits;
 mod grants;
 mod group_commit;
 mod harness;
+mod keyring;
 mod ledger;
 mod life;
 mod load;
