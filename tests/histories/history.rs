@@ -22,6 +22,10 @@ pub struct History {
     pub log: Vec<LogRow>,
     /// The tokens as the database had them at the end.
     pub tokens: Vec<TokenRow>,
+    /// The principals as the database had them at the end.
+    pub principals: Vec<PrincipalRow>,
+    /// The workspaces as the database had them at the end.
+    pub workspaces: Vec<WorkspaceRow>,
     /// What was seen once every fault was over.
     pub aftermath: Aftermath,
 }
@@ -47,7 +51,13 @@ pub struct Operation {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
-    Create,
+    Create {
+        /// Who the token acts for.
+        principal: Option<String>,
+    },
+    CreatePrincipal {
+        principal: String,
+    },
     Introspect {
         token: String,
         /// The generation of the secret that was presented.
@@ -60,6 +70,18 @@ pub enum Call {
         token: String,
         change: Change,
         /// Wait for the fleet.
+        fleet: bool,
+    },
+    ChangePrincipal {
+        principal: String,
+        edit: Edit,
+        /// The log has it as the initiator, so that it is told which change of many this was.
+        mark: u32,
+        fleet: bool,
+    },
+    Invalidate {
+        workspace: String,
+        mark: u32,
         fleet: bool,
     },
     /// `WaitForRevision`.
@@ -75,13 +97,41 @@ pub enum Freshness {
     Strong,
 }
 
-/// What a change does to a token; also what the log and a stream say that it did.
+/// What becomes of a principal. What its tokens then can do tells its mark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Edit {
+    Held {
+        /// Whether it may do all that its tokens can.
+        wide: bool,
+        disabled: bool,
+    },
+    /// It is deleted, and its tokens are revoked.
+    Deleted,
+    /// It is deleted, and its tokens act for another principal.
+    HandedOver {
+        to: String,
+    },
+}
+
+/// What an answer tells of a token's scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Scopes {
+    /// The version of its own; `None` where its principal may not do all that it can.
+    pub version: Option<u32>,
+    /// The mark of the change that its principal's are of, 0 for those it was created with; `None` without a principal.
+    pub held: Option<u32>,
+}
+
+/// What a change does to a token, or to all of a subject; also what the log and a stream say that it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Change {
     Revoked,
     SecretReplaced,
     /// To the scopes of a version. The log does not tell which: 0 there.
     Updated(u32),
+    PrincipalChanged,
+    WorkspaceInvalidated,
+    ProfileUpdated,
 }
 
 impl Change {
@@ -107,9 +157,11 @@ pub enum Answer {
         /// The last change that the answer takes into account.
         revision: i64,
         generation: i32,
-        /// The version of its scopes; `None` if they are of no version that was ever asked for.
-        scopes: Option<u32>,
+        /// Its scopes; `None` if they are none that were ever asked for, or if the decision does not follow from them.
+        scopes: Option<Scopes>,
     },
+    /// A principal was created.
+    Made,
     Inactive(Reason),
     Changed {
         revision: i64,
@@ -131,6 +183,8 @@ pub enum Reason {
     Expired,
     Revoked,
     Superseded,
+    Invalidated,
+    PrincipalDisabled,
 }
 
 /// One stream of `WatchRevocations`, from its opening to its end.
@@ -159,7 +213,7 @@ pub struct Frame {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content {
-    Event { change: Change, token: String, workspace: String, generation: i32 },
+    Event { change: Change, subject: String, workspace: String, generation: i32 },
     Progress { confirmed: bool },
 }
 
@@ -174,9 +228,14 @@ pub struct Renewal {
 pub struct LogRow {
     pub revision: i64,
     pub change: Change,
+    /// Empty if it may concern any.
     pub workspace: String,
-    pub token: String,
+    /// The token, the principal or the profile; empty if it is the workspace.
+    pub subject: String,
+    /// 0 where no single token is concerned.
     pub generation: i32,
+    /// Of whoever made it, if that was a change of a principal or a workspace.
+    pub mark: Option<u32>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -184,6 +243,31 @@ pub struct TokenRow {
     pub token: String,
     pub generation: i32,
     pub revoked: bool,
+    pub revision: i64,
+    pub principal: Option<String>,
+    /// Of its workspace, when its secret was issued.
+    pub epoch: i32,
+    /// Its principal is disabled, or its secret invalidated.
+    pub held_back: bool,
+    /// The last change of it, its principal or its workspace.
+    pub told: i64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PrincipalRow {
+    pub principal: String,
+    pub revision: i64,
+    /// What is held of it by its scopes: whether all, and of which mark.
+    pub wide: bool,
+    pub held: u32,
+    pub disabled: bool,
+    pub deleted: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkspaceRow {
+    pub workspace: String,
+    pub epoch: i32,
     pub revision: i64,
 }
 
@@ -202,12 +286,21 @@ pub struct Aftermath {
 }
 
 impl Operation {
+    /// The mark of a change of a principal or a workspace, and of which.
+    pub fn marked(&self) -> Option<(u32, &str)> {
+        match &self.call {
+            Call::ChangePrincipal { mark, principal, .. } => Some((*mark, principal)),
+            Call::Invalidate { mark, workspace, .. } => Some((*mark, workspace)),
+            _ => None,
+        }
+    }
+
     /// The token it is about.
     pub fn token(&self) -> Option<&str> {
         match (&self.call, &self.answer) {
             (Call::Introspect { token, .. } | Call::Change { token, .. }, _)
-            | (Call::Create, Answer::Created { token, .. }) => Some(token),
-            (Call::Create | Call::Await { .. }, _) => None,
+            | (Call::Create { .. }, Answer::Created { token, .. }) => Some(token),
+            _ => None,
         }
     }
 }

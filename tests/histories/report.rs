@@ -69,7 +69,11 @@ impl Totals {
 
 const fn asked(node: Node, call: &Call) -> &'static str {
     match (node, call) {
-        (_, Call::Create) => "create",
+        (_, Call::Create { .. }) => "create",
+        (_, Call::CreatePrincipal { .. }) => "create principal",
+        (_, Call::ChangePrincipal { fleet: true, .. }) => "change principal FLEET",
+        (_, Call::ChangePrincipal { .. }) => "change principal",
+        (_, Call::Invalidate { .. }) => "invalidate workspace",
         (Node::Server(_), Call::Introspect { .. }) => "introspect at server",
         (Node::Sidecar(_), Call::Introspect { .. }) => "introspect at sidecar",
         (_, Call::Change { fleet: true, .. }) => "revoke FLEET",
@@ -84,7 +88,7 @@ const fn came(answer: &Answer) -> &'static str {
         Answer::Refused(_) => "refused",
         Answer::Active { .. } => "active",
         Answer::Inactive(_) => "inactive",
-        Answer::Created { .. } | Answer::Changed { confirmed: false, .. } => "done",
+        Answer::Made | Answer::Created { .. } | Answer::Changed { confirmed: false, .. } => "done",
         Answer::Changed { confirmed: true, .. } | Answer::Awaited { confirmed: true } => "confirmed",
         Answer::Awaited { confirmed: false } => "not yet",
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use crate::calls::{self, Tokens};
+use crate::calls::{self, Products, Tokens};
 use crate::ground::{Ground, database_url};
 use crate::history::{LogRow, Node, Renewal};
 use crate::moment::Moment;
@@ -45,6 +45,10 @@ impl Reach {
             Node::Server(number) => calls::client(self.servers[number], Some(&self.operator)),
             Node::Sidecar(number) => calls::client(self.sidecars[number], None),
         }
+    }
+
+    pub fn products(&self, server: usize) -> Products {
+        Products::at(self.servers[server], &self.operator)
     }
 }
 

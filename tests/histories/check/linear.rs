@@ -1,5 +1,6 @@
 //! The same judgement of strong answers in another way, which trusts neither the log nor any revision: for each token an
-//! exhaustive search for an order of its operations that explains every answer (Wing and Gong, with Lowe's memory).
+//! exhaustive search for an order of its operations that explains every answer (Wing and Gong, with Lowe's memory). Tokens
+//! that change with something else are left to the other judgement.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -27,15 +28,22 @@ struct Step<'h> {
 
 pub(super) fn check(history: &History) -> Vec<Violation> {
     let mut tokens: BTreeMap<&str, Vec<Step<'_>>> = BTreeMap::new();
-    let mut expiring = HashSet::new();
+    let mut left_out = HashSet::new();
+    let invalidated: HashSet<&str> = history.operations.iter().filter_map(|operation| match &operation.call {
+        Call::Invalidate { workspace, .. } => Some(workspace.as_str()),
+        _ => None,
+    }).collect();
     for operation in &history.operations {
         let Some(token) = operation.token() else { continue };
-        if matches!(operation.answer, Answer::Created { expires: Some(_), .. }) {
-            expiring.insert(token);
+        if let (Call::Create { principal }, Answer::Created { expires, workspace, .. }) =
+            (&operation.call, &operation.answer)
+            && (expires.is_some() || principal.is_some() || invalidated.contains(workspace.as_str()))
+        {
+            left_out.insert(token);
         }
         tokens.entry(token).or_default().extend(step(operation));
     }
-    tokens.retain(|token, steps| steps.len() <= MOST && !expiring.contains(token));
+    tokens.retain(|token, steps| steps.len() <= MOST && !left_out.contains(token));
     let wrong = tokens.into_iter().filter(|(_, steps)| !Search::of(steps).finds(0, BEGIN));
     wrong.map(|(token, steps)| told(token, &steps)).collect()
 }
@@ -66,7 +74,7 @@ impl Step<'_> {
         let Operation { call, answer, .. } = self.operation;
         match (call, answer) {
             (Call::Introspect { generation, .. }, Answer::Active { scopes, .. }) => {
-                let alive = State { generation: *generation, revoked: false, scopes: (*scopes)? };
+                let alive = State { generation: *generation, revoked: false, scopes: (*scopes)?.version? };
                 (state == alive).then_some(state)
             }
             (Call::Introspect { generation, .. }, _) => {
@@ -84,6 +92,7 @@ fn changed(state: State, change: Change, answer: &Answer) -> Option<State> {
         _ if state.revoked => return None,
         Change::SecretReplaced => State { generation: state.generation + 1, ..state },
         Change::Updated(scopes) => State { scopes, ..state },
+        Change::PrincipalChanged | Change::WorkspaceInvalidated | Change::ProfileUpdated => return None,
     };
     match answer {
         Answer::Changed { generation, .. } if *generation != after.generation => None,

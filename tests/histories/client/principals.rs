@@ -1,0 +1,96 @@
+//! What a client does to principals and workspaces.
+
+use super::{Client, WORKSPACES};
+use crate::calls;
+use crate::chance::Chance;
+use crate::history::{Answer, Call, Edit, Node};
+use crate::moment::Moment;
+use crate::recorder::{Known, Principal};
+
+/// The workspace whose tokens are invalidated.
+pub const SALTED: &str = WORKSPACES[2];
+
+/// How many tokens are regenerated at once after an invalidation.
+const REVIVED: usize = 3;
+
+impl Client {
+    fn products(&mut self, node: Node) -> &mut calls::Products {
+        match node {
+            Node::Server(number) => &mut self.products[number],
+            Node::Sidecar(_) => panic!("sidecars change nothing"),
+        }
+    }
+
+    pub async fn create_principal(&mut self, node: Node, workspace: &str) -> Option<Principal> {
+        let id = format!("principal-{}", self.recorder.mark());
+        let invoke = Moment::now();
+        let answer = calls::create_principal(self.products(node), workspace, &id).await;
+        let call = Call::CreatePrincipal { principal: id.clone() };
+        let answer = self.record(node, call, invoke, answer);
+        let principal = Principal { id, workspace: workspace.to_owned() };
+        (answer == Answer::Made).then(|| {
+            self.recorder.add_principal(principal.clone());
+            principal
+        })
+    }
+
+    pub async fn change_principal(
+        &mut self,
+        node: Node,
+        principal: &Principal,
+        edit: Edit,
+        fleet: bool,
+    ) -> Answer {
+        match &edit {
+            Edit::Held { .. } => {}
+            Edit::Deleted => self.recorder.bequeath(&principal.id, None),
+            Edit::HandedOver { to } => self.recorder.bequeath(&principal.id, Some(to)),
+        }
+        let (mark, invoke) = (self.recorder.mark(), Moment::now());
+        let Principal { id, workspace } = principal;
+        let answer = calls::change_principal(self.products(node), workspace, id, (&edit, mark), fleet).await;
+        let call = Call::ChangePrincipal { principal: id.clone(), edit, mark, fleet };
+        self.record(node, call, invoke, answer)
+    }
+
+    pub async fn invalidate(&mut self, node: Node, workspace: &str, fleet: bool) -> Answer {
+        let (mark, invoke) = (self.recorder.mark(), Moment::now());
+        let answer = calls::invalidate(self.products(node), workspace, mark, fleet).await;
+        let call = Call::Invalidate { workspace: workspace.to_owned(), mark, fleet };
+        self.record(node, call, invoke, answer)
+    }
+
+    /// One change of a principal or a workspace, as chance has it.
+    pub(super) async fn change_products(&mut self, node: Node, chance: &mut Chance) {
+        let fleet = chance.percent(30);
+        if chance.percent(10) {
+            self.invalidate(node, SALTED, fleet).await;
+            return self.revive(node, chance).await;
+        }
+        let principal = self.recorder.pick_principal(chance, None).filter(|_| chance.percent(85));
+        let Some(principal) = principal else {
+            let workspace = [WORKSPACES[0], SALTED][chance.below(2)];
+            self.create_principal(node, workspace).await;
+            return;
+        };
+        let edit = match chance.below(10) {
+            0 => Edit::Deleted,
+            1 => match self.recorder.pick_principal(chance, Some(&principal.workspace)) {
+                Some(heir) if heir.id != principal.id => Edit::HandedOver { to: heir.id },
+                _ => return,
+            },
+            _ => Edit::Held { wide: chance.percent(60), disabled: chance.percent(30) },
+        };
+        self.change_principal(node, &principal, edit, fleet).await;
+    }
+
+    /// Gives some tokens that were invalidated another secret.
+    async fn revive(&mut self, node: Node, chance: &mut Chance) {
+        let mut dead: Vec<Known> = self.recorder.tokens();
+        dead.retain(|known| known.alive && known.workspace == SALTED);
+        for _ in 0..REVIVED.min(dead.len()) {
+            let id = chance.pick(&dead).id.clone();
+            self.regenerate(node, &id).await;
+        }
+    }
+}
