@@ -84,7 +84,6 @@ pub struct PrincipalEdit {
     /// What people call it.
     pub name: Option<Name>,
     /// What the product calls it, or that it has no such name.
-    #[expect(clippy::option_option, reason = "to leave it, to take it away and to set it are three things")]
     pub handle: Option<Option<Handle>>,
     /// What it may do.
     pub scopes: Option<ScopeSet>,

@@ -264,14 +264,14 @@ impl Token {
     pub fn size(&self) -> usize {
         /// Ids, times and the like.
         const FIXED: usize = 256;
+        /// An audience or a block of addresses at its longest.
+        const PLACE: usize = 68;
         let texts =
             [self.name.as_str(), self.description.as_str(), self.creator.as_str(), self.workspace.as_str()];
         let principal = self.principal.as_ref().map_or("", PrincipalId::as_str);
         let scopes: usize = self.scopes.iter().map(|scope| scope.as_str().len() + 4).sum();
         let metadata: usize =
             self.metadata.entries().iter().map(|(key, value)| key.len() + value.len() + 8).sum();
-        /// An audience or a block of addresses at its longest.
-        const PLACE: usize = 68;
         let places = PLACE * (self.audiences.as_slice().len() + self.allowed_cidrs.as_slice().len());
         FIXED
             + places

@@ -137,7 +137,6 @@ pub struct WorkspaceEdit {
     /// A new prefix, or none.
     pub token_prefix: Option<TokenPrefix>,
     /// Another profile, or that it shall have none.
-    #[expect(clippy::option_option, reason = "to leave it, to take it away and to set it are three things")]
     pub profile: Option<Option<ProfileName>>,
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokenkeep::proto::v1;
+use tokenkeep::proto::v1::principal_service_client::PrincipalServiceClient;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
 use tokio::task::JoinSet;
 use tonic::Status;
@@ -12,7 +13,7 @@ use crate::measure::database::PrivateDatabase;
 use crate::measure::page::Outcome;
 use crate::measure::process::ServerProcess;
 pub(crate) use crate::measure::served::WORKSPACE;
-use crate::measure::served::{ServedDatabase, Tokens};
+use crate::measure::served::{ServedDatabase, Service, Tokens};
 
 /// Tokens with the same principal, scope and beginning of a name, however many there are in all.
 const FAMILY: usize = 10;
@@ -49,7 +50,9 @@ impl Side {
         // Seldom enough to stay out of most calls' way, soon enough to be waited for.
         let server = base.serve(&["--last-use-interval", "5s"])?;
         base.create_workspace(server.address).await?;
-        let tokens = TokenServiceClient::new(base.operator(server.address).await?);
+        let operator = base.operator(server.address).await?;
+        create_principals(&PrincipalServiceClient::new(operator.clone()), count).await?;
+        let tokens = TokenServiceClient::new(operator);
         let (issued, creates_a_second) = create_all(&tokens, count).await?;
         let issued = Arc::new(issued);
         let introspections_a_second = introspect_most(&tokens, &issued).await?;
@@ -84,6 +87,34 @@ impl Side {
         }
         Err("the last uses were not written".into())
     }
+}
+
+/// Adds whoever the tokens act for.
+async fn create_principals(principals: &PrincipalServiceClient<Service>, count: usize) -> Outcome<()> {
+    let mut adding = JoinSet::new();
+    for number in (0..count).step_by(FAMILY) {
+        while adding.len() >= CALLERS {
+            adding.join_next().await.ok_or("nobody adds")???;
+        }
+        let mut principals = principals.clone();
+        adding.spawn(async move { principals.create_principal(principal_request(number)).await.map(drop) });
+    }
+    while let Some(added) = adding.join_next().await {
+        added??;
+    }
+    Ok(())
+}
+
+fn principal_request(number: usize) -> v1::CreatePrincipalRequest {
+    let principal = v1::Principal {
+        workspace: WORKSPACE.to_owned(),
+        id: principal(number),
+        kind: v1::PrincipalKind::User.into(),
+        name: principal(number),
+        scopes: vec!["*".to_owned()],
+        ..Default::default()
+    };
+    v1::CreatePrincipalRequest { principal: Some(principal), ..Default::default() }
 }
 
 /// The request that makes the token of that number: every tenth expires today, and ten have the same principal, a

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::http::HeaderName;
+use http::HeaderName;
 use tokio_util::sync::CancellationToken;
 
 use super::process::{Parts, ProcessError};

@@ -8,8 +8,8 @@ use secrecy::ExposeSecret as _;
 
 use super::*;
 use crate::profile::{SHIPPED, TokenType};
-use crate::text::{Metadata, Name, Principal};
-use crate::token::{Generation, Revision, ScopeSet, TokenId};
+use crate::text::{Handle, Metadata, Name, PrincipalId};
+use crate::token::{Audiences, Cidrs, Generation, Revision, ScopeSet, TokenId};
 
 fn profile(name: &str) -> Profile {
     let file = format!("{name}.toml");
@@ -33,6 +33,9 @@ fn record(profile: &Profile) -> Record {
         username: None,
         token_type: TokenType::Custom,
         profile: Some(profile.name.clone()),
+        audiences: Audiences::default(),
+        allowed_cidrs: Cidrs::default(),
+        external_id: None,
         scopes: ScopeSet::new(vec![Scope::known("read")]).unwrap(),
         metadata: Metadata::default(),
         expire_time: None,
@@ -136,8 +139,8 @@ fn the_bodies_are_those_of_the_documents() {
 fn who_calls_is_told_in_headers_and_the_credential_stays_behind() {
     let profile = profile("qualytics");
     let mut record = record(&profile);
-    record.principal = Some(Principal::parse("123".to_owned()).unwrap());
-    record.username = Some(Name::parse("api_access@service".to_owned()).unwrap());
+    record.principal = Some(PrincipalId::parse("123".to_owned()).unwrap());
+    record.username = Some(Handle::parse("api_access@service".to_owned()).unwrap());
     record.name = Name::parse(" Jörg's 100%".to_owned()).unwrap();
     record.token_type = TokenType::FullAccess;
     let id = record.id.to_string();

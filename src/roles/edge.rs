@@ -1,6 +1,6 @@
 //! What the settings say of the edge over HTTP.
 
-use axum::http::HeaderName;
+use http::HeaderName;
 
 use crate::compose::EdgeOptions;
 use crate::server::listen::ListenAddress;

@@ -3,13 +3,14 @@
 pub(super) mod edge;
 pub(super) mod introspection;
 pub(super) mod principals;
+pub(super) mod profiles;
 pub(super) mod sidecars;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost_types::Timestamp;
 
-use crate::profile::{Audience, Profile, TokenType};
+use crate::profile::{Audience, TokenType};
 use crate::proto::v1;
 use crate::revocation::{Change, Event, TokenChange};
 use crate::service::{Frame, Issued, Told};
@@ -162,8 +163,4 @@ pub(super) fn workspace(workspace: Workspace) -> v1::Workspace {
         profile: workspace.profile.as_ref().map(ToString::to_string).unwrap_or_default(),
         revision: workspace.revision.0,
     }
-}
-
-pub(super) fn profile(profile: &Profile) -> v1::Profile {
-    v1::Profile { name: profile.name.to_string(), version: profile.version, ..v1::Profile::default() }
 }

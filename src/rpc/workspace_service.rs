@@ -100,7 +100,9 @@ impl WorkspaceService for WorkspaceRpc {
                 requests::get_workspace_profile,
                 |service, caller, id| async move {
                     let profile = service.workspace_profile(&caller, id).await?;
-                    Ok(v1::GetWorkspaceProfileResponse { profile: Some(answers::profile(&profile)) })
+                    Ok(v1::GetWorkspaceProfileResponse {
+                        profile: Some(answers::profiles::profile(&profile)),
+                    })
                 },
             )
             .await

@@ -59,12 +59,15 @@ pub async fn version(connection: &mut Connection, name: &ProfileName) -> Result<
     connection.row_if_any(profiles::table.find(name.as_str()).select(profiles::version)).await
 }
 
-/// Every profile, by name.
+/// The most profiles that there are.
+const MOST: i64 = 1_000;
+
+/// Every profile, by name, but never more than 1,000.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn list(connection: &mut Connection) -> Result<Vec<StoredProfile>, StoreError> {
-    let query = profiles::table.select(ProfileRow::as_select()).order(profiles::name);
+    let query = profiles::table.select(ProfileRow::as_select()).order(profiles::name).limit(MOST);
     let rows: Vec<ProfileRow> = connection.rows(query).await?;
     rows.into_iter().map(ProfileRow::into_profile).collect()
 }

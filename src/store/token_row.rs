@@ -72,20 +72,25 @@ pub(super) fn last_use_time() -> _ {
 /// Whether the secret of the row at hand was invalidated with all others of its workspace, or of its server key.
 #[auto_type]
 pub(super) fn is_invalidated() -> _ {
-    let epoch: _ = workspaces::table
+    tokens::epoch.lt(epoch()).or(is_of_retired_key())
+}
+
+/// The present epoch of the workspace of the row at hand.
+#[auto_type]
+pub(super) fn epoch() -> _ {
+    workspaces::table
         .filter(workspaces::id.eq(tokens::workspace))
         .select(workspaces::epoch)
         .single_value()
-        .assume_not_null();
-    tokens::epoch.lt(epoch).or(is_of_retired_key())
+        .assume_not_null()
 }
 
 /// Whether the secret of the row at hand was issued under a key that is retired.
 #[auto_type]
 pub(super) fn is_of_retired_key() -> _ {
-    let retired: _ =
-        server_keys::table.filter(server_keys::kid.eq(tokens::kid).and(server_keys::state.eq("retired")));
-    diesel::dsl::exists(retired)
+    diesel::dsl::exists(
+        server_keys::table.filter(server_keys::kid.eq(tokens::kid).and(server_keys::state.eq("retired"))),
+    )
 }
 
 /// The profile of the workspace of the row at hand.

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use diesel::dsl::auto_type;
 use diesel::prelude::*;
+use diesel::sql_types::{Int4, Nullable};
 use uuid::Uuid;
 
 pub use super::token_ends::{Revocation, revoke};
@@ -15,7 +16,7 @@ use super::error::{StoreError, understood};
 use super::moment::Moment;
 use super::schema::{histories, principals, profiles, tokens, workspaces};
 use super::token_row::{
-    TokenColumns, TokenRow, expire_time, into_token, is_invalidated, is_of_retired_key, last_use_time,
+    TokenColumns, TokenRow, epoch, expire_time, into_token, is_invalidated, is_of_retired_key, last_use_time,
     profile, scopes, statement_timestamp, token_type_column,
 };
 use super::transaction::Transaction;
@@ -352,21 +353,17 @@ fn profile_version(profile: ProfilePart) -> Result<(ProfileName, i32), StoreErro
     Ok((understood("profiles.name", ProfileName::parse(profile.name))?, profile.version))
 }
 
-/// The present epoch of the workspace of the token at hand.
-#[auto_type]
-fn epoch() -> _ {
-    workspaces::table
-        .filter(workspaces::id.eq(tokens::workspace))
-        .select(workspaces::epoch)
-        .single_value()
-        .assume_not_null()
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// The first of two numbers that there is.
+    #[sql_name = "coalesce"]
+    fn or(first: Nullable<Int4>, second: Int4) -> Int4;
 }
 
-/// The present epoch of a workspace.
+/// The present epoch of a workspace; of one that is not there the first, so that it is missed for what it is.
 #[auto_type]
 fn epoch_of(workspace: String) -> _ {
-    let of: _ = workspaces::table.find(workspace);
-    of.select(workspaces::epoch).single_value().assume_not_null()
+    or(workspaces::table.find(workspace).select(workspaces::epoch).single_value(), 0_i32)
 }
 
 type SecretColumns = (

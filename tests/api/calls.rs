@@ -20,6 +20,11 @@ pub enum Call {
     GetWorkspace(v1::GetWorkspaceRequest),
     ListWorkspaces(v1::ListWorkspacesRequest),
     UpdateWorkspace(v1::UpdateWorkspaceRequest),
+    InvalidateWorkspaceTokens(v1::InvalidateWorkspaceTokensRequest),
+    CreatePrincipal(v1::CreatePrincipalRequest),
+    GetPrincipal(v1::GetPrincipalRequest),
+    ListPrincipals(v1::ListPrincipalsRequest),
+    UpdatePrincipal(v1::UpdatePrincipalRequest),
     BatchIntrospectTokens(v1::BatchIntrospectTokensRequest),
     RenewLease(v1::RenewLeaseRequest),
     AcknowledgeRevision(v1::AcknowledgeRevisionRequest),
@@ -31,7 +36,7 @@ pub enum Call {
 impl Call {
     /// Makes the call and keeps only whether it was refused; of a stream, whether its first frame came.
     pub async fn by(&self, client: &Client) -> Result<(), Status> {
-        let Client { mut tokens, mut workspaces, mut sidecars, .. } = client.clone();
+        let Client { mut tokens, mut workspaces, mut principals, mut sidecars, .. } = client.clone();
         match self.clone() {
             Self::CreateToken(request) => tokens.create_token(request).await.map(drop),
             Self::GetToken(request) => tokens.get_token(request).await.map(drop),
@@ -47,6 +52,13 @@ impl Call {
             Self::GetWorkspace(request) => workspaces.get_workspace(request).await.map(drop),
             Self::ListWorkspaces(request) => workspaces.list_workspaces(request).await.map(drop),
             Self::UpdateWorkspace(request) => workspaces.update_workspace(request).await.map(drop),
+            Self::InvalidateWorkspaceTokens(request) => {
+                workspaces.invalidate_workspace_tokens(request).await.map(drop)
+            }
+            Self::CreatePrincipal(request) => principals.create_principal(request).await.map(drop),
+            Self::GetPrincipal(request) => principals.get_principal(request).await.map(drop),
+            Self::ListPrincipals(request) => principals.list_principals(request).await.map(drop),
+            Self::UpdatePrincipal(request) => principals.update_principal(request).await.map(drop),
             Self::BatchIntrospectTokens(request) => tokens.batch_introspect_tokens(request).await.map(drop),
             Self::RenewLease(request) => sidecars.renew_lease(request).await.map(drop),
             Self::AcknowledgeRevision(request) => sidecars.acknowledge_revision(request).await.map(drop),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokenkeep::proto::v1;
+use tokenkeep::proto::v1::principal_service_client::PrincipalServiceClient;
 use tokenkeep::proto::v1::sidecar_service_client::SidecarServiceClient;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
 use tokenkeep::proto::v1::workspace_service_client::WorkspaceServiceClient;
@@ -35,6 +36,7 @@ impl Interceptor for Credential {
 pub struct Client {
     pub tokens: TokenServiceClient<InterceptedService<Channel, Credential>>,
     pub workspaces: WorkspaceServiceClient<InterceptedService<Channel, Credential>>,
+    pub principals: PrincipalServiceClient<InterceptedService<Channel, Credential>>,
     pub sidecars: SidecarServiceClient<InterceptedService<Channel, Credential>>,
     health: HealthClient<Channel>,
 }
@@ -82,6 +84,7 @@ impl Client {
         let service = InterceptedService::new(channel.clone(), credential);
         Self {
             health: HealthClient::new(channel),
+            principals: PrincipalServiceClient::new(service.clone()),
             sidecars: SidecarServiceClient::new(service.clone()),
             tokens: TokenServiceClient::new(service.clone()),
             workspaces: WorkspaceServiceClient::new(service),
@@ -103,6 +106,21 @@ impl Client {
         let workspace = v1::Workspace { id: id.to_owned(), name: id.to_owned(), ..Default::default() };
         let request = v1::CreateWorkspaceRequest { workspace: Some(workspace) };
         self.workspaces.create_workspace(request).await.unwrap().into_inner().workspace.unwrap()
+    }
+
+    /// Creates a service account that has these scopes, and its id for a handle.
+    pub async fn create_principal(&mut self, workspace: &str, id: &str, scopes: &[&str]) -> v1::Principal {
+        let principal = v1::Principal {
+            workspace: workspace.to_owned(),
+            id: id.to_owned(),
+            kind: v1::PrincipalKind::ServiceAccount.into(),
+            name: id.to_owned(),
+            handle: id.to_owned(),
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+            ..Default::default()
+        };
+        let request = v1::CreatePrincipalRequest { principal: Some(principal), ..Default::default() };
+        self.principals.create_principal(request).await.unwrap().into_inner().principal.unwrap()
     }
 
     /// Creates a token with scopes and nothing else worth mentioning.

@@ -20,6 +20,7 @@ async fn server() -> (Server, Client) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_created_is_what_is_read() {
     let (_server, mut operator) = server().await;
+    operator.create_principal("acme", "api_access@service", &["*"]).await;
     let request = v1::CreateTokenRequest {
         workspace: "acme".to_owned(),
         name: "api-production".to_owned(),
@@ -60,6 +61,7 @@ async fn without_an_initiator_the_callers_token_is_the_creator() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_introspection_tells_what_rfc_7662_names() {
     let (_server, mut operator) = server().await;
+    operator.create_principal("acme", "mia", &["*"]).await;
     let request = v1::CreateTokenRequest {
         workspace: "acme".to_owned(),
         name: "reader".to_owned(),

@@ -9,7 +9,7 @@ use crate::clients::{Client, refusal, refused};
 use crate::harness::Server;
 
 /// Each RPC, the one scope that it needs, and whether its request names a token or a workspace.
-const RPCS: [(&str, &str, Named); 18] = [
+const RPCS: [(&str, &str, Named); 23] = [
     ("CreateToken", "tokenkeep:tokens:create", Named::Workspace),
     ("GetToken", "tokenkeep:tokens:read", Named::Token),
     ("ListTokens", "tokenkeep:tokens:read", Named::Workspace),
@@ -22,6 +22,11 @@ const RPCS: [(&str, &str, Named); 18] = [
     ("GetWorkspace", "tokenkeep:workspaces:read", Named::Workspace),
     ("ListWorkspaces", "tokenkeep:workspaces:read", Named::Nothing),
     ("UpdateWorkspace", "tokenkeep:workspaces:update", Named::Workspace),
+    ("InvalidateWorkspaceTokens", "tokenkeep:workspaces:invalidate", Named::Workspace),
+    ("CreatePrincipal", "tokenkeep:principals:create", Named::Workspace),
+    ("GetPrincipal", "tokenkeep:principals:read", Named::Workspace),
+    ("ListPrincipals", "tokenkeep:principals:read", Named::Workspace),
+    ("UpdatePrincipal", "tokenkeep:principals:update", Named::Workspace),
     ("BatchIntrospectTokens", "tokenkeep:introspect", Named::Nothing),
     ("RenewLease", "tokenkeep:sidecar", Named::Nothing),
     ("AcknowledgeRevision", "tokenkeep:sidecar", Named::Nothing),
@@ -79,7 +84,40 @@ async fn right_request(rpc: &str, workspace: &str, operator: &mut Client) -> Cal
             let ask = v1::IntrospectTokenRequest { token: secret, workspace, ..Default::default() };
             Call::BatchIntrospectTokens(v1::BatchIntrospectTokensRequest { requests: vec![ask] })
         }
+        "InvalidateWorkspaceTokens" => {
+            let dry =
+                v1::InvalidateWorkspaceTokensRequest { id: workspace, dry_run: true, ..Default::default() };
+            Call::InvalidateWorkspaceTokens(dry)
+        }
+        "CreatePrincipal" | "GetPrincipal" | "ListPrincipals" | "UpdatePrincipal" => {
+            right_request_of_principal(rpc, id, workspace, operator).await
+        }
         _ => right_request_of_sidecar(rpc, id, secret, operator).await,
+    }
+}
+
+/// On a principal of its own.
+async fn right_request_of_principal(rpc: &str, id: String, workspace: String, operator: &mut Client) -> Call {
+    let principal = operator.create_principal(&workspace, &id, &["articles:read"]).await;
+    let renamed = v1::Principal { name: "renamed".to_owned(), etag: String::new(), ..principal.clone() };
+    let fresh = v1::Principal { id: format!("new-{id}"), handle: String::new(), ..principal };
+    match rpc {
+        "CreatePrincipal" => {
+            let principal = Some(fresh);
+            Call::CreatePrincipal(v1::CreatePrincipalRequest { principal, ..Default::default() })
+        }
+        "GetPrincipal" => {
+            let key = Some(v1::get_principal_request::Key::Id(id));
+            Call::GetPrincipal(v1::GetPrincipalRequest { workspace, key })
+        }
+        "ListPrincipals" => {
+            Call::ListPrincipals(v1::ListPrincipalsRequest { workspace, ..Default::default() })
+        }
+        "UpdatePrincipal" => {
+            let principal = Some(renamed);
+            Call::UpdatePrincipal(v1::UpdatePrincipalRequest { principal, ..Default::default() })
+        }
+        other => panic!("no request for {other}"),
     }
 }
 

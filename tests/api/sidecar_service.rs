@@ -129,6 +129,7 @@ async fn the_fleet_waits_for_a_sidecar_until_it_acknowledges_or_its_lease_runs_o
 async fn a_resolved_token_is_a_record_to_answer_from() {
     let server = Server::start().await;
     let (mut operator, mut sidecar) = scene(&server).await;
+    operator.create_principal("acme", "mia", &["*"]).await;
     let lifetime = prost_types::Duration { seconds: 3_600, nanos: 0 };
     let request = v1::CreateTokenRequest {
         workspace: "acme".to_owned(),
@@ -159,6 +160,8 @@ async fn a_resolved_token_is_a_record_to_answer_from() {
             expires_in: record.expires_in,
             generation: 1,
             revision: 0,
+            r#type: v1::TokenType::Custom.into(),
+            username: "mia".to_owned(),
             ..Default::default()
         };
         assert_eq!(*record, expected);

@@ -4,26 +4,38 @@ use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use tokenkeep::store::tokens::{self, TokenQuery};
-use tokenkeep::store::{Store, last_uses};
-use tokenkeep::text::{NamePrefix, PrincipalId};
-use tokenkeep::token::{Expiry, Scope, Token, TokenFilter, TokenId, TokenState};
+use tokenkeep::store::{Store, last_uses, workspaces};
+use tokenkeep::text::{Description, NamePrefix, PrincipalId};
+use tokenkeep::token::{Expiry, Revision, Scope, Token, TokenFilter, TokenId, TokenState};
 use tokenkeep::workspace::WorkspaceId;
 
 use crate::harness::Database;
-use crate::samples::{create, find, name, prefix, revoke, scopes, token, workspace};
+use crate::samples::{create, enrol, find, name, prefix, principal, revoke, scopes, token, workspace};
 
 const HOUR: Duration = Duration::from_hours(1);
 /// The name `ac` is the first one after those that begin with `ab`.
 const NAMES: [&str; 7] = ["abc", "abd", "Abc", "a_c", "é", "ab", "ac"];
 
+/// The description of those that were there when all were invalidated.
+const BEFORE: &str = "before";
+
 /// Tokens that differ in everything that a filter looks at, in step with different periods.
 async fn various(store: &Store) -> Vec<Token> {
     let now = SystemTime::now();
     let mut ids = Vec::new();
+    let mia = enrol(store, principal("user:1")).await;
     for number in 0..60 {
+        if number == 30 {
+            let mut connection = store.connection().await.unwrap();
+            let system = workspace(WorkspaceId::SYSTEM);
+            workspaces::invalidate(&mut connection, &system, Revision(1)).await.unwrap();
+        }
         let mut new = token();
         new.name = name(NAMES[number % NAMES.len()]);
-        new.principal = (number % 2 == 0).then(|| PrincipalId::parse("user:1".to_owned()).unwrap());
+        new.principal = (number % 2 == 0).then(|| mia.clone());
+        if number < 30 {
+            new.description = Description::parse(BEFORE.to_owned()).unwrap();
+        }
         new.scopes = scopes([&["a:*", "b"][..], &["b"], &[]][number % 3]);
         let expiry = [Expiry::Never, Expiry::At(now - HOUR), Expiry::After(HOUR), Expiry::After(100 * HOUR)];
         new.expiry = expiry[(number / 2) % 4];
@@ -44,11 +56,11 @@ async fn various(store: &Store) -> Vec<Token> {
 }
 
 fn every_filter() -> Vec<TokenFilter> {
-    let states = [TokenState::Active, TokenState::Expired, TokenState::Revoked];
+    let states = [TokenState::Active, TokenState::Expired, TokenState::Revoked, TokenState::Invalidated];
     let mut filters = Vec::new();
-    for bits in 0..(8 << 6) {
+    for bits in 0..(16 << 6) {
         let chosen = states.into_iter().enumerate().filter(|(number, _)| bits & (1 << number) != 0);
-        let set = |field: u32| bits & (8 << field) != 0;
+        let set = |field: u32| bits & (16 << field) != 0;
         filters.push(TokenFilter {
             states: chosen.map(|(_, state)| state).collect(),
             principal: set(0).then(|| PrincipalId::parse("user:1".to_owned()).unwrap()),
@@ -68,6 +80,7 @@ fn satisfies(token: &Token, filter: &TokenFilter) -> bool {
     let state = match (&token.ended, token.expire_time) {
         (Some(_), _) => TokenState::Revoked,
         (None, Some(time)) if time <= now => TokenState::Expired,
+        (None, _) if token.description.as_str() == BEFORE => TokenState::Invalidated,
         (None, _) => TokenState::Active,
     };
     let soon = |within| token.expire_time.is_some_and(|time| time > now && time <= now + within);
@@ -121,7 +134,7 @@ async fn a_list_never_shows_another_workspace() {
     let store = database.store();
     let mut connection = store.connection().await.unwrap();
     let other = workspace("other");
-    tokenkeep::store::workspaces::insert(&mut connection, &other, &name("other"), &prefix("tk"))
+    tokenkeep::store::workspaces::insert(&mut connection, &other, &name("other"), &prefix("tk"), None)
         .await
         .unwrap();
     let mut new = token();

@@ -4,21 +4,36 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+use tokenkeep::principal::{Legacy, PrincipalEdit, PrincipalKey};
+use tokenkeep::profile::{ProfileName, TokenType};
 use tokenkeep::revocation::TokenChange;
+use tokenkeep::store::principals::{self, PrincipalQuery};
+use tokenkeep::store::profiles::{self, StoredProfile};
 use tokenkeep::store::servers::{self, ServerId};
 use tokenkeep::store::tokens::{self, Locked, Revocation, TokenQuery};
-use tokenkeep::store::{Store, keys, last_uses, log, workspaces};
-use tokenkeep::text::{NamePrefix, PrincipalId};
-use tokenkeep::token::{Expiry, Kid, Scope, TokenEdit, TokenFilter, TokenState};
-use tokenkeep::workspace::WorkspaceId;
+use tokenkeep::store::{Connection, Store, Transaction, keys, last_uses, log, workspaces};
+use tokenkeep::text::{Initiator, NamePrefix, PrincipalId};
+use tokenkeep::token::{
+    Audiences, Cidrs, Expiry, ExternalId, Kid, Precondition, Revision, Scope, TokenEdit, TokenFilter,
+    TokenId, TokenState,
+};
+use tokenkeep::workspace::{WorkspaceEdit, WorkspaceId};
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::harness::Database;
-use crate::samples::{event, find, name, prefix, reason, scopes, secret, token, workspace};
+use crate::samples::{event, find, name, prefix, principal, reason, scopes, secret, token, workspace};
 
 /// The list of servers alone may be read whole: it is as long as the fleet is large.
-const TABLES: [&str; 6] =
-    ["histories", "revisions", "server_keys", "token_last_uses", "tokens", "workspaces"];
+const TABLES: [&str; 8] = [
+    "histories",
+    "principals",
+    "profiles",
+    "revisions",
+    "server_keys",
+    "token_last_uses",
+    "tokens",
+    "workspaces",
+];
 
 /// Runs every query that the store has. In a task of its own, which needs each of them to be `Send`.
 async fn run_everything(store: Store) {
@@ -26,12 +41,7 @@ async fn run_everything(store: Store) {
     keys::register(&mut transaction, &[(Kid::FIRST, "00000000000000000000000000000001")]).await.unwrap();
     let connection = transaction.connection();
     let id = workspace(WorkspaceId::SYSTEM);
-    workspaces::insert(connection, &workspace("acme"), &name("Acme"), &prefix("tk")).await.unwrap();
-    workspaces::find(connection, &id).await.unwrap();
-    workspaces::lock(connection, &id).await.unwrap();
-    workspaces::update(connection, &id, Some(&name("ours")), Some(&prefix("tk"))).await.unwrap();
-    workspaces::list(connection, None, 10).await.unwrap();
-    workspaces::list(connection, Some(&id), 10).await.unwrap();
+    run_workspaces(connection, &id).await;
     let token = tokens::insert(connection, token()).await.unwrap().id;
     tokens::find(connection, token).await.unwrap();
     tokens::credentials(connection, &[token]).await.unwrap();
@@ -39,18 +49,13 @@ async fn run_everything(store: Store) {
     let news = vec![event(token, TokenChange::Updated)];
     let revision = log::append_all(&mut transaction, news, false).await.unwrap().events[0].revision;
     let connection = transaction.connection();
-    let edit = TokenEdit {
-        name: Some(name("edited")),
-        description: None,
-        scopes: Some(scopes(&["a"])),
-        metadata: None,
-        expiry: Some(Expiry::After(Duration::from_mins(1))),
-    };
-    tokens::update(connection, token, edit, revision).await.unwrap();
-    tokens::replace_secret(connection, token, secret(2), Some(Expiry::Never), revision).await.unwrap();
+    run_edits(connection, token, revision).await;
     let Locked { token: locked, .. } = tokens::lock(&mut transaction, &[token]).await.unwrap().pop().unwrap();
     let ended = vec![Revocation { token: locked, reason: reason(""), revision }];
     tokens::revoke(&mut transaction, ended).await.unwrap();
+    tokens::count_active(transaction.connection(), &id).await.unwrap();
+    run_principals(&mut transaction, revision).await;
+    run_profiles(&mut transaction).await;
     let connection = transaction.connection();
     let head = log::head(connection).await.unwrap();
     log::read_after(connection, head.position, 10).await.unwrap();
@@ -72,8 +77,88 @@ async fn run_everything(store: Store) {
     assert!(find(&store, token).await.is_some());
 }
 
+async fn run_workspaces(connection: &mut Connection, id: &WorkspaceId) {
+    workspaces::insert(connection, &workspace("acme"), &name("Acme"), &prefix("tk"), None).await.unwrap();
+    workspaces::find(connection, id).await.unwrap();
+    workspaces::lock(connection, id).await.unwrap();
+    let edit = WorkspaceEdit {
+        id: id.clone(),
+        precondition: Precondition::Any,
+        name: Some(name("ours")),
+        token_prefix: Some(prefix("tk")),
+        profile: Some(None),
+    };
+    workspaces::update(connection, edit, Some(Revision(1))).await.unwrap();
+    workspaces::invalidate(connection, id, Revision(1)).await.unwrap();
+    workspaces::count_external_id(connection, id).await.unwrap();
+    workspaces::list(connection, None, 10).await.unwrap();
+    workspaces::list(connection, Some(id), 10).await.unwrap();
+}
+
+async fn run_edits(connection: &mut Connection, token: TokenId, revision: Revision) {
+    let edit = TokenEdit {
+        name: Some(name("edited")),
+        description: None,
+        token_type: Some(TokenType::Custom),
+        scopes: Some(scopes(&["a"])),
+        audiences: Some(Audiences::default()),
+        allowed_cidrs: Some(Cidrs::default()),
+        metadata: None,
+        expiry: Some(Expiry::After(Duration::from_mins(1))),
+    };
+    tokens::update(connection, token, edit, revision).await.unwrap();
+    tokens::replace_secret(connection, token, secret(2), Some(Expiry::Never), revision).await.unwrap();
+}
+
+async fn run_principals(transaction: &mut Transaction, revision: Revision) {
+    let [one, other] = [principal("one"), principal("other")];
+    let creator = Initiator::parse("somebody".to_owned()).unwrap();
+    for new in [&one, &other] {
+        principals::insert(transaction.connection(), new, &creator).await.unwrap().unwrap();
+    }
+    let workspace = &one.workspace;
+    let handle = one.handle.clone().unwrap();
+    let keys = [
+        PrincipalKey::Id(one.id.clone()),
+        PrincipalKey::Handle(handle.clone()),
+        PrincipalKey::ExternalId(ExternalId::parse(1).unwrap()),
+    ];
+    for key in keys {
+        principals::find(transaction.connection(), workspace, &key).await.unwrap();
+    }
+    principals::share(transaction, workspace, &one.id).await.unwrap();
+    let mut locked = principals::lock(transaction, workspace, &[&one.id, &other.id]).await.unwrap();
+    let edit = PrincipalEdit {
+        name: Some(name("edited")),
+        handle: Some(Some(handle)),
+        scopes: Some(scopes(&["a"])),
+        disabled: Some(true),
+    };
+    principals::update(transaction, &locked[0], edit, Some(revision)).await.unwrap();
+    for (kind, after) in [(None, None), (Some(one.kind), None), (None, Some(one.id.clone()))] {
+        let query = PrincipalQuery { workspace: workspace.clone(), kind, after, limit: 10 };
+        principals::list(transaction.connection(), &query).await.unwrap();
+    }
+    for legacy in [Legacy::HandedOver(one.id.clone()), Legacy::Revoked(reason("left"))] {
+        let principal = locked.pop().unwrap();
+        principals::lock_tokens(transaction, &principal).await.unwrap();
+        principals::delete(transaction, &principal, &legacy, revision).await.unwrap();
+    }
+}
+
+async fn run_profiles(transaction: &mut Transaction) {
+    let name = ProfileName::parse("shop".to_owned()).unwrap();
+    let stored = StoredProfile { name: name.clone(), version: 1, document: "name = 'shop'".to_owned() };
+    profiles::lock(transaction).await.unwrap();
+    let initiator = Initiator::parse("somebody".to_owned()).unwrap();
+    profiles::enter(transaction, &[stored], &initiator).await.unwrap();
+    profiles::find(transaction.connection(), &name).await.unwrap().unwrap();
+    profiles::version(transaction.connection(), &name).await.unwrap().unwrap();
+}
+
 fn filters() -> Vec<TokenFilter> {
-    let states = [TokenState::Active, TokenState::Expired, TokenState::Revoked].into();
+    let states =
+        [TokenState::Active, TokenState::Expired, TokenState::Revoked, TokenState::Invalidated].into();
     let all = TokenFilter {
         states,
         principal: Some(PrincipalId::parse("p".to_owned()).unwrap()),
@@ -108,7 +193,7 @@ async fn no_query_reads_a_whole_table() {
     let planning = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off";
     admin.batch_execute(planning).await.unwrap();
     let statements = statements(&database);
-    assert!(statements.len() >= 43, "only {} statements were logged", statements.len());
+    assert!(statements.len() >= 65, "only {} statements were logged", statements.len());
     for (number, statement) in statements.iter().enumerate() {
         let plan = plan(&admin, number, statement).await;
         check(&plan[0]["Plan"], false, statement);

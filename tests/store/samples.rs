@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use tokenkeep::hash::SecretHash;
-use tokenkeep::profile::TokenType;
+use tokenkeep::principal::NewPrincipal;
+use tokenkeep::profile::{PrincipalKind, TokenType};
 use tokenkeep::revocation::{Change, NewEvent, TokenChange};
 use tokenkeep::store::servers::{self, ServerId};
 use tokenkeep::store::tokens::{self, Locked, NewSecret, NewToken, Revocation};
-use tokenkeep::store::{Store, StoreError, Transaction, log};
-use tokenkeep::text::{Description, Initiator, Metadata, Name, RevokeReason};
+use tokenkeep::store::{Store, StoreError, Transaction, log, principals};
+use tokenkeep::text::{Description, Handle, Initiator, Metadata, Name, PrincipalId, RevokeReason};
 use tokenkeep::token::{Audiences, Cidrs, Expiry, Generation, Kid, Scope, ScopeSet, Tag, Token, TokenId};
 use tokenkeep::workspace::{TokenPrefix, WorkspaceId};
 
@@ -59,6 +60,27 @@ pub(crate) fn token() -> NewToken {
         expiry: Expiry::Never,
         secret: secret(1),
     }
+}
+
+/// A service account of the workspace `tokenkeep` that may do everything, which ids and handles name alike.
+pub(crate) fn principal(id: &str) -> NewPrincipal {
+    NewPrincipal {
+        workspace: workspace(WorkspaceId::SYSTEM),
+        id: PrincipalId::parse(id.to_owned()).unwrap(),
+        kind: PrincipalKind::ServiceAccount,
+        name: name("a principal"),
+        handle: Some(Handle::parse(id.to_owned()).unwrap()),
+        external_id: None,
+        scopes: scopes(&["*"]),
+        disabled: false,
+    }
+}
+
+/// Adds a principal, and gives its id.
+pub(crate) async fn enrol(store: &Store, principal: NewPrincipal) -> PrincipalId {
+    let creator = Initiator::parse("somebody".to_owned()).unwrap();
+    let mut connection = store.connection().await.unwrap();
+    principals::insert(&mut connection, &principal, &creator).await.unwrap().unwrap().id
 }
 
 /// Adds a token in a transaction of its own.

@@ -25,7 +25,8 @@ async fn backends(admin: &tokio_postgres::Client) -> Vec<i32> {
 
 async fn insert_workspace(transaction: &mut tokenkeep::store::Transaction) -> Result<(), StoreError> {
     let id = workspace("acme");
-    let inserted = workspaces::insert(transaction.connection(), &id, &name("Acme"), &prefix("tk")).await;
+    let inserted =
+        workspaces::insert(transaction.connection(), &id, &name("Acme"), &prefix("tk"), None).await;
     inserted.map(|inserted| assert!(inserted.is_some()))
 }
 

@@ -4,11 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use tokenkeep::store::tokens::{self, Locked, Revocation};
 use tokenkeep::store::{Store, StoreError, last_uses};
-use tokenkeep::text::{Metadata, PrincipalId};
+use tokenkeep::text::Metadata;
 use tokenkeep::token::{Expiry, Generation, Revision, Tag, Token, TokenEdit, TokenId, TokenState};
 
 use crate::harness::{Database, within};
-use crate::samples::{create, find, name, reason, revoke, scopes, secret, token, workspace};
+use crate::samples::{
+    create, enrol, find, name, principal, reason, revoke, scopes, secret, token, workspace,
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -21,7 +23,7 @@ async fn a_token_is_found_as_it_was_written() {
     let database = Database::new().await;
     let store = database.store();
     let mut new = token();
-    new.principal = Some(PrincipalId::parse("user:é".to_owned()).unwrap());
+    new.principal = Some(enrol(&store, principal("user:é")).await);
     new.scopes = scopes(&["b", "a:*"]);
     let labels = [("team".to_owned(), "red \"one\"".to_owned())];
     new.metadata = Metadata::parse(labels.into()).unwrap();

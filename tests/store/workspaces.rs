@@ -1,7 +1,8 @@
 //! Workspaces are kept, counted and paged.
 
 use tokenkeep::store::workspaces;
-use tokenkeep::workspace::WorkspaceId;
+use tokenkeep::token::Precondition;
+use tokenkeep::workspace::{WorkspaceEdit, WorkspaceId};
 
 use crate::harness::Database;
 use crate::samples::{name, prefix, workspace};
@@ -20,9 +21,9 @@ async fn an_id_that_is_taken_is_told_without_failing_the_transaction() {
     let mut transaction = database.store().begin().await.unwrap();
     let (id, title, start) = (workspace("acme"), name("Acme"), prefix("sk_live"));
     let connection = transaction.connection();
-    let first = workspaces::insert(connection, &id, &title, &start).await.unwrap();
+    let first = workspaces::insert(connection, &id, &title, &start, None).await.unwrap();
     assert_eq!(first.unwrap().token_prefix, start);
-    let second = workspaces::insert(connection, &id, &title, &start).await;
+    let second = workspaces::insert(connection, &id, &title, &start, None).await;
     assert_eq!(transaction.finish(second).await.unwrap(), None);
     let mut connection = database.store().connection().await.unwrap();
     assert!(workspaces::find(&mut connection, &id).await.unwrap().is_some());
@@ -34,7 +35,10 @@ async fn an_edit_changes_what_it_names_and_counts_the_version() {
     let mut transaction = database.store().begin().await.unwrap();
     let id = workspace(WorkspaceId::SYSTEM);
     let before = workspaces::lock(transaction.connection(), &id).await.unwrap().unwrap();
-    let edited = workspaces::update(transaction.connection(), &id, Some(&name("ours")), None).await;
+    let precondition = Precondition::Any;
+    let edit =
+        WorkspaceEdit { id, precondition, name: Some(name("ours")), token_prefix: None, profile: None };
+    let edited = workspaces::update(transaction.connection(), edit, None).await;
     let after = transaction.finish(edited).await.unwrap();
     assert_eq!((after.name.as_str(), after.token_prefix), ("ours", before.token_prefix));
     assert_eq!((after.version, after.create_time), (2, before.create_time));
@@ -46,7 +50,7 @@ async fn pages_go_by_id_byte_by_byte() {
     let database = Database::new().await;
     let mut connection = database.store().connection().await.unwrap();
     for id in ["a-b", "ab", "a1", "z"] {
-        workspaces::insert(&mut connection, &workspace(id), &name(id), &prefix("tk")).await.unwrap();
+        workspaces::insert(&mut connection, &workspace(id), &name(id), &prefix("tk"), None).await.unwrap();
     }
     let page = workspaces::list(&mut connection, None, 3).await.unwrap();
     assert_eq!(page.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["a-b", "a1", "ab"]);

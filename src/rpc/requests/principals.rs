@@ -68,14 +68,9 @@ fn first_token(mut token: v1::CreateTokenRequest, principal: &v1::Principal) -> 
 
 /// The same failure, told of a field within another.
 fn within(outer: &str, error: Error) -> Error {
-    match error {
-        Error::InvalidFields(fields) => {
-            let inner =
-                |field: InvalidField| InvalidField { path: format!("{outer}.{}", field.path), ..field };
-            Error::InvalidFields(fields.into_iter().map(inner).collect())
-        }
-        other => other,
-    }
+    let Error::InvalidFields(fields) = error else { return error };
+    let inner = |field: InvalidField| InvalidField { path: format!("{outer}.{}", field.path), ..field };
+    Error::InvalidFields(fields.into_iter().map(inner).collect())
 }
 
 #[expect(clippy::option_option, reason = "wrong, absent and there are three things")]

@@ -88,13 +88,13 @@ async fn early(scene: &mut Scene) {
 
 /// The database does what it is told, but its answers come late; the connection is cut before the last of them comes.
 async fn in_doubt(scene: &mut Scene) {
-    for step in 0..14 {
+    for step in 0..18 {
         let known = scene.token().await;
         let link = &scene.world.links.server_database[0];
         link.set(|weather| weather.down.delay = milliseconds(60));
         let revoke = scene.client.revoke(HERE, &known.id, false);
         let cut = async {
-            tokio::time::sleep(milliseconds(180 + 30 * step)).await;
+            tokio::time::sleep(milliseconds(240 + 45 * step)).await;
             link.cut();
         };
         tokio::join!(revoke, cut);

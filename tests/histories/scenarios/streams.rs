@@ -110,7 +110,7 @@ async fn slow(scene: &mut Scene) {
     scene.watch(1, OTHER, None, milliseconds(9_000));
     scene.wait(milliseconds(500)).await;
     scene.world.links.client_server[1].set(|weather| weather.down.flow = Flow::Held);
-    scene.trickle_into_log(milliseconds(3_500)).await;
+    scene.trickle_into_log(milliseconds(4_200)).await;
     scene.world.links.client_server[1].clear();
     scene.wait(milliseconds(1_000)).await;
     changes(scene, 3).await;
