@@ -66,6 +66,10 @@ pub enum Defect {
     EpochIgnored,
     /// What a principal may do is looked at when a token is created, and never again.
     EffectiveScopesAtCreation,
+    /// A secret that replaces an invalidated one is of the epoch of that.
+    EpochKept,
+    /// What was looked up is remembered as of when it is, whatever floor was raised meanwhile.
+    FloorsPassedInFlight,
 }
 
 /// Whether this process is to have a defect: the one that the environment variable `SEEDED_DEFECT` names.

@@ -17,7 +17,7 @@ use tonic_types::StatusExt as _;
 
 use crate::history::{Answer, Freshness, Reason, Scopes};
 use crate::moment::Moment;
-pub use principals::{Products, change_principal, create_principal, invalidate};
+pub use principals::{Born, Products, change_principal, create_principal, invalidate};
 
 /// How long a client waits for an answer.
 pub const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -65,7 +65,11 @@ fn connection(address: SocketAddr, secret: Option<&str>) -> InterceptedService<C
 
 /// The scopes of a version, within any principal's.
 pub fn scopes(version: u32) -> Vec<String> {
-    ["base", "held:*", NEEDED].map(str::to_owned).into_iter().chain([format!("{VERSION_SCOPE}{version}")]).collect()
+    ["base", "held:*", NEEDED]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("{VERSION_SCOPE}{version}")])
+        .collect()
 }
 
 /// What an answer tells of its scopes; `None` if they are of no shape that they can have.
@@ -73,7 +77,8 @@ fn told(scopes: &str) -> Option<Scopes> {
     let part = |name: &str| scopes.split(' ').find_map(|scope| scope.strip_prefix(name));
     let version = part(VERSION_SCOPE).map(str::parse).transpose().ok()?;
     let held = part(HELD_SCOPE).filter(|held| *held != "*").map(str::parse).transpose().ok()?;
-    let mut expected = vec!["base".to_owned(), held.map_or("held:*".to_owned(), |held: u32| format!("held:{held}"))];
+    let mut expected =
+        vec!["base".to_owned(), held.map_or("held:*".to_owned(), |held: u32| format!("held:{held}"))];
     if let Some(version) = version {
         expected.extend([NEEDED.to_owned(), format!("{VERSION_SCOPE}{version}")]);
     }
@@ -121,27 +126,30 @@ pub async fn create(
     principal: Option<&str>,
     lifetime: Option<Duration>,
 ) -> (Answer, Option<String>) {
+    match patiently(client.create_token(new_token(workspace, principal, lifetime))).await {
+        Ok(created) => issued(created.token.unwrap(), created.secret),
+        Err(status) => (failure(&status), None),
+    }
+}
+
+fn new_token(workspace: &str, principal: Option<&str>, lifetime: Option<Duration>) -> v1::CreateTokenRequest {
     let expiration = lifetime.map(|lifetime| {
         let lifetime = prost_types::Duration::try_from(lifetime).unwrap();
         v1::create_token_request::Expiration::Lifetime(lifetime)
     });
-    let request = v1::CreateTokenRequest {
+    v1::CreateTokenRequest {
         workspace: workspace.to_owned(),
         name: "checked".to_owned(),
         principal: principal.unwrap_or_default().to_owned(),
         scopes: scopes(0),
         expiration,
         ..Default::default()
-    };
-    match patiently(client.create_token(request)).await {
-        Ok(created) => {
-            let token = created.token.unwrap();
-            let expires = token.expire_time.map(moment);
-            let answer = Answer::Created { token: token.id, workspace: workspace.to_owned(), expires };
-            (answer, Some(created.secret))
-        }
-        Err(status) => (failure(&status), None),
     }
+}
+
+fn issued(token: v1::Token, secret: String) -> (Answer, Option<String>) {
+    let expires = token.expire_time.map(moment);
+    (Answer::Created { token: token.id, workspace: token.workspace, expires }, Some(secret))
 }
 
 /// A moment of the wall clock on the clock of the history. Both run in one kernel.

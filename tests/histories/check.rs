@@ -5,6 +5,7 @@ mod aftermath;
 mod answers;
 mod linear;
 mod principals;
+mod state;
 mod streams;
 mod tokens;
 

@@ -71,18 +71,31 @@ impl Client {
         lifetime: Option<Duration>,
     ) -> Option<String> {
         let invoke = Moment::now();
-        let (answer, secret) = calls::create(self.at(node), workspace, principal, lifetime).await;
+        let created = calls::create(self.at(node), workspace, principal, lifetime).await;
+        self.created(node, principal, invoke, created)
+    }
+
+    /// Writes down what came of the creation of a token; gives its id if there is one.
+    fn created(
+        &mut self,
+        node: Node,
+        principal: Option<&str>,
+        invoke: Moment,
+        (answer, secret): (Answer, Option<String>),
+    ) -> Option<String> {
         let principal = principal.map(str::to_owned);
         let answer = self.record(node, Call::Create { principal: principal.clone() }, invoke, answer);
-        let (Answer::Created { token, .. }, Some(secret)) = (answer, secret) else { return None };
+        let (Answer::Created { token, workspace, expires }, Some(secret)) = (answer, secret) else {
+            return None;
+        };
         self.recorder.add(Known {
             id: token.clone(),
             secrets: BTreeMap::from([(1, secret)]),
             version: 0,
             revision: 0,
-            expires: lifetime.is_some(),
+            expires: expires.is_some(),
             alive: true,
-            workspace: workspace.to_owned(),
+            workspace,
             principal,
         });
         Some(token)

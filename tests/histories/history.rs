@@ -1,11 +1,14 @@
 //! A recorded history: who asked what, when, and what came of it. Plain data, so that it can be kept and judged again.
 
+mod told;
+
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
+pub use told::{Content, Frame, LogRow, PrincipalRow, Renewal, Stream, TokenRow, WorkspaceRow};
 
 /// Everything that was seen of one run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -82,6 +85,8 @@ pub enum Call {
     Invalidate {
         workspace: String,
         mark: u32,
+        /// Only counted what would be invalidated.
+        dry: bool,
         fleet: bool,
     },
     /// `WaitForRevision`.
@@ -108,9 +113,7 @@ pub enum Edit {
     /// It is deleted, and its tokens are revoked.
     Deleted,
     /// It is deleted, and its tokens act for another principal.
-    HandedOver {
-        to: String,
-    },
+    HandedOver { to: String },
 }
 
 /// What an answer tells of a token's scopes.
@@ -160,8 +163,8 @@ pub enum Answer {
         /// Its scopes; `None` if they are none that were ever asked for, or if the decision does not follow from them.
         scopes: Option<Scopes>,
     },
-    /// A principal was created.
-    Made,
+    /// A principal was created, or what would be invalidated was counted: no change, and no revision.
+    Done,
     Inactive(Reason),
     Changed {
         revision: i64,
@@ -187,90 +190,6 @@ pub enum Reason {
     PrincipalDisabled,
 }
 
-/// One stream of `WatchRevocations`, from its opening to its end.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Stream {
-    pub watcher: usize,
-    pub node: Node,
-    /// The only workspace watched; all of them without.
-    pub workspace: Option<String>,
-    pub invoke: Moment,
-    /// The revision of the frame whose cursor it resumes from, and when that frame came.
-    pub resumes: Option<(i64, Moment)>,
-    pub frames: Vec<Frame>,
-    /// When it was left, or ended.
-    pub closed: Moment,
-    /// How it ended: the reason, or `None` if the connection was lost or it was still open.
-    pub end: Option<String>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Frame {
-    pub at: Moment,
-    pub revision: i64,
-    pub content: Content,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Content {
-    Event { change: Change, subject: String, workspace: String, generation: i32 },
-    Progress { confirmed: bool },
-}
-
-/// The history was still the old one at `before`, and surely the new one at `after`.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Renewal {
-    pub before: Moment,
-    pub after: Moment,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LogRow {
-    pub revision: i64,
-    pub change: Change,
-    /// Empty if it may concern any.
-    pub workspace: String,
-    /// The token, the principal or the profile; empty if it is the workspace.
-    pub subject: String,
-    /// 0 where no single token is concerned.
-    pub generation: i32,
-    /// Of whoever made it, if that was a change of a principal or a workspace.
-    pub mark: Option<u32>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct TokenRow {
-    pub token: String,
-    pub generation: i32,
-    pub revoked: bool,
-    pub revision: i64,
-    pub principal: Option<String>,
-    /// Of its workspace, when its secret was issued.
-    pub epoch: i32,
-    /// Its principal is disabled, or its secret invalidated.
-    pub held_back: bool,
-    /// The last change of it, its principal or its workspace.
-    pub told: i64,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PrincipalRow {
-    pub principal: String,
-    pub revision: i64,
-    /// What is held of it by its scopes: whether all, and of which mark.
-    pub wide: bool,
-    pub held: u32,
-    pub disabled: bool,
-    pub deleted: bool,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct WorkspaceRow {
-    pub workspace: String,
-    pub epoch: i32,
-    pub revision: i64,
-}
-
 /// What was seen once every fault was over.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Aftermath {
@@ -290,7 +209,7 @@ impl Operation {
     pub fn marked(&self) -> Option<(u32, &str)> {
         match &self.call {
             Call::ChangePrincipal { mark, principal, .. } => Some((*mark, principal)),
-            Call::Invalidate { mark, workspace, .. } => Some((*mark, workspace)),
+            Call::Invalidate { mark, workspace, dry: false, .. } => Some((*mark, workspace)),
             _ => None,
         }
     }

@@ -165,9 +165,7 @@ fn is_so(known: &Known, generation: i32, row: &TokenRow, answer: &Answer) -> boo
             !row.revoked && !row.held_back && row.generation == generation && row.told == *revision
         }
         // Of expiry the rows here say nothing; the checker knows it from the answers themselves.
-        Answer::Inactive(_) => {
-            row.revoked || row.held_back || row.generation != generation || known.expires
-        }
+        Answer::Inactive(_) => row.revoked || row.held_back || row.generation != generation || known.expires,
         _ => false,
     }
 }

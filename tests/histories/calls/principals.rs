@@ -9,7 +9,9 @@ use tokenkeep::proto::v1::workspace_service_client::WorkspaceServiceClient;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
-use super::{Credential, HELD_SCOPE, NEEDED, VERSION_SCOPE, connection, failure, patiently, wait};
+use super::{
+    Credential, HELD_SCOPE, NEEDED, VERSION_SCOPE, connection, failure, issued, new_token, patiently, wait,
+};
 use crate::history::{Answer, Edit};
 
 /// What only servers serve.
@@ -37,19 +39,39 @@ fn scopes(wide: bool, mark: u32) -> Vec<String> {
     scopes
 }
 
-pub async fn create_principal(products: &mut Products, workspace: &str, id: &str) -> Answer {
+/// What a principal is created as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Born {
+    User,
+    ServiceAccount,
+    /// A service account that is born with a token.
+    WithToken,
+}
+
+/// Gives what came of the principal, and of its token if it was to have one.
+pub async fn create_principal(
+    products: &mut Products,
+    workspace: &str,
+    id: &str,
+    born: Born,
+) -> (Answer, Option<(Answer, Option<String>)>) {
+    let kind = match born {
+        Born::User => v1::PrincipalKind::User,
+        Born::ServiceAccount | Born::WithToken => v1::PrincipalKind::ServiceAccount,
+    };
     let principal = v1::Principal {
         workspace: workspace.to_owned(),
         id: id.to_owned(),
-        kind: v1::PrincipalKind::ServiceAccount.into(),
+        kind: kind.into(),
         name: "checked".to_owned(),
         scopes: scopes(true, 0),
         ..Default::default()
     };
-    let request = v1::CreatePrincipalRequest { principal: Some(principal), ..Default::default() };
+    let token = (born == Born::WithToken).then(|| new_token(workspace, Some(id), None));
+    let request = v1::CreatePrincipalRequest { principal: Some(principal), token, ..Default::default() };
     match patiently(products.principals.create_principal(request)).await {
-        Ok(_) => Answer::Made,
-        Err(status) => failure(&status),
+        Ok(created) => (Answer::Done, created.token.map(|token| issued(token, created.secret))),
+        Err(status) => (failure(&status), None),
     }
 }
 
@@ -95,10 +117,10 @@ async fn update(
         disabled,
         ..Default::default()
     };
-    let mask = prost_types::FieldMask { paths: vec!["scopes".to_owned(), "disabled".to_owned()] };
+    let fields = prost_types::FieldMask { paths: vec!["scopes".to_owned(), "disabled".to_owned()] };
     let request = v1::UpdatePrincipalRequest {
         principal: Some(principal),
-        update_mask: Some(mask),
+        update_mask: Some(fields),
         initiator: mark.to_string(),
         wait: wait(fleet),
     };
@@ -108,14 +130,22 @@ async fn update(
     }
 }
 
-pub async fn invalidate(products: &mut Products, workspace: &str, mark: u32, fleet: bool) -> Answer {
+pub async fn invalidate(
+    products: &mut Products,
+    workspace: &str,
+    mark: u32,
+    dry: bool,
+    fleet: bool,
+) -> Answer {
     let request = v1::InvalidateWorkspaceTokensRequest {
         id: workspace.to_owned(),
+        dry_run: dry,
         initiator: mark.to_string(),
         wait: wait(fleet),
         ..Default::default()
     };
     match patiently(products.workspaces.invalidate_workspace_tokens(request)).await {
+        Ok(_) if dry => Answer::Done,
         Ok(answer) => changed(answer.workspace.unwrap().revision, answer.fleet_confirmed),
         Err(status) => failure(&status),
     }

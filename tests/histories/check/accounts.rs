@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::principals::Principals;
-use super::tokens::{Effect, Token, Tokens};
+use super::state::Effect;
+use super::tokens::{Token, Tokens};
 use super::{Promise, Violation};
 use crate::history::{Answer, Call, Change, Edit, History, LogRow, Operation, PrincipalRow, TokenRow};
 use crate::moment::Moment;
 
 pub(super) fn check(history: &History, tokens: &Tokens<'_>) -> Vec<Violation> {
     let mut violations = contiguous(&history.log);
-    violations.extend(history.operations.iter().filter_map(|operation| kept(history, operation)));
+    violations.extend(history.operations.iter().filter_map(|operation| kept(history, tokens, operation)));
     violations.extend(explained(history));
     violations.extend(marked(history));
     violations.extend(tables(history, tokens));
@@ -24,7 +25,7 @@ fn contiguous(log: &[LogRow]) -> Vec<Violation> {
 }
 
 /// What was acknowledged is there.
-fn kept(history: &History, operation: &Operation) -> Option<Violation> {
+fn kept(history: &History, tokens: &Tokens<'_>, operation: &Operation) -> Option<Violation> {
     let lost = |story: &str| {
         Some(Violation {
             promise: Promise::Durable,
@@ -33,10 +34,15 @@ fn kept(history: &History, operation: &Operation) -> Option<Violation> {
         })
     };
     match (&operation.call, &operation.answer) {
-        (Call::CreatePrincipal { principal }, Answer::Made)
+        (Call::CreatePrincipal { principal }, Answer::Done)
             if !history.principals.iter().any(|row| row.principal == *principal) =>
         {
             lost("the principal is not there")
+        }
+        (Call::CreatePrincipal { principal }, Answer::Refused(_))
+            if history.principals.iter().any(|row| row.principal == *principal) =>
+        {
+            Some(twice(format!("the principal is there; {operation:?}")))
         }
         (Call::ChangePrincipal { .. } | Call::Invalidate { .. }, Answer::Changed { revision, .. }) => {
             let row = history.log.iter().find(|row| row.revision == *revision);
@@ -56,7 +62,12 @@ fn kept(history: &History, operation: &Operation) -> Option<Violation> {
             let fits = |row: &LogRow| {
                 row.subject == *token && row.change.is_like(*change) && row.generation == *generation
             };
-            if row.is_some_and(fits) { None } else { lost(&format!("the log has {row:?} there")) }
+            // Whoever revokes what has ended with its principal is told of that.
+            let ended = || {
+                *change == Change::Revoked
+                    && tokens.get(token).is_some_and(|token| token.ended_with_principal(*revision))
+            };
+            if row.is_some_and(fits) || ended() { None } else { lost(&format!("the log has {row:?} there")) }
         }
         _ => None,
     }
@@ -126,9 +137,13 @@ fn marked(history: &History) -> Vec<Violation> {
     };
     let is_marked =
         |row: &&LogRow| matches!(row.change, Change::PrincipalChanged | Change::WorkspaceInvalidated);
-    history.log.iter().filter(is_marked).filter(wrong).map(|row| {
-        twice(format!("nobody was to make this, or it was made before: {row:?}"))
-    }).collect()
+    history
+        .log
+        .iter()
+        .filter(is_marked)
+        .filter(wrong)
+        .map(|row| twice(format!("nobody was to make this, or it was made before: {row:?}")))
+        .collect()
 }
 
 fn twice(story: String) -> Violation {
@@ -148,11 +163,11 @@ fn tables(history: &History, tokens: &Tokens<'_>) -> Vec<Violation> {
         (format!("{log:?}") != format!("{row:?}")).then(|| format!("the log says {log:?}, the row {row:?}"))
     });
     let of_workspaces = history.workspaces.iter().filter_map(|row| {
-        let invalidations = history.log.iter().filter(|logged| {
+        let mut invalidations = history.log.iter().filter(|logged| {
             logged.change == Change::WorkspaceInvalidated && logged.workspace == row.workspace
         });
         let epoch = i32::try_from(invalidations.clone().count()).unwrap_or(i32::MAX);
-        let revision = invalidations.last().map_or(0, |logged| logged.revision);
+        let revision = invalidations.next_back().map_or(0, |logged| logged.revision);
         ((epoch, revision) != (row.epoch, row.revision))
             .then(|| format!("the log says epoch {epoch} since {revision}, the row {row:?}"))
     });
@@ -215,9 +230,8 @@ fn principal(history: &History, row: &PrincipalRow) -> PrincipalRow {
         disabled: false,
         deleted: false,
     };
-    let is_of = |logged: &&LogRow| {
-        logged.change == Change::PrincipalChanged && logged.subject == row.principal
-    };
+    let is_of =
+        |logged: &&LogRow| logged.change == Change::PrincipalChanged && logged.subject == row.principal;
     for logged in history.log.iter().filter(is_of) {
         log.revision = logged.revision;
         match principals.made(logged).map(|by| &by.call) {

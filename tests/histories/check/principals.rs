@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::history::{History, LogRow, Operation};
 
 /// What a principal lets its tokens do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Held {
     pub mark: u32,
     pub wide: bool,

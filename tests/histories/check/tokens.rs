@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::principals::{Held, Principals};
+use super::state::{Effect, State};
 use crate::history::{Answer, Call, Change, Edit, History, LogRow, Node, Operation, TokenRow};
 use crate::moment::Moment;
 
@@ -36,36 +37,6 @@ pub(super) struct Row<'h> {
     /// When it had surely been committed.
     pub latest: Moment,
     pub effect: Effect<'h>,
-}
-
-/// What a row does to a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect<'h> {
-    Revoked,
-    Replaced,
-    /// The version of the scopes, if an acknowledgement tells.
-    Updated(Option<u32>),
-    /// What its principal is from now on.
-    Held(Held),
-    /// Another principal, and what that is.
-    HandedOver(&'h str, Held),
-    /// Its principal has ended, and it with it.
-    Deleted,
-    /// Its secret is dead, if it was issued before: which is not certain of one that was being issued.
-    Invalidated { surely: bool },
-    /// Nothing that is known.
-    Nothing,
-}
-
-/// What a token is at a revision.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct State {
-    pub generation: i32,
-    pub revoked: bool,
-    pub invalidated: bool,
-    /// `None` if nobody was told.
-    pub version: Option<u32>,
-    pub held: Option<Held>,
 }
 
 impl<'h> Tokens<'h> {
@@ -204,8 +175,7 @@ impl<'h> Token<'h> {
     fn invalidate(&mut self, logged: &'h LogRow, by: Option<&'h Operation>, epoch: i32) {
         let replaced = self.rows.iter().any(|row| row.effect == Effect::Replaced);
         let first = self.row.filter(|row| row.generation == 1);
-        let (begun, done) =
-            self.created.map_or((Moment(0), Moment(0)), |(by, _)| (by.invoke, by.returned));
+        let (begun, done) = self.created.map_or((Moment(0), Moment(0)), |(by, _)| (by.invoke, by.returned));
         let effect = match (replaced, first, by) {
             (true, ..) => Effect::Invalidated { surely: true },
             (_, Some(row), _) if row.epoch < epoch => Effect::Invalidated { surely: true },
@@ -233,6 +203,11 @@ impl<'h> Token<'h> {
         self.created.is_some()
     }
 
+    /// Whether it ended with its principal, at a revision.
+    pub(super) fn ended_with_principal(&self, revision: i64) -> bool {
+        self.rows.iter().any(|row| row.logged.revision == revision && row.effect == Effect::Deleted)
+    }
+
     /// The last revision that was acknowledged before a moment, by a given node if one is given.
     pub(super) fn acknowledged_before(&self, moment: Moment, by: Option<Node>) -> i64 {
         let before = self
@@ -256,7 +231,7 @@ impl<'h> Token<'h> {
         });
         let mut state = State { generation: 1, revoked: false, invalidated: false, version: Some(0), held };
         for row in self.rows.iter().take_while(|row| row.logged.revision <= revision) {
-            state.take(row);
+            state.take(row.effect, row.logged.generation);
         }
         state
     }
@@ -272,9 +247,10 @@ impl<'h> Token<'h> {
 
     /// The earliest moment at which a secret of a generation may have been invalidated.
     pub(super) fn earliest_invalidation(&self, generation: i32) -> Moment {
-        let issued = self.rows.iter().find(|row| {
-            row.effect == Effect::Replaced && row.logged.generation == generation
-        });
+        let issued = self
+            .rows
+            .iter()
+            .find(|row| row.effect == Effect::Replaced && row.logged.generation == generation);
         let issued = issued.map_or(0, |row| row.logged.revision);
         self.earliest(|row| matches!(row.effect, Effect::Invalidated { .. }) && row.logged.revision > issued)
     }
@@ -295,29 +271,5 @@ impl<'h> Token<'h> {
             let end = holds[number..].iter().find(|(_, disabled)| !disabled);
             *disabled && row.earliest < to && end.is_none_or(|(end, _)| end.latest >= from)
         })
-    }
-}
-
-impl State {
-    fn take(&mut self, row: &Row<'_>) {
-        match row.effect {
-            Effect::Revoked | Effect::Deleted => self.revoked = true,
-            Effect::Replaced => (self.generation, self.invalidated) = (row.logged.generation, false),
-            Effect::Updated(version) => self.version = version,
-            Effect::Held(held) | Effect::HandedOver(_, held) => self.held = Some(held),
-            Effect::Invalidated { surely } => self.invalidated |= surely,
-            Effect::Nothing => {}
-        }
-    }
-
-    /// Why a secret of a generation does not live.
-    pub(super) fn end_of(&self, generation: i32) -> Option<&'static str> {
-        let ends = [
-            (self.revoked, "revoked"),
-            (self.generation > generation, "replaced"),
-            (self.invalidated, "invalidated"),
-            (self.held.is_some_and(|held| held.disabled), "held back by its principal"),
-        ];
-        ends.into_iter().find(|(ended, _)| *ended).map(|(_, how)| how)
     }
 }

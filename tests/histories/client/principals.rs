@@ -1,7 +1,7 @@
 //! What a client does to principals and workspaces.
 
 use super::{Client, WORKSPACES};
-use crate::calls;
+use crate::calls::{self, Born};
 use crate::chance::Chance;
 use crate::history::{Answer, Call, Edit, Node};
 use crate::moment::Moment;
@@ -21,14 +21,16 @@ impl Client {
         }
     }
 
-    pub async fn create_principal(&mut self, node: Node, workspace: &str) -> Option<Principal> {
+    pub async fn create_principal(&mut self, node: Node, workspace: &str, born: Born) -> Option<Principal> {
         let id = format!("principal-{}", self.recorder.mark());
         let invoke = Moment::now();
-        let answer = calls::create_principal(self.products(node), workspace, &id).await;
-        let call = Call::CreatePrincipal { principal: id.clone() };
-        let answer = self.record(node, call, invoke, answer);
+        let (answer, token) = calls::create_principal(self.products(node), workspace, &id, born).await;
+        let answer = self.record(node, Call::CreatePrincipal { principal: id.clone() }, invoke, answer);
+        if let Some(token) = token {
+            self.created(node, Some(&id), invoke, token);
+        }
         let principal = Principal { id, workspace: workspace.to_owned() };
-        (answer == Answer::Made).then(|| {
+        (answer == Answer::Done).then(|| {
             self.recorder.add_principal(principal.clone());
             principal
         })
@@ -53,24 +55,30 @@ impl Client {
         self.record(node, call, invoke, answer)
     }
 
-    pub async fn invalidate(&mut self, node: Node, workspace: &str, fleet: bool) -> Answer {
+    /// Invalidates all secrets of a workspace, or does so dryly.
+    pub async fn invalidate(&mut self, node: Node, workspace: &str, dry: bool, fleet: bool) -> Answer {
         let (mark, invoke) = (self.recorder.mark(), Moment::now());
-        let answer = calls::invalidate(self.products(node), workspace, mark, fleet).await;
-        let call = Call::Invalidate { workspace: workspace.to_owned(), mark, fleet };
+        let answer = calls::invalidate(self.products(node), workspace, mark, dry, fleet).await;
+        let call = Call::Invalidate { workspace: workspace.to_owned(), mark, dry, fleet };
         self.record(node, call, invoke, answer)
     }
 
     /// One change of a principal or a workspace, as chance has it.
     pub(super) async fn change_products(&mut self, node: Node, chance: &mut Chance) {
         let fleet = chance.percent(30);
-        if chance.percent(10) {
-            self.invalidate(node, SALTED, fleet).await;
-            return self.revive(node, chance).await;
+        if chance.percent(15) {
+            let dry = chance.percent(30);
+            self.invalidate(node, SALTED, dry, fleet).await;
+            if !dry {
+                self.revive(node, chance).await;
+            }
+            return;
         }
         let principal = self.recorder.pick_principal(chance, None).filter(|_| chance.percent(85));
         let Some(principal) = principal else {
-            let workspace = [WORKSPACES[0], SALTED][chance.below(2)];
-            self.create_principal(node, workspace).await;
+            let workspace = *chance.pick(&[WORKSPACES[0], SALTED]);
+            let born = *chance.pick(&[Born::User, Born::ServiceAccount, Born::WithToken]);
+            self.create_principal(node, workspace, born).await;
             return;
         };
         let edit = match chance.below(10) {

@@ -37,6 +37,19 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             &[Promise::True],
             |scene| Box::pin(narrowed(scene)),
         ),
+        Scenario::new(
+            "EpochKept",
+            "whoever regenerates after an invalidation gets a secret that is dead",
+            &[Promise::NeverDeniedAlive, Promise::ExactlyOnce],
+            |scene| Box::pin(invalidated(scene)),
+        ),
+        Scenario::new(
+            "FloorsPassedInFlight",
+            "a token of a disabled principal is cached by whoever was just looking it up",
+            &[Promise::WithinLease, Promise::Converges],
+            |scene| Box::pin(in_flight(scene)),
+        )
+        .with_flags(&[("--argon2-cost", "owasp"), ("--argon2-width", "1")]),
     ]
 }
 
@@ -72,9 +85,27 @@ async fn narrowed(scene: &mut Scene) {
 async fn invalidated(scene: &mut Scene) {
     let known = scene.token_of(SALTED, None).await;
     watched(scene, &known).await;
-    scene.client.invalidate(HERE, SALTED, false).await;
+    scene.client.invalidate(HERE, SALTED, false, false).await;
     scene.done().await;
     scene.client.regenerate(HERE, &known.id).await;
     let known = scene.known(&known.id);
     scene.client.introspect(SIDECAR, &known, 2, Freshness::Leased).await;
+}
+
+/// Many secrets are proved one after the other, which takes long; meanwhile their principal is disabled elsewhere.
+async fn in_flight(scene: &mut Scene) {
+    for _ in 0..4 {
+        let principal = scene.principal(WORKSPACES[0]).await;
+        let mut tokens = Vec::new();
+        for _ in 0..4 {
+            tokens.push(scene.token_for(WORKSPACES[0], Some(&principal.id), None).await);
+        }
+        for known in &tokens {
+            scene.look(&[OTHER], &[known], Freshness::Leased, milliseconds(1_600));
+        }
+        scene.wait(milliseconds(15)).await;
+        let edit = Edit::Held { wide: true, disabled: true };
+        scene.client.change_principal(HERE, &principal, edit, false).await;
+        scene.done().await;
+    }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
+use crate::calls::Born;
 use crate::client::{Client, WORKSPACES};
 use crate::history::{Answer, Freshness, Node};
 use crate::moment::Moment;
@@ -57,7 +58,9 @@ impl Scene {
     pub async fn principal(&mut self, workspace: &str) -> Principal {
         let begun = Instant::now();
         loop {
-            if let Some(principal) = self.client.create_principal(Node::Server(0), workspace).await {
+            if let Some(principal) =
+                self.client.create_principal(Node::Server(0), workspace, Born::User).await
+            {
                 return principal;
             }
             assert!(begun.elapsed() < PATIENCE, "no principal can be made");
