@@ -204,15 +204,15 @@ impl Client {
             return;
         };
         match chance.below(100) {
-            0..75 => self.look(chance, known).await,
-            75..81 => {
+            0..73 => self.look(chance, known).await,
+            73..79 => {
                 let lifetime = chance.percent(25).then(|| chance.milliseconds(1_000, 3_000));
                 let workspace = *chance.pick(&WORKSPACES);
                 let principal = self.recorder.pick_principal(chance, Some(workspace));
                 let principal = principal.filter(|_| chance.percent(70)).map(|principal| principal.id);
                 self.create(server, workspace, principal.as_deref(), lifetime).await;
             }
-            81..86 => self.change_products(server, chance).await,
+            79..86 => self.change_products(server, chance).await,
             86..89 => drop(self.regenerate(server, &alive.id).await),
             89..92 => drop(self.update(server, &alive.id).await),
             92..96 => drop(self.revoke(server, &alive.id, false).await),
