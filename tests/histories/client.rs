@@ -221,13 +221,16 @@ impl Client {
         }
     }
 
-    async fn look(&mut self, chance: &mut Chance, known: Known) {
-        let sidecar = !self.sidecars.is_empty() && chance.percent(60);
-        let node = if sidecar {
+    fn any_node(&self, chance: &mut Chance) -> Node {
+        if !self.sidecars.is_empty() && chance.percent(60) {
             Node::Sidecar(chance.below(self.sidecars.len()))
         } else {
             Node::Server(chance.below(self.servers.len()))
-        };
+        }
+    }
+
+    async fn look(&mut self, chance: &mut Chance, known: Known) {
+        let node = self.any_node(chance);
         let freshness = match chance.below(10) {
             0 => Freshness::Strong,
             1 => Freshness::AtLeast(known.revision),

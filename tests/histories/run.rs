@@ -177,7 +177,7 @@ const IDLE: Duration = Duration::from_secs(7);
 async fn idle_in_transaction(world: &World) -> usize {
     let ask = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                AND state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - interval '1 second'";
-    let client = world.ground.postgres.lock().await.primary.connect(&world.database).await.unwrap();
+    let client = world.ground.postgres.lock().await.primary.connect_patiently(&world.database).await;
     let begun = Moment::now();
     loop {
         let idle = client.query_one(ask, &[]).await.unwrap().get::<_, i64>(0);

@@ -31,7 +31,7 @@ const PRINCIPALS: &str = "
 
 /// As the primary has them: a change whose caller gave up may be made still.
 pub async fn tables(world: &World) -> Tables {
-    let client = world.ground.postgres.lock().await.primary.connect(&world.database).await.unwrap();
+    let client = world.ground.postgres.lock().await.primary.connect_patiently(&world.database).await;
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.unwrap();
     Tables {
         log: rows(&client, LOG, logged).await,

@@ -3,7 +3,7 @@
 use super::{Client, WORKSPACES};
 use crate::calls::{self, Born};
 use crate::chance::Chance;
-use crate::history::{Answer, Call, Edit, Node};
+use crate::history::{Answer, Call, Edit, Freshness, Node};
 use crate::moment::Moment;
 use crate::recorder::{Known, Principal};
 
@@ -12,6 +12,9 @@ pub const SALTED: &str = WORKSPACES[2];
 
 /// How many tokens are regenerated at once after an invalidation.
 const REVIVED: usize = 3;
+
+/// How many tokens are looked at before and after a change that concerns them.
+const GLANCED_AT: usize = 2;
 
 impl Client {
     fn products(&mut self, node: Node) -> &mut calls::Products {
@@ -68,7 +71,11 @@ impl Client {
         let fleet = chance.percent(30);
         if chance.percent(15) {
             let dry = chance.percent(30);
+            let concerned = self.some_tokens(|known| known.workspace == SALTED);
+            let nodes = [node, self.any_node(chance)];
+            self.glance(nodes, &concerned).await;
             self.invalidate(node, SALTED, dry, fleet).await;
+            self.glance(nodes, &concerned).await;
             if !dry {
                 self.revive(node, chance).await;
             }
@@ -81,15 +88,40 @@ impl Client {
             self.create_principal(node, workspace, born).await;
             return;
         };
-        let edit = match chance.below(10) {
-            0 => Edit::Deleted,
-            1 => match self.recorder.pick_principal(chance, Some(&principal.workspace)) {
-                Some(heir) if heir.id != principal.id => Edit::HandedOver { to: heir.id },
-                _ => return,
-            },
-            _ => Edit::Held { wide: chance.percent(60), disabled: chance.percent(30) },
-        };
+        let Some(edit) = self.edit(&principal, chance) else { return };
+        let concerned = self.some_tokens(|known| known.principal.as_ref() == Some(&principal.id));
+        let nodes = [node, self.any_node(chance)];
+        self.glance(nodes, &concerned).await;
         self.change_principal(node, &principal, edit, fleet).await;
+        self.glance(nodes, &concerned).await;
+    }
+
+    fn edit(&self, principal: &Principal, chance: &mut Chance) -> Option<Edit> {
+        match chance.below(10) {
+            0 => Some(Edit::Deleted),
+            1 => {
+                let heir = self.recorder.pick_principal(chance, Some(&principal.workspace))?;
+                (heir.id != principal.id).then_some(Edit::HandedOver { to: heir.id })
+            }
+            _ => Some(Edit::Held { wide: chance.percent(60), disabled: chance.percent(30) }),
+        }
+    }
+
+    /// The last tokens that a change will concern.
+    fn some_tokens(&self, concerned: impl Fn(&Known) -> bool) -> Vec<Known> {
+        let tokens = self.recorder.tokens().into_iter().rev();
+        tokens.filter(|known| known.alive && concerned(known)).take(GLANCED_AT).collect()
+    }
+
+    /// Looks at tokens where a change is made and somewhere else, so that both know them before it, or are seen to answer
+    /// as before.
+    async fn glance(&mut self, nodes: [Node; 2], tokens: &[Known]) {
+        for known in tokens {
+            let newest = known.secrets.last_key_value().map_or(1, |(generation, _)| *generation);
+            for node in nodes {
+                self.introspect(node, known, newest, Freshness::Leased).await;
+            }
+        }
     }
 
     /// Gives some tokens that were invalidated another secret.
