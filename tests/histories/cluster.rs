@@ -164,8 +164,9 @@ impl Postgreses {
         self.standby = Some(Postgres::start(options));
     }
 
-    /// Waits until the standby has everything and every commit waits for it.
+    /// Waits until the primary takes connections, the standby has everything, and every commit waits for it.
     pub async fn in_step(&self) {
+        drop(self.primary.connect_patiently("postgres").await);
         if self.standby.is_none() {
             return;
         }
