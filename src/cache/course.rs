@@ -107,7 +107,7 @@ impl Cache {
     /// concerns. Only after that may it be said to be applied.
     fn take_in(&self, event: &Event) -> Option<MutexGuard<'_, Shard>> {
         let change = &event.event.change;
-        if let Some(subject) = Subject::of(change) {
+        if let Some(subject) = Subject::of(change).filter(|subject| !keeps(*subject)) {
             self.floors.raise(subject, event.revision);
         }
         let Change::Token { token, what, .. } = change else { return None };
@@ -185,5 +185,14 @@ fn passed_over(change: &TokenChange) -> bool {
         TokenChange::Revoked { .. } => false,
         TokenChange::SecretReplaced => seeded(Defect::ReplacedSecretKept),
         TokenChange::Updated => seeded(Defect::UpdatesIgnored),
+    }
+}
+
+/// Whether a seeded defect makes a floor not be raised.
+fn keeps(subject: Subject<'_>) -> bool {
+    match subject {
+        Subject::Principal(..) => seeded(Defect::PrincipalFloorIgnored),
+        Subject::Workspace(_) => seeded(Defect::WorkspaceFloorIgnored),
+        Subject::Everything | Subject::Profile(_) | Subject::Key(_) => false,
     }
 }

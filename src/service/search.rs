@@ -10,6 +10,7 @@ use super::proving::{Live, Proved, Question};
 use super::{Error, Service};
 use crate::cache::{Flight, Learned, deadline};
 use crate::clock::BootTime;
+use crate::defect::{Defect, seeded};
 use crate::introspection::{InactiveReason, Record};
 use crate::metrics::Argon2Purpose;
 use crate::profile::effective_scopes;
@@ -185,6 +186,7 @@ impl<'service> Search<'service> {
         };
         let grants = profile.as_ref().and_then(|profile| profile.grants(token.token_type));
         let limits = principal.as_ref().map(|principal| &principal.scopes);
+        let limits = limits.filter(|_| !seeded(Defect::EffectiveScopesAtCreation));
         Ok(Record {
             scopes: effective_scopes(&token.scopes, grants, limits),
             id: token.id,

@@ -185,7 +185,7 @@ pub async fn replace_secret(
     let changes = (
         tokens::generation.eq(tokens::generation + 1),
         secret_columns(&secret),
-        tokens::epoch.eq(epoch()),
+        (!seeded(Defect::EpochKept)).then(|| tokens::epoch.eq(epoch())),
         tokens::secret_time.eq(statement_timestamp()),
         expiry.map(|expiry| tokens::expire_time.eq(expire_time(expiry))),
         changed_at(revision),

@@ -7,16 +7,19 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use crate::calls::{self, Tokens};
+use crate::calls::{self, Products, Tokens};
 use crate::ground::{Ground, database_url};
 use crate::history::{LogRow, Node, Renewal};
 use crate::moment::Moment;
-use crate::process::Program;
+use crate::process::{Program, last_words};
 use crate::proxy::{Link, Target};
 use crate::recorder::Recorder;
 
 /// How long a program may take to serve.
 const START: Duration = Duration::from_secs(10);
+
+/// How long after a promotion somebody may be the first to write.
+const RENEWAL: Duration = Duration::from_secs(5);
 
 /// What there is of what, and how it is set.
 #[derive(Debug, Clone)]
@@ -45,6 +48,10 @@ impl Reach {
             Node::Server(number) => calls::client(self.servers[number], Some(&self.operator)),
             Node::Sidecar(number) => calls::client(self.sidecars[number], None),
         }
+    }
+
+    pub fn products(&self, server: usize) -> Products {
+        Products::at(self.servers[server], &self.operator)
     }
 }
 
@@ -175,9 +182,9 @@ impl World {
 
     async fn start_everybody(&self) {
         let servers = (0..self.servers.len()).map(|number| self.start(Node::Server(number)));
-        assert!(all(servers).await, "a server does not start: {}", self.directory.display());
+        assert!(all(servers).await, "a server does not start: {}", last_words(&self.directory));
         let sidecars = (0..self.sidecars.len()).map(|number| self.start(Node::Sidecar(number)));
-        assert!(all(sidecars).await, "a sidecar does not start: {}", self.directory.display());
+        assert!(all(sidecars).await, "a sidecar does not start: {}", last_words(&self.directory));
     }
 
     pub fn program(&self, node: Node) -> &Mutex<Program> {
@@ -256,7 +263,8 @@ impl World {
             }
         });
         all(lead).await;
-        for _ in 0..200 {
+        let promoted = Moment::now();
+        while Moment::now().since(promoted) < RENEWAL {
             if history_id(&postgres.primary, &self.database).await != old {
                 self.renewals.lock().await.push(Renewal { before, after: Moment::now() });
                 return;
