@@ -36,9 +36,12 @@ impl Scene {
         let mut answers = Vec::new();
         for door in &self.doors {
             let told = door.ask(asked).await;
-            // Not all are told all that is to be removed.
+            // Not all are told all that is to be removed, and what has no value is as good as removed.
             let told = match told {
-                Told::Through { set, .. } => Told::Through { set, remove: Vec::new() },
+                Told::Through { mut set, .. } => {
+                    set.retain(|_, value| !value.is_empty());
+                    Told::Through { set, remove: Vec::new() }
+                }
                 told @ (Told::Denied { .. } | Told::Undecided(_)) => told,
             };
             answers.push((door.name, told));
