@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from stage import Door, Stage
 
+FORGED = "written-by-a-client"
+
 Test = Callable[[Stage, Door], None]
 
 
@@ -33,8 +35,8 @@ def who_is_refused_is_answered_to_the_letter(stage: Stage, door: Door) -> None:
 def an_identity_that_a_client_sends_is_dropped(stage: Stage, door: Door) -> None:
     # The owner has no handle, so that nothing takes the place of a username.
     names = ("x-tokenkeep-principal", "x-tokenkeep-username", "X_Tokenkeep_Principal", "X-Tokenkeep_Username")
-    assert door.ask(door.token().secret, **dict.fromkeys(names, "mine")).status == 200
-    assert "mine" not in stage.upstream.reached[-1].headers.values()
+    assert door.ask(door.token().secret, **dict.fromkeys(names, FORGED)).status == 200
+    assert FORGED not in str(stage.upstream.reached[-1])
 
 
 def the_address_is_that_of_the_connection(stage: Stage, door: Door) -> None:

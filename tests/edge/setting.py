@@ -45,7 +45,7 @@ class Setting:
         self.upstream = Upstream()
         running.callback(self.upstream.stop)
         self._tokenkeep = self._start_tokenkeep()
-        self.api = Api(self.place.address, self._operator_token().read_text().strip())
+        self.api = Api(self.place.address, self.operator_token.read_text().strip())
         running.callback(self.api.close)
         self._owners = {workspace: self._add_workspace(product, workspace) for product, workspace in workspaces()}
 
@@ -101,10 +101,11 @@ class Setting:
         return self._start(
             "tokenkeep",
             [*command, "--operations-listen", "none", "--last-use-interval", "1s", *self._edge("server")],
-            lambda: self._operator_token().exists() and self._is_healthy(self.place.address),
+            lambda: self.operator_token.exists() and self._is_healthy(self.place.address),
         )
 
-    def _operator_token(self) -> Path:
+    @property
+    def operator_token(self) -> Path:
         return self._scratch / "data" / "operator-token"
 
     def _start_sidecar(self) -> str:

@@ -69,11 +69,15 @@ class Door:
         finally:
             self._stage.api.set_profile(self.workspace, self.product.name)
 
-    def send(self, headers: dict[str, str], method: str = "GET", path: str = "") -> Answer:
-        """A client's request with these headers."""
+    def send(self, headers: dict[str, str] | list[tuple[str, str]], method: str = "GET", path: str = "") -> Answer:
+        """A client's request with these headers; in a list one may stand twice."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT)
         try:
-            connection.request(method, path or self.product.path, b"", headers)
+            connection.putrequest(method, path or self.product.path)
+            for name, value in headers.items() if isinstance(headers, dict) else headers:
+                connection.putheader(name, value)
+            connection.putheader("content-length", "0")
+            connection.endheaders()
             return Answer.of(connection.getresponse())
         finally:
             connection.close()

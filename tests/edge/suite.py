@@ -9,9 +9,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import example_readme
 import page
 from api import proper
-from other_proxies import PROXIES
+from other_proxies import PROXIES, program_of
 from promises import PROMISES, Promise
 from proxied import PROXIED
 from setting import Setting, setting
@@ -45,7 +46,8 @@ def main() -> int:
                 if options.only in promise.test.__name__:
                     results[number, stage.way] = kept(promise, stage)
         beside = [*proxied(stages, options.only)]
-        beside += [no_log_holds_a_secret(running), *outage(running, stages)] if not options.only else []
+        if not options.only:
+            beside += [*example(running), no_log_holds_a_secret(running), *outage(running, stages)]
     complete = options.through == "both" and not options.only
     told = [page.is_current(results, write=options.write)] if complete else []
     outcomes = [*results.values(), *beside, *told]
@@ -75,8 +77,21 @@ def proxied(stages: list[Stage], only: str) -> Iterator[bool]:
                     look = partial(test, stage, door)
                     yield told(f"{stage.way}: the sample for {name}: {test.__name__.replace('_', ' ')}", look)
     for name in PROXIES:
-        if not any(name in stage.proxied_doors for stage in stages):
+        if not program_of(name):
             print(f"SKIPPED {name}: it is not to be had here", flush=True)
+
+
+def example(running: Setting) -> Iterator[bool]:
+    """The README of the example service tells the truth."""
+
+    def look() -> None:
+        address, scratch = running.place.address, running.place.scratch
+        running.api.issued.append(example_readme.walk(scratch, address, running.operator_token))
+
+    if example_readme.grpcurl():
+        yield told("the steps of the example's README work", look)
+    else:
+        print("SKIPPED the steps of the example's README: grpcurl is not to be had here", flush=True)
 
 
 def no_log_holds_a_secret(running: Setting) -> bool:
