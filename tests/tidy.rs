@@ -141,6 +141,12 @@ const WORDS: &[(&str, &[&str])] = &[
     ("unsafe", &[]),
     ("std::env::var", &["settings", "defect"]),
     ("println!", &[]),
+    // What a product wants is data.
+    ("coolset", &["profile/loading"]),
+    ("qualytics", &["profile/loading"]),
+    ("select-star", &["profile/loading"]),
+    ("strapi", &["profile/loading"]),
+    ("undb", &["profile/loading"]),
 ];
 
 struct Source {
