@@ -12,7 +12,7 @@ use crate::lease::stretched;
 use crate::revocation::{Appended, Change, Committed, NewEvent, Position};
 use crate::store::keys::{self, KeyState, ServerKeyRow};
 use crate::store::minted::{self, Minted};
-use crate::store::{Connection, Store, StoreError, Transaction, log, servers, tokens};
+use crate::store::{Connection, Store, StoreError, Transaction, credentials, log, servers, tokens};
 use crate::text::Initiator;
 use crate::token::{Kid, Revision, Token, TokenState};
 use crate::workspace::WorkspaceId;
@@ -247,7 +247,7 @@ async fn sample(connection: &mut Connection, minted: &[Minted]) -> Result<Vec<To
 async fn minted_operator_token(connection: &mut Connection, kid: Kid) -> Result<bool, RotationError> {
     let found = find_operator_token(connection).await?;
     let Some(token) = found.filter(|token| token.state == TokenState::Active) else { return Ok(false) };
-    let credentials = tokens::credentials(connection, &[token.id]).await?;
+    let credentials = credentials::read(connection, &[token.id]).await?;
     Ok(credentials.of.values().any(|credential| credential.kid == kid))
 }
 

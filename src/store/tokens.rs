@@ -18,6 +18,7 @@ use super::token_row::{
     not_of_retired_key, profile, statement_timestamp, token_type_column,
 };
 use super::transaction::Transaction;
+use crate::defect::{Defect, seeded};
 use crate::hash::SecretHash;
 use crate::profile::TokenType;
 use crate::text::{Description, Initiator, Metadata, Name, PrincipalId};

@@ -45,7 +45,7 @@ fn tell(kid: Kid, survey: &Survey) -> Result<(), RoleError> {
     say(&format!("\nNothing has changed. To do it: tokenkeep keyring retire {kid} --confirm"))
 }
 
-fn counted<Number: PartialEq + From<u8> + Display>(count: Number, what: &str) -> String {
+fn counted<Number: Copy + PartialEq + From<u8> + Display>(count: Number, what: &str) -> String {
     let plural = if count == Number::from(1) { "" } else { "s" };
     format!("{count} {what}{plural}")
 }
