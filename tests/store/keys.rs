@@ -95,9 +95,9 @@ async fn what_a_key_minted_is_counted_page_by_page_and_only_what_lives() {
     }
     made.sort();
     revoke(&store, made[0]).await;
-    let past = "UPDATE tokens SET expire_time = now() - interval '1 s' WHERE id = $1";
     let admin = database.admin().await;
-    admin.execute(past, &[&made[1].as_uuid()]).await.unwrap();
+    let past = format!("UPDATE tokens SET expire_time = now() - interval '1 s' WHERE id = '{}'", made[1]);
+    admin.batch_execute(&past).await.unwrap();
     let (whole, pages) = minted(&database, 100).await;
     assert_eq!(pages, 1);
     let told: Vec<_> = whole.iter().map(|minted| (minted.kid, minted.live, minted.newest.clone())).collect();
