@@ -2,7 +2,7 @@
 
 use tokenkeep::store::keys::{self, KeyState, ServerKeyRow};
 use tokenkeep::store::minted::{self, Minted};
-use tokenkeep::store::{StoreError, tokens};
+use tokenkeep::store::{StoreError, credentials, tokens};
 use tokenkeep::token::{Kid, Revision, TokenId, TokenState};
 
 use crate::harness::Database;
@@ -95,14 +95,14 @@ async fn what_a_key_minted_is_counted_page_by_page_and_only_what_lives() {
     }
     made.sort();
     revoke(&store, made[0]).await;
-    let past = "UPDATE tokens SET expire_time = now() - interval '1 s' WHERE id = $1";
     let admin = database.admin().await;
-    admin.execute(past, &[&made[1].as_uuid()]).await.unwrap();
+    let past = format!("UPDATE tokens SET expire_time = now() - interval '1 s' WHERE id = '{}'", made[1]);
+    admin.batch_execute(&past).await.unwrap();
     let (whole, pages) = minted(&database, 100).await;
     assert_eq!(pages, 1);
     let told: Vec<_> = whole.iter().map(|minted| (minted.kid, minted.live, minted.newest.clone())).collect();
     let of_a0 = made.iter().skip(2).copied();
-    let b0 = tokens::credentials(&mut store.connection().await.unwrap(), &made).await.unwrap().of;
+    let b0 = credentials::read(&mut store.connection().await.unwrap(), &made).await.unwrap().of;
     let b0: Vec<TokenId> = b0.values().filter(|it| it.kid == kid("b0")).map(|it| it.token.id).collect();
     let a0: Vec<TokenId> = of_a0.filter(|id| !b0.contains(id)).rev().collect();
     assert_eq!(told, [(kid("a0"), 2, a0), (kid("b0"), 1, b0)]);

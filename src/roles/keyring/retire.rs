@@ -1,7 +1,5 @@
 //! `tokenkeep keyring retire`: says what retiring a key would end, or retires it.
 
-use std::fmt::Display;
-
 use super::super::RoleError;
 use super::super::table::{Table, moment, say};
 use super::on_record;
@@ -33,7 +31,7 @@ pub(super) fn run(settings: &KeyringRetire) -> Result<(), RoleError> {
 fn tell(kid: Kid, survey: &Survey) -> Result<(), RoleError> {
     let total: i64 = survey.minted.iter().map(|minted| minted.live).sum();
     let workspaces = survey.minted.len();
-    let (tokens, workspaces) = (counted(total, "live token"), counted(workspaces, "workspace"));
+    let (tokens, workspaces) = (counted(&total, "live token"), counted(&workspaces, "workspace"));
     say(&format!("Retiring the key {kid} would end {tokens} in {workspaces}."))?;
     if total > 0 {
         say("")?;
@@ -45,8 +43,9 @@ fn tell(kid: Kid, survey: &Survey) -> Result<(), RoleError> {
     say(&format!("\nNothing has changed. To do it: tokenkeep keyring retire {kid} --confirm"))
 }
 
-fn counted<Number: Copy + PartialEq + From<u8> + Display>(count: Number, what: &str) -> String {
-    let plural = if count == Number::from(1) { "" } else { "s" };
+fn counted(count: &impl ToString, what: &str) -> String {
+    let count = count.to_string();
+    let plural = if count == "1" { "" } else { "s" };
     format!("{count} {what}{plural}")
 }
 
