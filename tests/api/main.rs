@@ -37,6 +37,7 @@ mod load;
 mod outage;
 mod principals;
 mod process;
+mod profiles;
 mod refusals;
 mod right_requests;
 mod rights;
