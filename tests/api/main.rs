@@ -35,6 +35,7 @@ mod ledger;
 mod life;
 mod load;
 mod outage;
+mod principal_races;
 mod principals;
 mod process;
 mod profiles;
