@@ -143,16 +143,17 @@ fn of_token(rpc: &str, token: v1::Token, secret: &str, workspace: String) -> Res
         "BatchIntrospectTokens" => {
             Call::BatchIntrospectTokens(v1::BatchIntrospectTokensRequest { requests: vec![presented] })
         }
-        "Check" => Call::Check(Box::new(check(secret, workspace))),
+        "Check" => Call::Check(Box::new(check("anything", &workspace, secret))),
         _ => return Err(id),
     })
 }
 
-/// What Envoy asks of a client that presents a secret.
-fn check(secret: &str, workspace: String) -> CheckRequest {
+/// What Envoy asks of a client that presents a secret on the way to a workspace.
+pub fn check(profile: &str, workspace: &str, secret: &str) -> CheckRequest {
     let headers = [("authorization".to_owned(), format!("Bearer {secret}"))].into();
     let http = Some(HttpRequest { headers, ..HttpRequest::default() });
-    let route = [("profile".to_owned(), "anything".to_owned()), ("workspace".to_owned(), workspace)];
+    let route = [("profile", profile), ("workspace", workspace)];
+    let route = route.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let attributes = AttributeContext {
         request: Some(Request { http, time: None }),
         context_extensions: route.into(),

@@ -225,6 +225,28 @@ async fn nothing_is_resolved_from_another_history_nor_from_before_what_the_sidec
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn profiles_are_told_neither_from_another_history_nor_from_before_what_the_sidecar_has_applied() {
+    let server = Server::start().await;
+    let (_, mut sidecar) = scene(&server).await;
+    let (history, head) = (renew(&mut sidecar).await.history, server.database.head().await);
+    let mut ask = async |history: &str, min_revision| {
+        let request = v1::GetProfilesRequest { history: history.to_owned(), min_revision };
+        let answer = sidecar.sidecars.get_profiles(request).await;
+        answer.map(|answer| answer.into_inner().documents.len()).map_err(|status| refusal(&status))
+    };
+    // Whoever follows nothing asks without a history.
+    for followed in [history.as_str(), ""] {
+        assert_eq!(ask(followed, head).await, Ok(5));
+        let not_reached = refused(Code::Unavailable, "REVISION_NOT_REACHED");
+        assert_eq!(ask(followed, head + 1).await, Err(not_reached));
+    }
+    let foreign = refused(Code::FailedPrecondition, "HISTORY_FOREIGN");
+    assert_eq!(ask(ELSEWHERE, 0).await, Err(foreign));
+    let wrong = ask("h", -1).await.unwrap_err();
+    assert_eq!((wrong.code, wrong.fields.len()), (Code::InvalidArgument, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_revalidated_by_generation_without_argon2() {
     let server = Server::start().await;
     let (mut operator, mut sidecar) = scene(&server).await;
