@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, sleep};
 
 use super::Error;
 use super::committing::Committing;
@@ -16,6 +18,13 @@ use crate::token::Token;
 
 /// On whose behalf a server enters its profiles.
 const INITIATOR: &str = "tokenkeep serve";
+
+/// How long a server waits for another that enters profiles: that holds them until its commit is answered, which may take
+/// as long as a commit may.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a server's profiles cannot be entered.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +53,8 @@ struct Remembered {
 }
 
 impl Profiles {
-    /// Enters those of a server's profiles that are new or of a higher version than on record, and reads the others.
+    /// Enters those of a server's profiles that are new or of a higher version than on record. Servers that start at once
+    /// wait for the one that is entering its own.
     ///
     /// # Errors
     /// [`EntryError`]; nothing is entered then.
@@ -54,12 +64,15 @@ impl Profiles {
         committing: &Committing,
         profiles: &[Profile],
     ) -> Result<(), EntryError> {
-        let mut transaction = store.begin().await?;
-        let entered = enter(&mut transaction, profiles).await;
-        if let Some(appended) = transaction.finish(entered).await? {
-            committing.takes_effect(&appended);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match try_to_enter(store, committing, profiles).await {
+                Err(EntryError::Store(StoreError::Unavailable { .. })) if Instant::now() < until => {
+                    sleep(PAUSE).await;
+                }
+                entered => return entered,
+            }
         }
-        Ok(())
     }
 
     /// A profile in this version, or in a later one.
@@ -152,8 +165,35 @@ impl Profiles {
     }
 }
 
+async fn try_to_enter(
+    store: &Store,
+    committing: &Committing,
+    profiles: &[Profile],
+) -> Result<(), EntryError> {
+    // Mostly nothing is new, and there is nobody to wait for.
+    let on_record = profiles::list(&mut store.connection().await?).await?;
+    if newer(profiles, &on_record)?.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = store.begin().await?;
+    let entered = enter(&mut transaction, profiles).await;
+    if let Some(appended) = transaction.finish(entered).await? {
+        committing.takes_effect(&appended);
+    }
+    Ok(())
+}
+
 async fn enter(transaction: &mut Transaction, profiles: &[Profile]) -> Result<Option<Appended>, EntryError> {
-    let on_record = profiles::lock(transaction).await?;
+    let newer = newer(profiles, &profiles::lock(transaction).await?)?;
+    if newer.is_empty() {
+        return Ok(None);
+    }
+    let initiator = Initiator::parse(INITIATOR.to_owned()).map_err(EntryError::Invalid)?;
+    Ok(Some(profiles::enter(transaction, &newer, &initiator).await?))
+}
+
+/// Those profiles that are new or of a higher version than on record.
+fn newer(profiles: &[Profile], on_record: &[StoredProfile]) -> Result<Vec<StoredProfile>, VersionReused> {
     let mut newer = Vec::new();
     for profile in profiles {
         let stored = on_record.iter().find(|stored| stored.name == profile.name);
@@ -167,9 +207,5 @@ async fn enter(transaction: &mut Transaction, profiles: &[Profile]) -> Result<Op
             Standing::Same | Standing::Older => {}
         }
     }
-    if newer.is_empty() {
-        return Ok(None);
-    }
-    let initiator = Initiator::parse(INITIATOR.to_owned()).map_err(EntryError::Invalid)?;
-    Ok(Some(profiles::enter(transaction, &newer, &initiator).await?))
+    Ok(newer)
 }

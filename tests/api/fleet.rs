@@ -235,3 +235,23 @@ async fn every_server_follows_a_history_that_was_renewed_and_old_cursors_are_for
         assert!(begun.elapsed() < Duration::from_millis(2_900), "both acknowledge: {:?}", begun.elapsed());
     }
 }
+
+/// Whoever enters profiles holds them until its commit is answered, which waits for the standby.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_starts_waits_for_another_that_enters_profiles() {
+    let database = Database::fresh().await;
+    let other = database.connect().await;
+    other.batch_execute("BEGIN; LOCK TABLE profiles IN SHARE ROW EXCLUSIVE MODE").await.unwrap();
+    let held = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        other.batch_execute("COMMIT").await.unwrap();
+    });
+    let server = server(&database, &[]).await;
+    held.await.unwrap();
+    server.operator().await.create_workspace("acme").await;
+    // There is nothing to enter for the next, which waits for nobody.
+    let other = database.connect().await;
+    other.batch_execute("BEGIN; LOCK TABLE profiles IN SHARE ROW EXCLUSIVE MODE").await.unwrap();
+    self::server(&database, &[]).await;
+    other.batch_execute("COMMIT").await.unwrap();
+}

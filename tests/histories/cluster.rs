@@ -69,6 +69,12 @@ impl Postgres {
         self.connect_patiently(database).await.batch_execute(statements).await.unwrap();
     }
 
+    /// Which history the log of a database is of, if that can be told now.
+    pub async fn history_id(&self, database: &str) -> Option<String> {
+        let client = self.connect(database).await.ok()?;
+        client.query_one("SELECT id::text FROM histories", &[]).await.ok().map(|row| row.get(0))
+    }
+
     /// The first process, then the others.
     pub fn processes(&self) -> Vec<u32> {
         let Some(first) = self.cluster.as_ref().map(Cluster::process_id) else { return Vec::new() };
