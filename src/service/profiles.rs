@@ -172,7 +172,7 @@ async fn try_to_enter(
 ) -> Result<(), EntryError> {
     // Mostly nothing is new, and there is nobody to wait for.
     let on_record = profiles::list(&mut store.connection().await?).await?;
-    if newer(profiles, &on_record)?.is_empty() {
+    if newer(profiles, &on_record.profiles)?.is_empty() {
         return Ok(());
     }
     let mut transaction = store.begin().await?;

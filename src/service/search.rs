@@ -119,7 +119,7 @@ impl<'service> Search<'service> {
         let (begun, found) = self.found.insert((begun, found));
         let found = found.as_ref().map_err(StoreError::clone)?;
         let credential = found.of.get(&id).cloned();
-        let revision = credential.as_ref().map_or(Revision::ZERO, |credential| credential.token.revision);
+        let revision = credential.as_ref().map_or(Revision::ZERO, |credential| credential.revision);
         Ok(Finding { begun: *begun, found: Position { history: found.history, revision }, credential })
     }
 
