@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use crate::clients::{Client, refusal, refused};
 use crate::harness::{Server, eventually};
 use crate::sidecars::{Sidecar, Told, told};
+use crate::watchers::Watcher;
 
 async fn server() -> (Server, Client) {
     let server = Server::start().await;
@@ -303,16 +304,10 @@ async fn a_watcher_whose_principal_loses_the_right_loses_the_stream() {
     let (server, mut operator) = server().await;
     operator.create_principal("acme", "watcher", &["tokenkeep:*"]).await;
     let (_, secret) = token_of(&mut operator, "watcher", &["tokenkeep:revocations:watch"]).await;
-    let mut stream = server.client(&secret).await.watch("", "").await.unwrap();
-    assert!(stream.message().await.unwrap().is_some());
+    let mut watcher = Watcher::at_head(&server.client(&secret).await).await;
     disable(&mut operator, "watcher", true).await;
-    let ended = loop {
-        match stream.message().await {
-            Ok(frame) => assert!(frame.is_some(), "a stream never ends well"),
-            Err(status) => break status,
-        }
-    };
-    assert_eq!(refusal(&ended), refused(Code::Unauthenticated, "CREDENTIAL_INVALID"));
+    let (_, ended) = watcher.end().await;
+    assert_eq!(ended, refused(Code::Unauthenticated, "CREDENTIAL_INVALID"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use tonic::Code;
 use crate::clients::{Client, refusal, refused};
 use crate::harness::Server;
 use crate::sidecars::{Sidecar, Told, told};
+use crate::watchers::Watcher;
 
 async fn server() -> (Server, Client) {
     let server = Server::start().await;
@@ -130,14 +131,8 @@ async fn one_event_tells_of_it_with_its_reason_to_those_who_watch_the_workspace(
 async fn a_caller_whose_workspace_is_invalidated_is_a_caller_no_more() {
     let (server, mut operator) = server().await;
     let (_, secret) = operator.create_token("acme", "watcher", &["tokenkeep:revocations:watch"]).await;
-    let mut stream = server.client(&secret).await.watch("", "").await.unwrap();
-    assert!(stream.message().await.unwrap().is_some());
+    let mut watcher = Watcher::at_head(&server.client(&secret).await).await;
     invalidate(&mut operator, request()).await;
-    let ended = loop {
-        match stream.message().await {
-            Ok(frame) => assert!(frame.is_some(), "a stream never ends well"),
-            Err(status) => break status,
-        }
-    };
-    assert_eq!(refusal(&ended), refused(Code::Unauthenticated, "CREDENTIAL_INVALID"));
+    let (_, ended) = watcher.end().await;
+    assert_eq!(ended, refused(Code::Unauthenticated, "CREDENTIAL_INVALID"));
 }
