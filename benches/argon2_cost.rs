@@ -11,7 +11,7 @@ use tokenkeep::hash::{Cost, HashError, Hasher, SecretHash};
 use tokenkeep::keyring::{Keyring, Origin, ServerKey};
 use tokenkeep::profile::TokenType;
 use tokenkeep::store::tokens::{self, NewSecret, NewToken};
-use tokenkeep::store::{DatabaseOptions, Store};
+use tokenkeep::store::{DatabaseOptions, Store, credentials};
 use tokenkeep::text::{Description, Initiator, Metadata, Name};
 use tokenkeep::token::{
     Audiences, Cidrs, Expiry, IssuedSecret, Kid, Presented, Scope, ScopeSet, Secret, TokenId,
@@ -158,7 +158,7 @@ impl Bench {
     async fn read_row(&self, time: usize) -> Outcome<bool> {
         let issued = self.issued.get(time % TOKENS).ok_or("no such token")?;
         let mut connection = self.store.connection().await?;
-        Ok(!tokens::credentials(&mut connection, &[issued.id]).await?.of.is_empty())
+        Ok(!credentials::read(&mut connection, &[issued.id]).await?.of.is_empty())
     }
 
     async fn cross(&self) -> Outcome<bool> {

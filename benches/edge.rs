@@ -1,7 +1,7 @@
 //! What asking a sidecar adds to a request through Envoy.
 //!
 //! `cargo bench --bench edge -- --write` writes the figures to `docs/performance/edge.md`. It needs Python 3 with venv, since
-//! Envoy comes from its package registry.
+//! Envoy comes from its package registry. `--rounds 2` is a short one.
 
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
@@ -11,6 +11,7 @@ use std::time::Duration;
 use self::guarded::envoy::Envoy;
 use self::guarded::load::{self, Clients};
 use self::guarded::setting::Setting;
+use self::measure::arguments;
 use self::measure::page::{self, Outcome};
 use self::measure::rounds::{Rounds, readable, readable_range};
 use self::spread::latencies::Latencies;
@@ -23,6 +24,7 @@ mod guarded {
 
 #[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod measure {
+    pub(crate) mod arguments;
     pub(crate) mod page;
     pub(crate) mod process;
     pub(crate) mod rounds;
@@ -32,7 +34,7 @@ mod spread {
     pub(crate) mod latencies;
 }
 
-/// Each round is a slice of time with the question and one without it.
+/// How many rounds there are unless told otherwise; each is a slice of time with the question and one without it.
 const ROUNDS: usize = 30;
 const SLICE: Duration = Duration::from_secs(1);
 
@@ -44,6 +46,7 @@ const MEDIAN: f64 = 0.000_5;
 const MOST: f64 = 0.002;
 
 fn main() -> Outcome<()> {
+    let rounds = arguments::number("--rounds", ROUNDS)?;
     let directory = tempfile::Builder::new().prefix("tk").tempdir()?;
     // Started by root, PostgreSQL runs as another user, who must get through.
     fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
@@ -54,7 +57,7 @@ fn main() -> Outcome<()> {
     let capacity = asking.capacity(Duration::from_secs(3))?;
     let rate = capacity * SHARE;
     let mut told = Told::default();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         // Who goes first takes turns, so that neither always follows the other.
         let (with, without) = if round % 2 == 0 {
             let with = asking.open_loop(rate, SLICE)?;
@@ -66,7 +69,7 @@ fn main() -> Outcome<()> {
         told.add(with, without);
     }
     let provenance = page::provenance(&format!("{}, a private PostgreSQL", envoy.version))?;
-    page::publish("edge.md", &format!("{provenance}\n{}", told.table(capacity, rate)?))
+    page::publish("edge.md", &format!("{provenance}\n{}", told.table(rounds, capacity, rate)?))
 }
 
 /// What was measured.
@@ -89,9 +92,9 @@ impl Told {
         self.without.extend(without);
     }
 
-    fn table(&self, capacity: f64, rate: f64) -> Outcome<String> {
+    fn table(&self, rounds: usize, capacity: f64, rate: f64) -> Outcome<String> {
         let mut text = format!(
-            "With the question {} clients got at most {capacity:.0} answers a second, one request after the other. In {ROUNDS} \
+            "With the question {} clients got at most {capacity:.0} answers a second, one request after the other. In {rounds} \
              rounds each slice of {} asked for a fifth of that, {rate:.0} a second.\n\n",
             load::CLIENTS,
             readable(SLICE.as_secs_f64()),

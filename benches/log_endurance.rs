@@ -14,6 +14,7 @@ use tokio_postgres::Client;
 
 use self::endurance::ledger::Ledger;
 use self::endurance::watcher::{self, Found};
+use self::measure::arguments;
 use self::measure::database::{FIRST, PrivateDatabase};
 use self::measure::page::{self, Outcome};
 use self::spread::fleet::{Fleet, Issued, Tokens, revoke};
@@ -21,6 +22,7 @@ use self::spread::latencies::Latencies;
 
 #[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod measure {
+    pub(crate) mod arguments;
     pub(crate) mod database;
     pub(crate) mod page;
     pub(crate) mod process;
@@ -53,7 +55,7 @@ const DATABASE: &str = "endurance";
 
 #[expect(clippy::cast_precision_loss, reason = "a rate of some thousands")]
 fn main() -> Outcome<()> {
-    let (events, hold) = (argument("--events", 1_000_000)?, argument("--hold", 600)?);
+    let (events, hold) = (arguments::number("--events", 1_000_000)?, arguments::number("--hold", 600)?);
     let before = BEFORE.min(hold);
     let database = PrivateDatabase::start()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -85,11 +87,6 @@ fn main() -> Outcome<()> {
         let provenance = page::provenance(&database.version().await?)?;
         page::publish("log-endurance.md", &format!("{provenance}\n{}", report.told(&quiet, &during)?))
     })
-}
-
-fn argument(name: &str, otherwise: usize) -> Outcome<usize> {
-    let value = std::env::args().skip_while(|argument| argument != name).nth(1);
-    Ok(value.map_or(Ok(otherwise), |value| value.parse())?)
 }
 
 /// Tokens that nobody ever presents, so that none needs a true hash.

@@ -5,27 +5,27 @@
 //! Locks are taken in one order, the course and then shards. What a change does to its token and that it is applied are
 //! one step under the shard's lock, so whoever holds that lock sees both or neither.
 
+mod course;
 mod flight;
 mod floors;
 mod shard;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+pub use self::course::AsOf;
+use self::course::Course;
 pub use self::flight::Flight;
 use self::floors::Floors;
 pub use self::floors::Subject;
-use self::shard::{Entry, Epoch, Shard};
+use self::shard::{Entry, Shard};
 use crate::clock::BootTime;
 use crate::defect::{Defect, seeded};
 use crate::introspection::Record;
-use crate::lease::{Lease, Offer};
 use crate::proof::{Proof, Prover};
-use crate::revocation::{Change, Event, HistoryId, Position, TokenChange};
+use crate::revocation::Position;
 use crate::token::{Generation, Kid, Presented, Revision, TokenId};
 
 /// The most shards. More than threads that ask at once, so that they seldom meet.
@@ -66,21 +66,6 @@ pub struct Cache {
     applied: AtomicI64,
     /// Until when a lease is held, in nanoseconds of the boot clock.
     until: AtomicU64,
-}
-
-/// What is followed.
-#[derive(Debug, Default)]
-struct Course {
-    epoch: Epoch,
-    applied: Option<Position>,
-    lease: Lease,
-}
-
-impl Course {
-    /// How far the log is applied, if it is this history that is followed.
-    fn follows(&self, history: HistoryId) -> Option<Position> {
-        self.applied.filter(|applied| applied.history == history)
-    }
 }
 
 impl Cache {
@@ -147,98 +132,6 @@ impl Cache {
         Flight::begin(Arc::clone(self), id)
     }
 
-    /// Up to where everything is applied, if a lease is held at `now`: the right to give an answer of one's own.
-    #[must_use]
-    pub fn standing(&self, now: BootTime) -> Option<Position> {
-        let course = self.course();
-        course.applied.filter(|_| course.lease.until() > now)
-    }
-
-    /// Up to where everything is applied; `None` before [`Cache::follow`].
-    #[must_use]
-    pub fn applied(&self) -> Option<Position> {
-        self.course().applied
-    }
-
-    /// Begins to follow the log from here, be it for the first time, in a new history, or after a part was missed: what
-    /// was known is unverified, the lease is lost.
-    pub fn follow(&self, from: Position) {
-        self.restart(Some(from), |_| {});
-    }
-
-    /// Takes the next change of a history into account. Changes come in order, from one follower; one of another history
-    /// than is followed is passed over.
-    pub fn apply(&self, history: HistoryId, event: &Event) {
-        let mut course = self.course();
-        let Some(applied) = course.follows(history) else { return };
-        let revision = event.revision.max(applied.revision);
-        let shard = self.take_in(event);
-        self.applied.store(revision.0, Ordering::Release);
-        drop(shard);
-        self.reach(&mut course, Position { revision, ..applied });
-    }
-
-    /// Nothing that concerns this cache happened up to a revision of the history that is followed.
-    pub fn advance(&self, to: Position) {
-        let mut course = self.course();
-        if course.follows(to.history).is_some_and(|applied| applied.revision < to.revision) {
-            self.applied.store(to.revision.0, Ordering::Release);
-            self.reach(&mut course, to);
-        }
-    }
-
-    /// Takes a change into account that was committed here and is not applied in order yet.
-    pub fn overtake(&self, event: &Event) {
-        if !seeded(Defect::OwnChangesNotOvertaken) {
-            drop(self.take_in(event));
-        }
-    }
-
-    /// Ends what is known from before a change: of its token, whose shard is given locked, or by a floor of all that it
-    /// concerns. Only after that may it be said to be applied.
-    fn take_in(&self, event: &Event) -> Option<MutexGuard<'_, Shard>> {
-        let change = &event.event.change;
-        if let Some(subject) = Subject::of(change) {
-            self.floors.raise(subject, event.revision);
-        }
-        let Change::Token { token, what, .. } = change else { return None };
-        let mut shard = self.shard(*token);
-        if !passed_over(what) {
-            shard.change(*token, event.revision);
-        }
-        Some(shard)
-    }
-
-    /// Takes into account that a change at `to` concerns every token of a subject: what was learned from before is not
-    /// answered from any more. If it is the next change, [`Cache::advance`] follows.
-    pub fn raise_floor(&self, subject: Subject<'_>, to: Position) {
-        let course = self.course();
-        if course.follows(to.history).is_some() {
-            self.floors.raise(subject, to.revision);
-        }
-    }
-
-    /// Takes a lease.
-    pub fn offer(&self, offer: Offer) {
-        let mut course = self.course();
-        if let Some(applied) = course.applied {
-            course.lease.offer(offer, applied);
-            self.publish(&course.lease);
-        }
-    }
-
-    /// Gives the lease up.
-    pub fn lose_lease(&self) {
-        let mut course = self.course();
-        course.lease.lose();
-        self.publish(&course.lease);
-    }
-
-    /// Forgets everything, the lease included, and what it followed.
-    pub fn empty(&self) {
-        self.restart(None, Shard::clear);
-    }
-
     /// Forgets a token that was found not to live.
     pub fn forget(&self, id: TokenId) {
         self.shard(id).remove(id);
@@ -280,40 +173,10 @@ impl Cache {
         self.len() == 0
     }
 
-    /// Begins another epoch, while nobody looks.
-    fn restart(&self, from: Option<Position>, each: impl Fn(&mut Shard)) {
-        let mut course = self.course();
-        let mut shards: Vec<_> = self.shards.iter().map(lock).collect();
-        let epoch = if seeded(Defect::HistoryKeepsEntries) { course.epoch } else { course.epoch.next() };
-        *course = Course { epoch, applied: from, lease: Lease::default() };
-        self.publish(&course.lease);
-        self.applied.store(from.map_or(0, |from| from.revision.0), Ordering::Release);
-        self.floors.reset();
-        for shard in &mut shards {
-            shard.restart(course.epoch, from.map(|from| from.history));
-            each(shard);
-        }
-    }
-
-    /// Everything up to a position is applied.
-    fn reach(&self, course: &mut Course, applied: Position) {
-        course.applied = Some(applied);
-        course.lease.applied(applied);
-        self.publish(&course.lease);
-    }
-
-    fn publish(&self, lease: &Lease) {
-        self.until.store(nanoseconds(lease.until()), Ordering::Release);
-    }
-
     /// Up to where everything is applied that concerns a shard which is locked.
     fn applied_in(&self, shard: &Shard) -> Option<Position> {
         let revision = Revision(self.applied.load(Ordering::Acquire));
         shard.history().map(|history| Position { history, revision })
-    }
-
-    fn course(&self) -> MutexGuard<'_, Course> {
-        lock(&self.course)
     }
 
     #[expect(clippy::indexing_slicing, reason = "places are below the number of shards, a power of two")]
@@ -334,15 +197,6 @@ impl fmt::Debug for Cache {
     }
 }
 
-/// Whether a seeded defect makes a change pass for none.
-fn passed_over(change: &TokenChange) -> bool {
-    match change {
-        TokenChange::Revoked { .. } => false,
-        TokenChange::SecretReplaced => seeded(Defect::ReplacedSecretKept),
-        TokenChange::Updated => seeded(Defect::UpdatesIgnored),
-    }
-}
-
 /// The clock does not reach the end of 64 bits of nanoseconds for 584 years.
 fn nanoseconds(time: BootTime) -> u64 {
     u64::try_from(time.since_start().as_nanos()).unwrap_or(u64::MAX)
@@ -359,3 +213,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub fn deadline(time: SystemTime, read: SystemTime, before: BootTime) -> BootTime {
     before.after(time.duration_since(read).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

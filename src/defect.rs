@@ -58,6 +58,18 @@ pub enum Defect {
     MinRevisionIgnored,
     /// A strong introspection is answered as any other.
     StrongIsLeased,
+    /// A change of a principal leaves what is known of its tokens.
+    PrincipalFloorIgnored,
+    /// A change of a workspace leaves what is known of its tokens.
+    WorkspaceFloorIgnored,
+    /// Secrets of an epoch that is over are found alive.
+    EpochIgnored,
+    /// What a principal may do is looked at when a token is created, and never again.
+    EffectiveScopesAtCreation,
+    /// A secret that replaces an invalidated one is of the epoch of that.
+    EpochKept,
+    /// What was looked up is remembered as of when it is, whatever floor was raised meanwhile.
+    FloorsPassedInFlight,
 }
 
 /// Whether this process is to have a defect: the one that the environment variable `SEEDED_DEFECT` names.

@@ -15,6 +15,7 @@ use crate::token::Scope;
 use crate::workspace::WorkspaceId;
 
 pub use client_headers::ClientHeaders;
+pub use identity::PREFIX as IDENTITY_PREFIX;
 
 /// Where a client's request leads, as the proxy's configuration says and no client can.
 #[derive(Debug, Clone, PartialEq, Eq)]

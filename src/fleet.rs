@@ -24,6 +24,7 @@ use crate::metrics::{FleetWait, Metrics};
 use crate::revocation::{Committed, Position};
 use crate::store::servers::ServerId;
 use crate::store::{Store, StoreError};
+use crate::token::Kid;
 use census::{Census, Everyone};
 use heard::Heard;
 use heart::Heart;
@@ -62,6 +63,8 @@ pub struct FleetOptions {
     pub metrics: Metrics,
     /// How long a lease lasts: design §6's L.
     pub lease: Duration,
+    /// The server keys that this server holds, as long as it lives.
+    pub kids: Vec<Kid>,
 }
 
 /// The database confirms nothing at the moment.
@@ -103,7 +106,7 @@ impl Fleet {
     /// # Errors
     /// [`StoreError`] if it cannot register, or the database confirms no heartbeat; the others are told if it registered.
     pub async fn start(options: FleetOptions) -> Result<(Self, JoinHandle<()>), StoreError> {
-        let FleetOptions { store, mut others, cache, feed, metrics, lease } = options;
+        let FleetOptions { store, mut others, cache, feed, metrics, lease, kids } = options;
         let fleet = Self(Arc::new(Shared {
             cache,
             feed,
@@ -121,7 +124,7 @@ impl Fleet {
             left: CancellationToken::new(),
         }));
         others.push(store.clone());
-        let heart = Heart::new(Arc::clone(&fleet.0), store.clone(), others);
+        let heart = Heart::new(Arc::clone(&fleet.0), store.clone(), others, kids);
         let heart = heart.start().await?;
         let census = Census::new(Arc::clone(&fleet.0), store);
         let task = tokio::spawn(async move {
@@ -225,9 +228,7 @@ impl Fleet {
 
     /// Waits until no cache of ours answers from before a change that was committed before this call: every server has
     /// acknowledged it in the history it was committed in, or every lease has run out that was asked for before it was
-    /// committed.
-    ///
-    /// It needs no database: that only makes it shorter.
+    /// committed. It needs no database: that only makes it shorter.
     pub async fn everywhere(&self, change: Committed) {
         if seeded(Defect::FleetNotAwaited) {
             return;

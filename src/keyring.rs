@@ -16,7 +16,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-pub use files::{KeyringError, create_first_key};
+pub use files::{KeyringError, create_first_key, create_key, key_file};
 pub use seal::{Purpose, Unreadable, Unsealable};
 pub use tags::{Origin, TagKey, TagKeys};
 

@@ -36,7 +36,10 @@ impl PrivateFile {
         self.file.write_all(line.as_bytes())?;
         self.file.write_all(b"\n")?;
         self.file.sync_all()?;
-        fs::rename(&self.draft, &self.path)
+        fs::rename(&self.draft, &self.path)?;
+        // Until then a crash may undo the renaming.
+        let directory = self.path.parent().filter(|directory| !directory.as_os_str().is_empty());
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     }
 }
 

@@ -3,12 +3,14 @@
 mod dev;
 mod edge;
 mod healthcheck;
+mod keyring;
 mod migrate;
 mod operator_token;
 mod profile_check;
 mod renew_history;
 mod serve;
 mod sidecar;
+mod table;
 mod version;
 
 use std::io;
@@ -73,6 +75,9 @@ pub enum RoleError {
     /// The keyring does not fit the database.
     #[error("cannot use the keyring")]
     Keys(#[from] service::KeysError),
+    /// A key cannot be rolled to, or retired.
+    #[error(transparent)]
+    Rotation(#[from] service::RotationError),
     /// The profiles.
     #[error(transparent)]
     Profiles(#[from] ProfilesError),
@@ -115,6 +120,7 @@ impl RoleError {
             | Self::Upstream(_)
             | Self::Credential(_)
             | Self::Keys(_)
+            | Self::Rotation(_)
             | Self::Profiles(_)
             | Self::Randomness(_)
             | Self::Issue(_)
@@ -139,6 +145,7 @@ pub fn run(command_line: CommandLine) -> Result<ExitCode, RoleError> {
         Role::Migrate(settings) => migrate::run(&settings).map(|()| ExitCode::SUCCESS),
         Role::OperatorToken(settings) => operator_token::run(&settings).map(|()| ExitCode::SUCCESS),
         Role::RenewHistory(settings) => renew_history::run(&settings).map(|()| ExitCode::SUCCESS),
+        Role::Keyring(command) => keyring::run(&command).map(|()| ExitCode::SUCCESS),
         Role::Healthcheck(settings) => healthcheck::run(&settings),
         Role::Profile(Profile::Check(arguments)) => profile_check::run(&arguments.files),
         Role::Version => version::run(),

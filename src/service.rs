@@ -15,6 +15,7 @@ mod operator;
 mod principals;
 mod profiles;
 mod proving;
+mod rotation;
 mod search;
 mod sidecars;
 mod tokens;
@@ -32,6 +33,7 @@ pub use keys::KeysError;
 pub use last_uses::LastUses;
 pub use principals::{Deleted, PrincipalPageRequest};
 pub use profiles::{EntryError, Profiles};
+pub use rotation::{KeyList, Rotation, RotationError, Survey};
 pub use sidecars::{Acknowledgement, Grant, Inquiry, Renewal, Resolution, Use};
 pub use tokens::{Page, Revocation, TokenChange, TokenPageRequest};
 pub use watching::{Frame, Subscription, Told, WatchRequest};
@@ -112,14 +114,12 @@ impl Service {
         })
     }
 
-    /// Asks the database, over connections of the asker's own, whether it is there, and which keys and profiles
-    /// are in use by now.
+    /// Asks the database, over connections of the asker's own, whether it is there, and which keys are in use by now.
     ///
     /// # Errors
     /// [`Error::DatabaseUnavailable`] and its like.
     pub async fn check_database(&self, store: &Store) -> Result<(), Error> {
-        self.keys.refresh(store).await?;
-        self.profiles.refresh(store).await
+        self.keys.refresh(store).await
     }
 
     /// What it counts.

@@ -8,6 +8,7 @@ mod database;
 mod error;
 mod file;
 pub mod groups;
+pub mod keyring;
 mod layers;
 pub mod sidecar;
 mod value;
@@ -20,6 +21,7 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 
 pub use database::{DatabaseSource, DatabaseUrl, DirectDatabaseSource};
 pub use error::{Origin, SettingsError};
+pub use keyring::Keyring;
 pub use sidecar::Sidecar;
 pub use value::{Argon2Cost, OperationsListen, Parallelism};
 
@@ -55,6 +57,9 @@ pub enum Role {
     /// a backup, or promoted a standby that was not synchronous, by means that leave no trace in PostgreSQL; of a new
     /// timeline and of another cluster the servers find out themselves.
     RenewHistory(RenewHistory),
+    /// Tend the server keys: make, list, roll to and retire them.
+    #[command(subcommand)]
+    Keyring(Keyring),
     /// Ask a server for its health: exit code 0 if it serves, 1 if it does not, 2 if it cannot be reached.
     Healthcheck(Healthcheck),
     /// Look at profiles, the files that say what products ask of their tokens.
@@ -218,6 +223,7 @@ fn config_file(matches: &ArgMatches, layers: &Layers) -> Option<PathBuf> {
 /// Every process of the machine may read another's arguments.
 fn refuse_password_in_arguments(matches: &ArgMatches) -> Result<(), SettingsError> {
     let Some((_, role)) = matches.subcommand() else { return Ok(()) };
+    refuse_password_in_arguments(role)?;
     for (id, name) in [("database_url", "database-url"), ("direct_database_url", "direct-database-url")] {
         let url = role.try_get_one::<DatabaseUrl>(id).ok().flatten();
         let from_flag = || role.value_source(id) == Some(ValueSource::CommandLine);

@@ -1,6 +1,7 @@
 //! The store: what PostgreSQL keeps, and the only place that knows how. Queries take a connection, never the pool.
 
 mod connection;
+pub mod credentials;
 pub mod doorbell;
 mod error;
 pub mod keys;
@@ -8,6 +9,7 @@ pub mod last_uses;
 mod line;
 pub mod log;
 mod migrations;
+pub mod minted;
 mod moment;
 mod pool;
 pub mod principals;

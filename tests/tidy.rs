@@ -8,16 +8,28 @@ use std::path::{Path, PathBuf};
 /// Each room, by the beginning of its files' paths, and the rooms of ours that it may name. The first match counts.
 const ROOMS: &[(&str, &[&str])] = &[
     ("text", &[]),
-    ("token", &["text", "workspace", "token"]),
-    ("workspace", &["text", "token"]),
-    ("revocation", VOCABULARY),
+    ("token", VOCABULARY),
+    ("workspace", VOCABULARY),
+    ("principal", VOCABULARY),
     ("introspection", VOCABULARY),
+    ("revocation", &["introspection", "profile", "text", "token", "workspace"]),
     ("edge", &["text", "token", "workspace", "introspection", "profile"]),
     ("clock", &[]),
     ("lease", &["clock", "revocation", "token"]),
     (
         "cache",
-        &["text", "clock", "introspection", "lease", "proof", "revocation", "token", "workspace", "cache"],
+        &[
+            "text",
+            "clock",
+            "introspection",
+            "lease",
+            "profile",
+            "proof",
+            "revocation",
+            "token",
+            "workspace",
+            "cache",
+        ],
     ),
     ("keyring", &["private_file", "revocation", "token", "workspace"]),
     ("hash", &["keyring", "token"]),
@@ -31,7 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &["text"]),
     ("metrics", &[]),
     ("operations", &["metrics", "server", "telemetry"]),
-    ("store", &["text", "token", "workspace", "revocation", "hash"]),
+    ("store", &["text", "token", "workspace", "profile", "principal", "revocation", "hash"]),
     ("feed", &["cache", "clock", "store", "revocation", "metrics", "telemetry", "token"]),
     (
         "fleet",
@@ -43,6 +55,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "text",
             "token",
             "workspace",
+            "profile",
+            "principal",
             "revocation",
             "hash",
             "keyring",
@@ -87,6 +101,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "rpc",
         &[
             "edge",
+            "principal",
             "profile",
             "text",
             "token",
@@ -105,17 +120,18 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["telemetry", "crossing"]),
-    ("settings", &["text", "hash", "nearest", "telemetry", "settings"]),
+    ("settings", &["text", "token", "hash", "nearest", "telemetry", "settings"]),
 ];
 
-const VOCABULARY: &[&str] = &["text", "token", "workspace"];
+/// What everybody speaks of.
+const VOCABULARY: &[&str] = &["text", "token", "workspace", "profile"];
 
 /// Words that may be said only in files whose path begins so.
 const WORDS: &[(&str, &[&str])] = &[
     ("diesel", &["store"]),
     ("tokio_postgres", &["store"]),
     ("tonic", &["rpc", "proto", "server", "compose", "metrics/requests", "roles/healthcheck", "sidecar"]),
-    ("prost", &["rpc", "proto", "compose", "metrics/requests", "sidecar"]),
+    ("prost", &["rpc", "proto", "compose", "metrics/requests", "roles/table", "sidecar"]),
     ("hyper", &["server", "compose/routes"]),
     ("axum", &["server/http1", "operations", "rpc/forward_auth"]),
     ("argon2::", &["hash"]),
@@ -125,13 +141,19 @@ const WORDS: &[(&str, &[&str])] = &[
     ("unsafe", &[]),
     ("std::env::var", &["settings", "defect"]),
     ("println!", &[]),
+    // What a product wants is data.
+    ("coolset", &["profile/loading"]),
+    ("qualytics", &["profile/loading"]),
+    ("select-star", &["profile/loading"]),
+    ("strapi", &["profile/loading"]),
+    ("undb", &["profile/loading"]),
 ];
 
 struct Source {
     /// The path below `src`, without `.rs`.
     name: String,
     path: PathBuf,
-    /// What is not a test: everything before the module of tests.
+    /// What is not a test: everything before the module of tests, if that is in this file.
     code: String,
 }
 
@@ -149,7 +171,7 @@ fn collect(directory: &Path, found: &mut Vec<Source>) {
             collect(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
             let name = path.strip_prefix("src").unwrap().with_extension("").display().to_string();
             found.push(Source { name, path, code });
         }

@@ -72,7 +72,9 @@ fn program() -> Outcome<String> {
 fn version(program: &str) -> Outcome<String> {
     let output = Command::new(program).arg("--version").output()?;
     let said = String::from_utf8(output.stdout)?;
-    let number = said.trim().split('/').nth(1).unwrap_or("of unknown version");
+    // Like `envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`, after the path of the program.
+    let said = said.split("version:").nth(1).and_then(|version| version.split('/').nth(1));
+    let number = said.unwrap_or("of unknown version");
     Ok(format!("Envoy {number}"))
 }
 

@@ -44,7 +44,8 @@ impl Flight {
             Some(applied) if self.is_clear(&shard, &learned, source) => {
                 let above = self.cache.floors.above(&learned.record);
                 let Learned { record, proof, deadline } = learned;
-                let (as_of, epoch) = (applied.revision, self.epoch);
+                let known = self.cache.applied_in(&shard).filter(|_| seeded(Defect::FloorsPassedInFlight));
+                let (as_of, epoch) = (known.unwrap_or(applied).revision, self.epoch);
                 shard.insert(Entry { record, proof, deadline, as_of, epoch, above, used: false })
             }
             Some(_) | None => false,

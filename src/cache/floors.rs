@@ -71,21 +71,25 @@ impl Floors {
     }
 
     pub(super) fn raise(&self, subject: Subject<'_>, to: Revision) {
-        let floor = match subject {
+        let raise = |floor: &AtomicI64| floor.fetch_max(to.0, Ordering::AcqRel);
+        self.floor_of(subject).map(raise);
+        if let Subject::Key(_) = subject {
+            // Last: whoever sees the highest must find the floor itself.
+            raise(&self.keys);
+        }
+    }
+
+    /// Whether a subject was changed since a revision, as far as is known; perhaps also if another was.
+    pub(super) fn rose_above(&self, as_of: Revision, subject: Subject<'_>) -> bool {
+        self.floor_of(subject).is_none_or(|floor| floor.load(Ordering::Acquire) > as_of.0)
+    }
+
+    fn floor_of(&self, subject: Subject<'_>) -> Option<&AtomicI64> {
+        match subject {
             Subject::Everything => Some(&self.everything),
-            Subject::Workspace(_) | Subject::Principal(..) | Subject::Profile(_) => {
+            Subject::Workspace(_) | Subject::Principal(..) | Subject::Profile(_) | Subject::Key(_) => {
                 self.floor(self.place(subject))
             }
-            Subject::Key(_) => {
-                // The floor itself first: whoever sees the highest must find it.
-                if let Some(floor) = self.floor(self.place(subject)) {
-                    floor.fetch_max(to.0, Ordering::AcqRel);
-                }
-                Some(&self.keys)
-            }
-        };
-        if let Some(floor) = floor {
-            floor.fetch_max(to.0, Ordering::AcqRel);
         }
     }
 

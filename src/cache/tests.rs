@@ -10,8 +10,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::*;
-use crate::profile::TokenType;
-use crate::revocation::NewEvent;
+use crate::lease::Offer;
+use crate::profile::{ProfileName, TokenType};
+use crate::revocation::{Change, Event, HistoryId, NewEvent, TokenChange};
 use crate::text::{Initiator, Metadata, Name, PrincipalId};
 use crate::token::{Audiences, Cidrs, IssuedSecret, ScopeSet, Secret, Tag};
 use crate::workspace::{TokenPrefix, WorkspaceId};

@@ -8,6 +8,7 @@ use super::{CACHED, ServerError, ServerOptions};
 use crate::cache::Cache;
 use crate::feed::{Feed, FeedOptions};
 use crate::fleet::{Fleet, FleetOptions};
+use crate::keyring::ServerKey;
 use crate::metrics::Metrics;
 use crate::proof::Prover;
 use crate::store::doorbell::Doorbell;
@@ -55,6 +56,7 @@ impl Following {
             feed: feed.clone(),
             metrics,
             lease: options.lease,
+            kids: options.keyring.keys().map(ServerKey::kid).collect(),
         });
         let (fleet, heart) = joined.await?;
         parts.add("the heart", heart);

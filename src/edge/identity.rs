@@ -6,7 +6,7 @@ use crate::introspection::Record;
 use crate::profile::TokenType;
 
 /// How the names of all identity headers begin.
-const PREFIX: &str = "x-tokenkeep-";
+pub const PREFIX: &str = "x-tokenkeep-";
 
 /// The identity headers of a live token, by name; those it has no value for have none.
 fn identity(record: &Record) -> [(&'static str, Option<String>); 7] {

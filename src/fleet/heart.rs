@@ -18,7 +18,7 @@ use crate::metrics::HeartbeatResult;
 use crate::revocation::{HistoryId, Position};
 use crate::store::servers::{self, BeatRow, ServerId};
 use crate::store::{Store, StoreError, log};
-use crate::token::Revision;
+use crate::token::{Kid, Revision};
 
 /// The longest that one attempt may take, from connecting to COMMIT. Then its connection is cut and the next one made.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,6 +35,8 @@ pub(super) struct Heart {
     store: Store,
     /// Everything that leads to the database.
     stores: Vec<Store>,
+    /// The server keys that are held here.
+    kids: Vec<Kid>,
     awaited: watch::Receiver<Revision>,
     /// What was acknowledged last.
     acknowledged: Option<Position>,
@@ -46,9 +48,9 @@ pub(super) struct Heart {
 }
 
 impl Heart {
-    pub(super) fn new(shared: Arc<Shared>, store: Store, stores: Vec<Store>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, store: Store, stores: Vec<Store>, kids: Vec<Kid>) -> Self {
         let (awaited, pace) = (shared.feed.awaited(), Pace::new(Instant::now()));
-        Self { shared, store, stores, awaited, acknowledged: None, history: None, pace, away: false }
+        Self { shared, store, stores, kids, awaited, acknowledged: None, history: None, pace, away: false }
     }
 
     /// Beats for the first time; for the second, if the first finds another database than the one on record. A row that
@@ -155,7 +157,7 @@ impl Heart {
     async fn register(&mut self) -> Result<ServerId, StoreError> {
         let id = ServerId(Uuid::now_v7());
         let mut transaction = self.store.begin().await?;
-        let registered = servers::register(&mut transaction, id, self.shared.lease).await;
+        let registered = servers::register(&mut transaction, id, self.shared.lease, &self.kids).await;
         transaction.finish(registered).await?;
         *self.shared.row() = Some(id);
         self.acknowledged = None;

@@ -40,7 +40,7 @@ const NOT_END_TO_END: [&str; 11] = [
     "upgrade",
 ];
 
-/// The headers by which the edge says who a client is.
+/// How the headers begin by which the edge says who a client is. To many products `_` and `-` are the same.
 const IDENTITY: &str = "x-tokenkeep-";
 
 const PROFILE: [&str; 16] = [
@@ -202,7 +202,7 @@ fn presentation(value: &Value<'_>) -> Taken<Presentation> {
 
 fn credential_header(value: &Value<'_>) -> Taken<HeaderName> {
     let text = value.text()?;
-    if text.starts_with(IDENTITY) {
+    if text.to_ascii_lowercase().replace('_', "-").starts_with(IDENTITY) {
         return Err(value.note(format!("must not begin with {IDENTITY}: the edge says so who a client is")));
     }
     header_name(value, text)

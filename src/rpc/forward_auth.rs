@@ -16,7 +16,7 @@ use super::check::Edge;
 use super::requests::edge::{Forwarded, forwarded};
 use super::status;
 use crate::crossing::Deadline;
-use crate::edge::Answer;
+use crate::edge::{Answer, IDENTITY_PREFIX};
 use crate::service::Error;
 
 /// How proxies ask.
@@ -63,10 +63,14 @@ fn asked_by(headers: &HeaderMap, deadline: Instant) -> Request<()> {
 fn told(answer: Answer) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     match answer {
-        Answer::Allow { set, remove: _ } => {
+        Answer::Allow { set, remove } => {
+            // A proxy that copies one that is not there leaves the client's in place, or copies nonsense: empty, it is gone.
+            let gone = remove.into_iter().filter(|name| name.starts_with(IDENTITY_PREFIX));
+            let gone = gone.map(|name| (name, String::new()));
+            let told = set.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(gone);
             let fit =
-                |(name, value)| Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?));
-            response.headers_mut().extend(set.into_iter().filter_map(fit));
+                |(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?));
+            response.headers_mut().extend(told.filter_map(fit));
         }
         Answer::Deny(denial) => {
             *response.status_mut() = denial.status;

@@ -4,19 +4,18 @@ pub(super) mod edge;
 pub(super) mod introspection;
 pub(super) mod principals;
 pub(super) mod sidecars;
+pub(super) mod workspaces;
 
 use prost_types::FieldMask;
 
 use super::fields::Fields;
-use crate::profile::ProfileName;
 use crate::proto::v1;
 use crate::service::{
     Error, NewTokenWords, Regeneration, Revocation, TokenChange, TokenPageRequest, WatchRequest,
-    WorkspacePageRequest,
 };
 use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, PrincipalId, RevokeReason};
 use crate::token::{Expiry, Precondition, Revision, Scope, TokenEdit, TokenFilter, TokenId};
-use crate::workspace::{Invalidation, TokenPrefix, WorkspaceEdit, WorkspaceId};
+use crate::workspace::WorkspaceId;
 
 pub(super) fn create_token(request: v1::CreateTokenRequest) -> Result<NewTokenWords, Error> {
     use v1::create_token_request::Expiration;
@@ -225,86 +224,5 @@ pub(super) fn watch_revocations(request: v1::WatchRevocationsRequest) -> Result<
     let workspace = fields.optional("workspace", request.workspace, WorkspaceId::parse);
     let cursor = Some(request.cursor).filter(|cursor| !cursor.is_empty());
     let words = || Some(WatchRequest { workspace: workspace?, cursor });
-    fields.finish(words())
-}
-
-pub(super) struct NewWorkspace {
-    pub(super) id: WorkspaceId,
-    pub(super) name: Name,
-    pub(super) token_prefix: TokenPrefix,
-    pub(super) profile: Option<ProfileName>,
-}
-
-pub(super) fn create_workspace(request: v1::CreateWorkspaceRequest) -> Result<NewWorkspace, Error> {
-    let mut fields = Fields::default();
-    let Some(workspace) = request.workspace else { return Err(Error::field("workspace", Invalid::Missing)) };
-    let id = fields.take("workspace.id", WorkspaceId::parse(workspace.id));
-    let name = fields.take("workspace.name", Name::parse(workspace.name));
-    let prefix = fields.optional("workspace.token_prefix", workspace.token_prefix, TokenPrefix::parse);
-    let profile = fields.optional("workspace.profile", workspace.profile, ProfileName::parse);
-    let words = || {
-        let token_prefix = prefix?.unwrap_or_default();
-        Some(NewWorkspace { id: id?, name: name?, token_prefix, profile: profile? })
-    };
-    fields.finish(words())
-}
-
-pub(super) fn get_workspace(request: v1::GetWorkspaceRequest) -> Result<WorkspaceId, Error> {
-    WorkspaceId::parse(request.id).map_err(|invalid| Error::field("id", invalid))
-}
-
-pub(super) fn list_workspaces(request: v1::ListWorkspacesRequest) -> Result<WorkspacePageRequest, Error> {
-    let mut fields = Fields::default();
-    let size = fields.page_size(request.page_size);
-    let after = Some(request.page_token).filter(|text| !text.is_empty());
-    let words = || Some(WorkspacePageRequest { size: size?, after });
-    fields.finish(words())
-}
-
-const WORKSPACE_PATHS: [&str; 3] = ["name", "token_prefix", "profile"];
-
-pub(super) fn update_workspace(request: v1::UpdateWorkspaceRequest) -> Result<WorkspaceEdit, Error> {
-    let mut fields = Fields::default();
-    let Some(workspace) = request.workspace else { return Err(Error::field("workspace", Invalid::Missing)) };
-    let id = fields.take("workspace.id", WorkspaceId::parse(workspace.id));
-    let set = [
-        ("name", &workspace.name),
-        ("token_prefix", &workspace.token_prefix),
-        ("profile", &workspace.profile),
-    ];
-    let set: Vec<&str> = set.into_iter().filter(|(_, text)| !text.is_empty()).map(|(path, _)| path).collect();
-    let paths = mask(&mut fields, request.update_mask, &WORKSPACE_PATHS, &set).unwrap_or_default();
-    let mut edit = (None, None);
-    if paths.contains(&"name") {
-        edit.0 = fields.take("workspace.name", Name::parse(workspace.name));
-    }
-    if paths.contains(&"token_prefix") {
-        edit.1 = fields.take("workspace.token_prefix", TokenPrefix::parse(workspace.token_prefix));
-    }
-    let (name, token_prefix) = edit;
-    let named = paths.contains(&"profile").then_some(workspace.profile);
-    let profile = named.and_then(|profile| fields.optional("workspace.profile", profile, ProfileName::parse));
-    let precondition = precondition(workspace.etag);
-    let words = || Some(WorkspaceEdit { id: id?, precondition, name, token_prefix, profile });
-    fields.finish(words())
-}
-
-pub(super) fn get_workspace_profile(request: v1::GetWorkspaceProfileRequest) -> Result<WorkspaceId, Error> {
-    WorkspaceId::parse(request.id).map_err(|invalid| Error::field("id", invalid))
-}
-
-pub(super) fn invalidate_workspace(
-    request: v1::InvalidateWorkspaceTokensRequest,
-) -> Result<Invalidation, Error> {
-    let mut fields = Fields::default();
-    let id = fields.take("id", WorkspaceId::parse(request.id));
-    let reason = fields.take("reason", RevokeReason::parse(request.reason));
-    let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
-    let awaited = fields.awaited(request.wait);
-    let (dry_run, precondition) = (request.dry_run, precondition(request.etag));
-    let words = || {
-        let (id, reason, initiator) = (id?, reason?, initiator?);
-        Some(Invalidation { id, dry_run, precondition, reason, initiator, awaited: awaited? })
-    };
     fields.finish(words())
 }

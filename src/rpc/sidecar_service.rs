@@ -100,9 +100,15 @@ impl SidecarService for SidecarRpc {
         request: Request<v1::GetProfilesRequest>,
     ) -> Answer<v1::GetProfilesResponse> {
         self.desk
-            .answer(request, Permission::Sidecar, requests::get_profiles, |service, _, since| async move {
-                Ok(v1::GetProfilesResponse { documents: service.profile_documents(since).await? })
-            })
+            .answer(
+                request,
+                Permission::Sidecar,
+                requests::get_profiles,
+                |service, _, (history, revision)| async move {
+                    let documents = service.profile_documents(history, revision).await?;
+                    Ok(v1::GetProfilesResponse { documents })
+                },
+            )
             .await
     }
 

@@ -3,7 +3,8 @@
 use tonic::{Request, Response, Status};
 
 use super::desk::deadline;
-use super::{Desk, answers, requests};
+use super::requests::workspaces as requests;
+use super::{Desk, answers};
 use crate::proto::v1;
 use crate::proto::v1::workspace_service_server::WorkspaceService;
 use crate::service::{Invalidated, Permission};

@@ -143,8 +143,8 @@ pub enum Error {
     /// Cannot decide: too many secrets to prove.
     #[error("too many secrets wait to be proved; try again shortly")]
     VerifierOverloaded,
-    /// Cannot decide: the token's key is in use, but not here.
-    #[error("this server does not hold the key `{0}`, though it is in use; try another")]
+    /// Cannot decide: the token's key is or may be in use, but not here; or it was to issue a secret, and was retired.
+    #[error("this server cannot use the key `{0}`, which others may; try again shortly, or another")]
     KeyUnavailable(Kid),
     /// Cannot decide: the database did not answer.
     #[error("the database cannot be reached or did not answer in time; try again shortly")]
@@ -208,6 +208,7 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Unavailable { .. } => Self::DatabaseUnavailable(error),
             StoreError::Overloaded => Self::Overloaded,
+            StoreError::KeyRetired(kid) => Self::KeyUnavailable(kid),
             StoreError::CommitUnknown { .. } => Self::OutcomeUnknown(error),
             StoreError::Conflict { .. }
             | StoreError::Aborted

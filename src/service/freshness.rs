@@ -74,8 +74,8 @@ impl<'service> Arrival<'service> {
         Err(Error::LeaseLost)
     }
 
-    /// Whether a token may be called dead for a reason that was found in the database, where the token's last change is at
-    /// this place. What the database may only not know yet, since it was deposed, it must have proved to know.
+    /// Whether a token may be called dead for a reason that was found in the database, where the last change that concerns
+    /// it is at this place. What the database may only not know yet, since it was deposed, it must have proved to know.
     ///
     /// # Errors
     /// [`Error::LeaseLost`].
@@ -92,7 +92,7 @@ impl<'service> Arrival<'service> {
             | InactiveReason::Expired
             | InactiveReason::Superseded
             | InactiveReason::Invalidated
-            | InactiveReason::PrincipalDisabled => self.head().await,
+            | InactiveReason::PrincipalDisabled => self.late_head_reaching(found).await,
         };
         self.require_same(proved.map_err(|_| Error::LeaseLost)?, found.history)?;
         self.may_accept(found.history).await
@@ -118,11 +118,19 @@ impl<'service> Arrival<'service> {
         self.service.cache.standing(BootTime::now())
     }
 
+    /// A head that proves what was found at a place: one that was proved before the look may not have come as far.
     async fn head_reaching(&self, place: Position) -> Result<Position, Unconfirmed> {
         match self.head {
-            Some(head) => head,
-            None => self.service.fleet.confirm_place(place).await.map(|beat| beat.head),
+            Some(Ok(head)) if head.reaches(place) => Ok(head),
+            Some(Err(unconfirmed)) => Err(unconfirmed),
+            Some(Ok(_)) | None => self.service.fleet.confirm_place(place).await.map(|beat| beat.head),
         }
+    }
+
+    /// The same of a change that another may have undone: besides, the head is of after the request had arrived.
+    async fn late_head_reaching(&mut self, place: Position) -> Result<Position, Unconfirmed> {
+        self.head().await?;
+        self.head_reaching(place).await
     }
 
     async fn head(&mut self) -> Result<Position, Unconfirmed> {

@@ -1,9 +1,12 @@
 //! Which server keys are in use: the database lists them, the files hold them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::RwLock;
+use std::time::Duration;
 
 use super::Error;
+use crate::clock::BootTime;
+use crate::introspection::InactiveReason;
 use crate::keyring::Keyring;
 use crate::store::keys::{self, KeyState, ServerKeyRow};
 use crate::store::{Store, StoreError};
@@ -15,7 +18,7 @@ pub enum KeysError {
     /// Tokens depend on a key that is not here.
     #[error("the database lists the key `{0}` as in use, but the keyring has no file {0}.key; put it there")]
     Missing(Kid),
-    /// The file is of another installation.
+    /// The file is of another installation, or its name was that of a key that is retired.
     #[error(
         "the file {0}.key is not the key that the database lists under this name; put the right one there"
     )]
@@ -28,6 +31,10 @@ pub enum KeysError {
     Store(#[from] StoreError),
 }
 
+/// For how long a key that the database did not list is unknown; then it may have been listed since. The database is
+/// asked every second. A key that is rolled to was listed for longer, see [`super::rotation`].
+pub(super) const FRESH: Duration = Duration::from_secs(5);
+
 /// What the database said of the keys when it was last asked.
 #[derive(Debug)]
 pub(super) struct KeyDirectory {
@@ -36,27 +43,31 @@ pub(super) struct KeyDirectory {
 
 #[derive(Debug, Clone)]
 struct Listed {
+    /// Before the database was asked.
+    asked: BootTime,
     minting: Kid,
-    kids: BTreeSet<Kid>,
+    states: BTreeMap<Kid, KeyState>,
 }
 
 impl KeyDirectory {
     /// Enters the keys of this process that the database does not know yet, and checks that each key in use is here.
     pub(super) async fn register(store: &Store, keyring: &Keyring) -> Result<Self, KeysError> {
         let held: Vec<(Kid, &str)> = keyring.keys().map(|key| (key.kid(), key.fingerprint())).collect();
+        let asked = BootTime::now();
         let mut transaction = store.begin().await?;
         let registered = keys::register(&mut transaction, &held).await.map_err(KeysError::Store);
         // A keyring that does not fit enters nothing, or the servers with the right one would miss its keys.
         let fitting = registered.and_then(|rows| check(&rows, keyring).map(|()| rows));
         let rows = transaction.finish(fitting).await?;
-        Ok(Self { listed: RwLock::new(listed(&rows).ok_or(KeysError::NoneMints)?) })
+        Ok(Self { listed: RwLock::new(listed(asked, &rows).ok_or(KeysError::NoneMints)?) })
     }
 
     /// Asks again: another server may have entered a key since.
     pub(super) async fn refresh(&self, store: &Store) -> Result<(), Error> {
+        let asked = BootTime::now();
         let mut connection = store.connection().await?;
         let rows = keys::list(&mut connection).await?;
-        if let (Some(now), Ok(mut known)) = (listed(&rows), self.listed.write()) {
+        if let (Some(now), Ok(mut known)) = (listed(asked, &rows), self.listed.write()) {
             *known = now;
         }
         Ok(())
@@ -67,25 +78,35 @@ impl KeyDirectory {
         self.listed.read().map_or(Kid::FIRST, |listed| listed.minting)
     }
 
-    /// Whether a key is in use somewhere.
-    pub(super) fn lists(&self, kid: Kid) -> bool {
-        self.listed.read().is_ok_and(|listed| listed.kids.contains(&kid))
+    /// Judges what names a key that is not here, and that can therefore not be told from what somebody made up.
+    ///
+    /// # Errors
+    /// [`Error::KeyUnavailable`] if the key is in use, or may be by now.
+    pub(super) fn judge_absent(&self, kid: Kid) -> Result<InactiveReason, Error> {
+        let unavailable = || Error::KeyUnavailable(kid);
+        let listed = self.listed.read().map_err(|_| unavailable())?;
+        match listed.states.get(&kid) {
+            Some(KeyState::Minting | KeyState::Live) => Err(unavailable()),
+            Some(KeyState::Retired) => Ok(InactiveReason::Invalidated),
+            None if BootTime::now().since(listed.asked) > FRESH => Err(unavailable()),
+            None => Ok(InactiveReason::Forged),
+        }
     }
 }
 
-/// Whether each key in use is here, and is the same.
+/// Whether each key in use is here, and no other is here under the name of a key that is or was in use.
 fn check(rows: &[ServerKeyRow], keyring: &Keyring) -> Result<(), KeysError> {
-    for row in rows.iter().filter(|row| row.state != KeyState::Retired) {
-        let key = keyring.key(row.kid).ok_or(KeysError::Missing(row.kid))?;
-        if key.fingerprint() != row.fingerprint {
-            return Err(KeysError::Different(row.kid));
+    for row in rows {
+        match keyring.key(row.kid) {
+            Some(key) if key.fingerprint() != row.fingerprint => return Err(KeysError::Different(row.kid)),
+            None if row.state != KeyState::Retired => return Err(KeysError::Missing(row.kid)),
+            Some(_) | None => {}
         }
     }
     Ok(())
 }
 
-fn listed(rows: &[ServerKeyRow]) -> Option<Listed> {
+fn listed(asked: BootTime, rows: &[ServerKeyRow]) -> Option<Listed> {
     let minting = rows.iter().find(|row| row.state == KeyState::Minting)?.kid;
-    let live = rows.iter().filter(|row| row.state != KeyState::Retired);
-    Some(Listed { minting, kids: live.map(|row| row.kid).collect() })
+    Some(Listed { asked, minting, states: rows.iter().map(|row| (row.kid, row.state)).collect() })
 }

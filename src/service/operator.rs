@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::{Caller, Error, Issued, Issuer, NewTokenWords, Regeneration, Service};
 use crate::introspection::Record;
 use crate::profile::TokenType;
+use crate::store::Connection;
 use crate::store::tokens::{self, TokenQuery};
 use crate::text::{Description, Initiator, Metadata, Name, NamePrefix};
 use crate::token::{
@@ -37,9 +38,10 @@ impl Issuer {
     /// # Errors
     /// That it cannot be done now.
     pub async fn issue_operator_token(&self, reset: bool) -> Result<Option<Issued>, Error> {
-        let workspace = WorkspaceId::parse(WorkspaceId::SYSTEM.to_owned()).map_err(field("workspace"))?;
+        let workspace = system()?;
         let caller = Caller::operator(workspace.clone())?;
-        match self.find_operator_token(&workspace).await? {
+        let found = find_operator_token(&mut self.store.connection().await?).await?;
+        match found {
             None => self.create_token(&caller, operator_words(workspace)?).await.map(Some),
             Some(_) if !reset => Ok(None),
             Some(token) => {
@@ -50,19 +52,23 @@ impl Issuer {
             }
         }
     }
+}
 
-    async fn find_operator_token(&self, workspace: &WorkspaceId) -> Result<Option<Token>, Error> {
-        let filter = TokenFilter {
-            states: [TokenState::Active, TokenState::Expired, TokenState::Invalidated].into(),
-            name_prefix: Some(NamePrefix::parse(NAME.to_owned()).map_err(field("name"))?),
-            scope: Some(everything()),
-            ..TokenFilter::default()
-        };
-        let query = TokenQuery { workspace: workspace.clone(), filter, after: None, limit: MOST_NAMED_ALIKE };
-        let mut connection = self.store.connection().await?;
-        let found = tokens::list(&mut connection, &query).await?;
-        Ok(found.into_iter().find(|token| token.name.as_str() == NAME))
-    }
+/// The operator's token, in whatever state but revoked.
+pub(super) async fn find_operator_token(connection: &mut Connection) -> Result<Option<Token>, Error> {
+    let filter = TokenFilter {
+        states: [TokenState::Active, TokenState::Expired, TokenState::Invalidated].into(),
+        name_prefix: Some(NamePrefix::parse(NAME.to_owned()).map_err(field("name"))?),
+        scope: Some(everything()),
+        ..TokenFilter::default()
+    };
+    let query = TokenQuery { workspace: system()?, filter, after: None, limit: MOST_NAMED_ALIKE };
+    let found = tokens::list(connection, &query).await?;
+    Ok(found.into_iter().find(|token| token.name.as_str() == NAME))
+}
+
+fn system() -> Result<WorkspaceId, Error> {
+    WorkspaceId::parse(WorkspaceId::SYSTEM.to_owned()).map_err(field("workspace"))
 }
 
 impl Caller {

@@ -84,11 +84,10 @@ impl Service {
         };
         match self.keyring.origin(&presented) {
             Origin::Issued => {}
-            Origin::UnknownKey if self.keys.lists(presented.kid) => {
-                return Err(Error::KeyUnavailable(presented.kid));
-            }
-            Origin::Forged | Origin::UnknownKey => {
-                return Ok(Sight::Proved(Err(InactiveReason::Forged)));
+            Origin::Forged => return Ok(Sight::Proved(Err(InactiveReason::Forged))),
+            Origin::UnknownKey => {
+                let reason = self.keys.judge_absent(presented.kid)?;
+                return Ok(Sight::Proved(Err(reason)));
             }
         }
         let known = self.cache.look_up(&presented, BootTime::now());

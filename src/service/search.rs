@@ -10,13 +10,14 @@ use super::proving::{Live, Proved, Question};
 use super::{Error, Service};
 use crate::cache::{Flight, Learned, deadline};
 use crate::clock::BootTime;
+use crate::defect::{Defect, seeded};
 use crate::introspection::{InactiveReason, Record};
 use crate::metrics::Argon2Purpose;
 use crate::profile::effective_scopes;
 use crate::proof::Proof;
 use crate::revocation::{HistoryId, Position};
 use crate::store::StoreError;
-use crate::store::tokens::{self, Credential, Credentials, Limits};
+use crate::store::credentials::{self, Credential, Credentials, Limits};
 use crate::token::{Generation, Presented, Revision, TokenId, TokenState};
 use crate::workspace::WorkspaceId;
 
@@ -118,7 +119,7 @@ impl<'service> Search<'service> {
         let (begun, found) = self.found.insert((begun, found));
         let found = found.as_ref().map_err(StoreError::clone)?;
         let credential = found.of.get(&id).cloned();
-        let revision = credential.as_ref().map_or(Revision::ZERO, |credential| credential.token.revision);
+        let revision = credential.as_ref().map_or(Revision::ZERO, |credential| credential.revision);
         Ok(Finding { begun: *begun, found: Position { history: found.history, revision }, credential })
     }
 
@@ -126,7 +127,7 @@ impl<'service> Search<'service> {
         let ids: Vec<TokenId> = self.flights.keys().copied().collect();
         self.service.metrics.credentials_were_read(ids.len());
         let mut connection = self.service.store.connection().await?;
-        tokens::credentials(&mut connection, &ids).await
+        credentials::read(&mut connection, &ids).await
     }
 
     /// argon2, unless it has proved this very secret before; gives what the secret is recognised by from now on.
@@ -185,6 +186,7 @@ impl<'service> Search<'service> {
         };
         let grants = profile.as_ref().and_then(|profile| profile.grants(token.token_type));
         let limits = principal.as_ref().map(|principal| &principal.scopes);
+        let limits = limits.filter(|_| !seeded(Defect::EffectiveScopesAtCreation));
         Ok(Record {
             scopes: effective_scopes(&token.scopes, grants, limits),
             id: token.id,

@@ -133,14 +133,14 @@ impl Service {
         caller: &Caller,
         inquiry: &Inquiry<SecretString>,
     ) -> Result<Vec<Result<Resolution, Error>>, Error> {
-        self.require_same_history(inquiry)?;
+        self.require_same_history(inquiry.history)?;
         let freshness = Freshness::AtLeast(Arrival::now(self).reach(inquiry.freshness).await?);
         // Where a token is presented is for the sidecar to judge.
         let question =
             |text| Question { text, caller: Some(caller), workspace: None, place: None, freshness };
         let questions: Vec<_> = inquiry.tokens.iter().map(question).collect();
         let proved = self.prove_all(&questions).await;
-        self.require_same_history(inquiry)?;
+        self.require_same_history(inquiry.history)?;
         Ok(self.resolutions(caller, proved))
     }
 
@@ -153,7 +153,7 @@ impl Service {
         caller: &Caller,
         inquiry: &Inquiry<(TokenId, Generation)>,
     ) -> Result<Vec<Result<Resolution, Error>>, Error> {
-        self.require_same_history(inquiry)?;
+        self.require_same_history(inquiry.history)?;
         let mut arrival = Arrival::now(self);
         arrival.reach(inquiry.freshness).await?;
         let mut search = Search::of(self, inquiry.tokens.iter().map(|(id, _)| *id));
@@ -164,7 +164,7 @@ impl Service {
             };
             proved.push(search.judge_again(admits, *token, &mut arrival).await);
         }
-        self.require_same_history(inquiry)?;
+        self.require_same_history(inquiry.history)?;
         Ok(self.resolutions(caller, proved))
     }
 
@@ -185,13 +185,14 @@ impl Service {
         Ok(last_uses::record(&mut connection, &uses, workspace).await?)
     }
 
-    fn require_same_history<Named>(&self, inquiry: &Inquiry<Named>) -> Result<(), Error> {
-        inquiry.history.map_or(Ok(()), |history| self.require_history(history))
+    /// Whether what a sidecar follows, if it follows anything, is followed here.
+    pub(super) fn require_same_history(&self, theirs: Option<HistoryId>) -> Result<(), Error> {
+        theirs.map_or(Ok(()), |history| self.require_history(history))
     }
 
     /// Revisions mean nothing across histories. No history comes back, so whoever finds the same one before and after has
     /// had it all the time.
-    pub(super) fn require_history(&self, history: HistoryId) -> Result<(), Error> {
+    fn require_history(&self, history: HistoryId) -> Result<(), Error> {
         match self.cache.applied() {
             None => Err(Error::LeaseLost),
             Some(applied) if applied.history == history => Ok(()),

@@ -73,6 +73,8 @@ impl Service {
     pub async fn get_token(&self, caller: &Caller, id: TokenId) -> Result<Token, Error> {
         let mut connection = self.store.connection().await?;
         let found = known_to(caller, id, tokens::find(&mut connection, id).await?)?;
+        drop(connection);
+        self.learn_profile(Some(&found)).await;
         Ok(self.profiles.advise(found))
     }
 
@@ -93,6 +95,9 @@ impl Service {
         let (items, more) = page(&mut connection, request, after).await?;
         let last = items.last().filter(|_| more).map(|token| token.id);
         let next = last.map(|last| self.token_page_token(&context, last)).transpose()?;
+        drop(connection);
+        // They are all of one workspace.
+        self.learn_profile(items.first()).await;
         let items = items.into_iter().map(|token| self.profiles.advise(token)).collect();
         Ok(Page { items, next })
     }
@@ -113,8 +118,8 @@ impl Service {
     /// What is wrong with a text that was brought back: made under a key that is in use elsewhere, it may be right.
     pub(super) fn unreadable(&self, error: Unreadable, altered: Error) -> Error {
         match error {
-            Unreadable::UnknownKey(kid) if self.keys.lists(kid) => Error::KeyUnavailable(kid),
-            Unreadable::UnknownKey(_) | Unreadable::Altered => altered,
+            Unreadable::UnknownKey(kid) => self.keys.judge_absent(kid).err().unwrap_or(altered),
+            Unreadable::Altered => altered,
         }
     }
 

@@ -59,10 +59,18 @@ impl DatabaseSource {
     /// # Errors
     /// [`SettingsError`] if neither or both are set, or if the file holds no URL.
     pub fn url(&self) -> Result<DatabaseUrl, SettingsError> {
+        let url = self.url_if_any()?;
+        url.ok_or_else(|| SettingsError::Missing { name: "database-url".to_owned() })
+    }
+
+    /// The URL, if there is one, for whoever can do without.
+    ///
+    /// # Errors
+    /// [`SettingsError`] if both are set, or if the file holds no URL.
+    pub fn url_if_any(&self) -> Result<Option<DatabaseUrl>, SettingsError> {
         match (&self.database_url, &self.database_url_file) {
-            (Some(url), None) => Ok(url.clone()),
-            (None, Some(path)) => read_url(path),
-            (None, None) => Err(SettingsError::Missing { name: "database-url".to_owned() }),
+            (url, None) => Ok(url.clone()),
+            (None, Some(path)) => read_url(path).map(Some),
             (Some(_), Some(_)) => Err(SettingsError::Both { names: ["database-url", "database-url-file"] }),
         }
     }

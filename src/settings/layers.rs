@@ -108,10 +108,10 @@ fn reason(error: &clap::Error) -> String {
     }
 }
 
-/// The names of all settings of a command and of its roles.
+/// The names of all settings of a command and of its roles, and of what these are made of.
 pub(super) fn names(command: &Command) -> BTreeSet<String> {
-    let roles = command.get_subcommands().flat_map(Command::get_arguments);
-    command.get_arguments().chain(roles).filter_map(name_of).map(str::to_owned).collect()
+    let own = command.get_arguments().filter_map(name_of).map(str::to_owned);
+    own.chain(command.get_subcommands().flat_map(names)).collect()
 }
 
 /// The name of a setting; `None` of an argument that belongs to one call.
@@ -137,11 +137,11 @@ pub(super) fn with_sources_in_help(command: Command) -> Command {
 }
 
 fn for_each_setting(command: Command, change: &dyn Fn(Arg, &str) -> Arg) -> Command {
-    let change = |argument: Arg| match name_of(&argument).map(str::to_owned) {
+    let own = command.mut_args(|argument| match name_of(&argument).map(str::to_owned) {
         Some(name) => change(argument, &name),
         None => argument,
-    };
-    command.mut_args(change).mut_subcommands(|role| role.mut_args(change))
+    });
+    own.mut_subcommands(|role| for_each_setting(role, change))
 }
 
 /// Whether a variable is one of those that Kubernetes sets in every container for a service named `tokenkeep` or

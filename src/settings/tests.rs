@@ -83,7 +83,8 @@ fn every_setting_is_sampled_has_a_variable_in_the_help_and_nothing_else_has() {
         assert!(help.contains(&format!("--{}", sample.name)), "{}", sample.name);
         assert!(help.contains(&format!("[env: {}]", layers::variable(sample.name))), "{}", sample.name);
     }
-    let of_one_call = ["address", "service", "tls-ca", "tls-server-name", "timeout", "out", "reset"];
+    let of_one_call =
+        ["address", "service", "tls-ca", "tls-server-name", "timeout", "out", "reset", "kid", "confirm"];
     assert!(of_one_call.iter().all(|name| !named.contains(&(*name).to_owned())));
 }
 
@@ -212,10 +213,28 @@ fn a_password_is_taken_from_the_environment_but_not_from_the_arguments() {
     assert!(refusal(&["migrate", "--database-url", url], &[]).contains("TOKENKEEP_DATABASE_URL"));
     let direct = refusal(&["serve", "--direct-database-url", url], &NEEDED);
     assert!(direct.contains("TOKENKEEP_DIRECT_DATABASE_URL"), "{direct}");
+    let nested = refusal(&["keyring", "roll", "02", "--database-url", url], &[]);
+    assert!(nested.contains("TOKENKEEP_DATABASE_URL"), "{nested}");
     assert!(read(&["migrate"], &[("TOKENKEEP_DATABASE_URL", url)]).is_ok());
     assert!(
         read(&["migrate", "--database-url", "postgres://u@h/d"], &[("TOKENKEEP_DATABASE_URL", url)]).is_ok()
     );
+}
+
+#[test]
+fn a_word_of_a_word_has_the_settings_of_all_sources_too() {
+    let environment =
+        [("TOKENKEEP_KEYRING", "/keys"), ("TOKENKEEP_DATABASE_URL", "postgres://u:hunter2@h/d")];
+    let Role::Keyring(Keyring::Add(add)) = read(&["keyring", "add"], &environment).unwrap().role else {
+        panic!()
+    };
+    assert_eq!(add.keys.keyring, Path::new("/keys"));
+    assert!(add.database.url_if_any().unwrap().is_some());
+    let help = help(&["keyring", "add"]);
+    assert!(help.contains("[env: TOKENKEEP_KEYRING]") && !help.contains("hunter2"), "{help}");
+    for said in ["copy the file into the keyring of every server", "restart them, one after another"] {
+        assert!(help.contains(said), "{help}");
+    }
 }
 
 #[test]

@@ -110,14 +110,18 @@ impl Sidecar {
     async fn fetch_profiles_over(&self, link: &Link) -> Result<ByName, Failure> {
         // What is heard of from here on counts against what is found.
         let epoch = self.profiles.epoch();
-        let floor = self.cache.applied();
-        let floor = floor.ok_or_else(|| Failure::Away(Status::unavailable("nothing is followed")))?;
-        let request =
-            v1::GetProfilesRequest { history: floor.history.0.to_string(), min_revision: floor.revision.0 };
+        let followed = self.followed(link)?;
+        let request = v1::GetProfilesRequest {
+            history: followed.map_or_else(String::new, |applied| applied.history.0.to_string()),
+            min_revision: followed.map_or(0, |applied| applied.revision.0),
+        };
         self.counts.call_was_made(Call::GetProfiles);
         let answer = within(FETCH, link.connections.tokens.clone().get_profiles(request)).await?;
         let profiles: ByName = answer.documents.iter().filter_map(|document| read(document)).collect();
-        self.profiles.learn(epoch, profiles.clone());
+        // Where nothing is followed, no change of them is heard of.
+        if followed.is_some() {
+            self.profiles.learn(epoch, profiles.clone());
+        }
         Ok(profiles)
     }
 }

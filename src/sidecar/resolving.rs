@@ -96,7 +96,7 @@ impl Sidecar {
     }
 
     /// Up to where the log is applied that is followed over a link; `None` if none is.
-    fn followed(&self, link: &Link) -> Result<Option<Position>, Failure> {
+    pub(super) fn followed(&self, link: &Link) -> Result<Option<Position>, Failure> {
         if !link.is_followed {
             return Ok(None);
         }

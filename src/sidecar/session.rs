@@ -138,6 +138,8 @@ impl Sessions {
             Some(failure) = failures.recv() => failure,
             ended = parts.join_next() => match ended {
                 Some(Ok(failure)) => failure,
+                // Nothing but the end of the program takes a part out of its session, which ends with it.
+                Some(Err(error)) if error.is_cancelled() => std::future::pending().await,
                 Some(Err(_)) | None => Failure::Away(Status::internal("a part of the session panicked")),
             },
         };
@@ -185,11 +187,12 @@ impl Sidecar {
             return Ok(Opening { stream, grant: before, resumed: true });
         }
         self.place.send_replace(None);
-        self.profiles.outdate();
         let mut stream = watch(connections, String::new()).await?;
         let frame = stream.message().await?.ok_or_else(Failure::silent)?;
         let position = Position { revision: Revision(frame.revision), history: before.offer.needs.history };
         self.cache.follow(position);
+        // Only what is asked for from here on is as of what is followed.
+        self.profiles.outdate();
         self.place.send_replace(Some(Place { position, cursor: frame.cursor }));
         let after = self.renew(connections).await?;
         if after.offer.needs.history != position.history {

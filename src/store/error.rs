@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use diesel::result::Error as DieselError;
 
+use crate::token::Kid;
+
 /// Why, one floor down. Shared, for one failure can be that of many changes.
 pub type Source = Arc<dyn Error + Send + Sync>;
 
@@ -31,6 +33,9 @@ pub enum StoreError {
         #[source]
         source: Source,
     },
+    /// The secret that was to be written was issued under a key that is retired.
+    #[error("the key {0} is retired")]
+    KeyRetired(Kid),
     /// The connection broke during COMMIT: the transaction may or may not have happened.
     #[error("it is unknown whether the database committed")]
     CommitUnknown {

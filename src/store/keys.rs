@@ -1,10 +1,14 @@
 //! The server keys that are in use: names and fingerprints, never the keys.
 
+use std::time::{Duration, SystemTime};
+
 use diesel::prelude::*;
 
 use super::connection::Connection;
 use super::error::{StoreError, understood};
+use super::moment::Moment;
 use super::schema::server_keys;
+use super::token_row::statement_timestamp;
 use super::transaction::Transaction;
 use crate::token::Kid;
 
@@ -23,7 +27,9 @@ pub enum KeyState {
 }
 
 impl KeyState {
-    const fn as_str(self) -> &'static str {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Minting => "minting",
             Self::Live => "live",
@@ -45,6 +51,10 @@ pub struct ServerKeyRow {
     pub fingerprint: String,
     /// What it is used for.
     pub state: KeyState,
+    /// Since when it is listed, by the database's clock.
+    pub create_time: SystemTime,
+    /// How long that is ago.
+    pub age: Duration,
 }
 
 /// Lists those keys of a server that are not listed yet, each with its fingerprint, and gives the whole list by kid.
@@ -57,16 +67,35 @@ pub async fn register(
     transaction: &mut Transaction,
     keys: &[(Kid, &str)],
 ) -> Result<Vec<ServerKeyRow>, StoreError> {
-    let connection = transaction.connection();
     // Servers that start together must not both find the list empty.
-    connection.command("LOCK TABLE server_keys IN SHARE ROW EXCLUSIVE MODE").await?;
-    let mut minting = list(connection).await?.iter().any(|key| key.state == KeyState::Minting);
+    let mut minting = lock(transaction).await?.iter().any(|key| key.state == KeyState::Minting);
+    let connection = transaction.connection();
     for (kid, fingerprint) in keys {
         let state = if minting { KeyState::Live } else { KeyState::Minting };
         insert(connection, *kid, fingerprint, state).await?;
         minting = true;
     }
     list(connection).await
+}
+
+/// Every key that is listed, by kid, which nobody else can change until the transaction ends.
+///
+/// # Errors
+/// [`StoreError::Unavailable`], also if somebody else held them for too long; [`StoreError::Corrupt`].
+pub async fn lock(transaction: &mut Transaction) -> Result<Vec<ServerKeyRow>, StoreError> {
+    let connection = transaction.connection();
+    connection.command("LOCK TABLE server_keys IN SHARE ROW EXCLUSIVE MODE").await?;
+    list(connection).await
+}
+
+/// Changes what one of the keys is used for that the transaction has locked; at most one may be minting.
+///
+/// # Errors
+/// [`StoreError::Conflict`] if another key is minting; [`StoreError::Unavailable`].
+pub async fn set_state(transaction: &mut Transaction, kid: Kid, state: KeyState) -> Result<(), StoreError> {
+    let row = server_keys::table.find(kid.to_string());
+    let query = diesel::update(row).set(server_keys::state.eq(state.as_str()));
+    transaction.connection().execute(query).await
 }
 
 async fn insert(
@@ -89,16 +118,26 @@ async fn insert(
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn list(connection: &mut Connection) -> Result<Vec<ServerKeyRow>, StoreError> {
-    let columns = (server_keys::kid, server_keys::fingerprint, server_keys::state);
+    let columns = (
+        server_keys::kid,
+        server_keys::fingerprint,
+        server_keys::state,
+        server_keys::create_time,
+        statement_timestamp(),
+    );
     let query = server_keys::table.select(columns).order(server_keys::kid).limit(MOST);
-    let rows: Vec<(String, String, String)> = connection.rows(query).await?;
+    let rows: Vec<KeyColumns> = connection.rows(query).await?;
     rows.into_iter().map(into_key).collect()
 }
 
-fn into_key((kid, fingerprint, state): (String, String, String)) -> Result<ServerKeyRow, StoreError> {
+type KeyColumns = (String, String, String, Moment, Moment);
+
+fn into_key((kid, fingerprint, state, created, read): KeyColumns) -> Result<ServerKeyRow, StoreError> {
     Ok(ServerKeyRow {
         kid: understood("server_keys.kid", Kid::parse(&kid).ok_or(()))?,
         fingerprint,
         state: understood("server_keys.state", KeyState::parse(&state).ok_or(()))?,
+        create_time: created.0,
+        age: read.0.duration_since(created.0).unwrap_or_default(),
     })
 }

@@ -3,6 +3,7 @@
 mod compaction;
 mod renewal;
 
+use diesel::dsl::auto_type;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
@@ -14,7 +15,7 @@ pub(super) use renewal::{cluster, moved, record_cluster};
 use super::connection::Connection;
 use super::error::{StoreError, understood};
 use super::moment::Moment;
-use super::schema::revisions;
+use super::schema::{histories, revisions};
 use super::servers::milliseconds;
 use super::transaction::Transaction;
 use crate::defect::{Defect, seeded};
@@ -52,6 +53,12 @@ const READ: &str = "\
     SELECT revision, event_time, kind, workspace, token, generation, reason, initiator, awaited, principal, profile, kid \
     FROM revisions WHERE revision > $2 AND histories.id = $1 AND histories.compacted <= $2 ORDER BY revision LIMIT $3 \
     ) AS following ON true WHERE singleton ORDER BY revision";
+
+/// The history of the log, as the statement at hand sees it.
+#[auto_type]
+pub(super) fn history() -> _ {
+    histories::table.find(true).select(histories::id).single_value().assume_not_null()
+}
 
 #[derive(QueryableByName)]
 struct HeadRow {

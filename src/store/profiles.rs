@@ -2,15 +2,16 @@
 
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use uuid::Uuid;
 
 use super::connection::Connection;
 use super::error::{StoreError, understood};
-use super::log;
+use super::log::{self, history};
 use super::schema::profiles;
 use super::token_row::statement_timestamp;
 use super::transaction::Transaction;
 use crate::profile::ProfileName;
-use crate::revocation::{Appended, Change, NewEvent};
+use crate::revocation::{Appended, Change, HistoryId, NewEvent};
 use crate::text::Initiator;
 
 /// A profile on record.
@@ -24,31 +25,40 @@ pub struct StoredProfile {
     pub document: String,
 }
 
+/// Profiles as they were on record at one moment.
+#[derive(Debug, Clone)]
+pub struct OnRecord {
+    /// The history of the log in which this was read.
+    pub history: HistoryId,
+    /// Those that were asked for and are there, by name.
+    pub profiles: Vec<StoredProfile>,
+}
+
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = profiles, check_for_backend(Pg))]
 struct ProfileRow {
     name: String,
     version: i32,
     document: String,
+    #[diesel(select_expression = history(), select_expression_type = history)]
+    history: Uuid,
 }
 
 impl ProfileRow {
     fn into_profile(self) -> Result<StoredProfile, StoreError> {
-        let Self { name, version, document } = self;
+        let Self { name, version, document, .. } = self;
         Ok(StoredProfile { name: understood("profiles.name", ProfileName::parse(name))?, version, document })
     }
 }
 
-/// The profile of that name.
+/// The profile of that name, if it is there.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
-pub async fn find(
-    connection: &mut Connection,
-    name: &ProfileName,
-) -> Result<Option<StoredProfile>, StoreError> {
+pub async fn find(connection: &mut Connection, name: &ProfileName) -> Result<OnRecord, StoreError> {
     let query = profiles::table.find(name.as_str()).select(ProfileRow::as_select());
-    connection.row_if_any(query).await?.map(ProfileRow::into_profile).transpose()
+    let rows = connection.rows(query).await?;
+    on_record(connection, rows).await
 }
 
 /// Which version of the profile of that name is on record.
@@ -66,10 +76,20 @@ const MOST: i64 = 1_000;
 ///
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
-pub async fn list(connection: &mut Connection) -> Result<Vec<StoredProfile>, StoreError> {
+pub async fn list(connection: &mut Connection) -> Result<OnRecord, StoreError> {
     let query = profiles::table.select(ProfileRow::as_select()).order(profiles::name).limit(MOST);
-    let rows: Vec<ProfileRow> = connection.rows(query).await?;
-    rows.into_iter().map(ProfileRow::into_profile).collect()
+    let rows = connection.rows(query).await?;
+    on_record(connection, rows).await
+}
+
+/// Where not even one is there, the history must be asked for by itself, of the same database.
+async fn on_record(connection: &mut Connection, rows: Vec<ProfileRow>) -> Result<OnRecord, StoreError> {
+    let history = match rows.first() {
+        Some(row) => row.history,
+        None => connection.row(diesel::select(history())).await?,
+    };
+    let profiles: Result<_, StoreError> = rows.into_iter().map(ProfileRow::into_profile).collect();
+    Ok(OnRecord { history: HistoryId(history), profiles: profiles? })
 }
 
 /// Keeps others from entering profiles until the transaction ends; and gives those that are on record, by name.
@@ -79,7 +99,7 @@ pub async fn list(connection: &mut Connection) -> Result<Vec<StoredProfile>, Sto
 pub async fn lock(transaction: &mut Transaction) -> Result<Vec<StoredProfile>, StoreError> {
     let connection = transaction.connection();
     connection.command("LOCK TABLE profiles IN SHARE ROW EXCLUSIVE MODE").await?;
-    list(connection).await
+    Ok(list(connection).await?.profiles)
 }
 
 /// Enters profiles that the transaction has found to be new or of a higher version, at least one, each with its event.

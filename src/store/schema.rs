@@ -73,6 +73,7 @@ diesel::table! {
         acknowledged -> Int8,
         lease_milliseconds -> Int4,
         start_time -> Timestamptz,
+        kids -> Array<Text>,
     }
 }
 

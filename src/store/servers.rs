@@ -1,20 +1,21 @@
 //! The servers over this database: a row for each life of one.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::connection::Connection;
-use super::error::StoreError;
+use super::error::{StoreError, understood};
 use super::log::{self, cluster, moved, record_cluster};
 use super::moment::Moment;
 use super::schema::{histories, servers};
 use super::transaction::Transaction;
 use crate::defect::{Defect, seeded};
 use crate::revocation::{HistoryId, Position};
-use crate::token::Revision;
+use crate::token::{Kid, Revision};
 
 /// Names one life of a server, from its start to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,7 +76,7 @@ struct Beaten {
     moved: bool,
 }
 
-/// Enters a server whose leases last so long. It has acknowledged nothing yet. Writers of the log wait meanwhile: a
+/// Enters a server whose leases last so long, and that holds these keys. It has acknowledged nothing yet. Writers of the log wait meanwhile: a
 /// change that knows nothing of this server is committed before it is entered, so that it starts from that change.
 ///
 /// # Errors
@@ -84,6 +85,7 @@ pub async fn register(
     transaction: &mut Transaction,
     id: ServerId,
     lease: Duration,
+    kids: &[Kid],
 ) -> Result<(), StoreError> {
     let connection = transaction.connection();
     log::lock(connection).await?;
@@ -92,8 +94,9 @@ pub async fn register(
         id.0.into_sql::<SqlUuid>(),
         histories::id,
         lease.into_sql::<Integer>(),
+        kids.iter().map(Kid::to_string).collect::<Vec<_>>().into_sql::<Array<Text>>(),
     ));
-    let columns = (servers::id, servers::history, servers::lease_milliseconds);
+    let columns = (servers::id, servers::history, servers::lease_milliseconds, servers::kids);
     connection.execute(row.insert_into(servers::table).into_columns(columns)).await
 }
 
@@ -160,6 +163,16 @@ pub async fn list(connection: &mut Connection) -> Result<Vec<ServerRow>, StoreEr
 fn into_server((id, beat, history, acknowledged, lease): (Uuid, i64, Uuid, i64, i32)) -> ServerRow {
     let acknowledged = Position { history: HistoryId(history), revision: Revision(acknowledged) };
     ServerRow { id: ServerId(id), beat, acknowledged, lease: milliseconds(lease) }
+}
+
+/// The keys that each server holds, as it said when it was entered; a server of a release that did not say so yet, none.
+///
+/// # Errors
+/// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
+pub async fn holdings(connection: &mut Connection) -> Result<Vec<BTreeSet<Kid>>, StoreError> {
+    let rows: Vec<Vec<String>> = connection.rows(servers::table.select(servers::kids)).await?;
+    let kid = |text: &String| understood("servers.kids", Kid::parse(text).ok_or(()));
+    rows.iter().map(|kids| kids.iter().map(kid).collect()).collect()
 }
 
 /// The length of a lease as a row tells it.

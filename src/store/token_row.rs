@@ -15,8 +15,8 @@ use super::schema::{server_keys, token_last_uses, tokens, workspaces};
 use crate::profile::{Audience, ProfileName, TokenType};
 use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, RevokeReason};
 use crate::token::{
-    Audiences, Cidr, Cidrs, Ended, Expiry, ExternalId, Generation, Revision, Scope, ScopeSet, Token, TokenId,
-    TokenState,
+    Audiences, Cidr, Cidrs, Ended, Expiry, ExternalId, Generation, Kid, Revision, Scope, ScopeSet, Token,
+    TokenId, TokenState,
 };
 use crate::workspace::WorkspaceId;
 
@@ -99,7 +99,7 @@ pub(super) fn profile() -> _ {
     workspaces::table.filter(workspaces::id.eq(tokens::workspace)).select(workspaces::profile).single_value()
 }
 
-/// What is selected of a token, whoever asks: its row, [`is_invalidated`], [`profile`] and [`last_use_time`].
+/// What is selected of a token, whoever asks: its row, [`is_invalidated()`], [`profile()`] and [`last_use_time()`].
 pub(super) type TokenColumns = (TokenRow, bool, Option<String>, Option<Moment>);
 
 type Bound<Value, SqlType> = AsExprOf<Option<Value>, Nullable<SqlType>>;
@@ -183,6 +183,11 @@ impl TokenRow {
 pub(super) fn into_token(columns: TokenColumns) -> Result<Token, StoreError> {
     let (row, invalidated, profile, last_use_time) = columns;
     row.into_token(invalidated, profile, last_use_time)
+}
+
+/// The token whose secret was just issued in the present epoch, so that only its key can invalidate it.
+pub(super) fn not_of_retired_key(token: Token, kid: Kid) -> Result<Token, StoreError> {
+    if token.state == TokenState::Invalidated { Err(StoreError::KeyRetired(kid)) } else { Ok(token) }
 }
 
 pub(super) fn scopes(what: &'static str, texts: Vec<String>) -> Result<ScopeSet, StoreError> {

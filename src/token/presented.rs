@@ -42,6 +42,26 @@ impl Kid {
             first.is_ascii_alphanumeric() && second.is_ascii_alphanumeric() && characters.next().is_none();
         taken.then_some(Self([first, second]))
     }
+
+    /// The next name, in the order of base62; `None` after the last.
+    #[must_use]
+    pub fn successor(self) -> Option<Self> {
+        let Self([first, second]) = self;
+        following(second).map_or_else(
+            || following(first).map(|first| Self([first, '0'])),
+            |second| Some(Self([first, second])),
+        )
+    }
+}
+
+/// The base62 digit after this one.
+fn following(digit: char) -> Option<char> {
+    match digit {
+        '9' => Some('A'),
+        'Z' => Some('a'),
+        'z' => None,
+        digit => char::from_u32(u32::from(digit) + 1),
+    }
 }
 
 impl fmt::Display for Kid {
@@ -270,6 +290,19 @@ mod tests {
             assert!(text.len() <= 93);
             assert!(!shape.is_match(&format!("{text}0")));
         }
+    }
+
+    #[test]
+    fn every_key_name_follows_another_in_order() {
+        let mut name = Kid::parse("00");
+        let mut all = Vec::new();
+        while let Some(kid) = name {
+            all.push(kid);
+            assert_eq!(Kid::parse(&kid.to_string()), Some(kid));
+            name = kid.successor();
+        }
+        assert_eq!(all.len(), 62 * 62);
+        assert!(all.is_sorted());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokenkeep::proto::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::principal_service_client::PrincipalServiceClient;
 use tokenkeep::proto::v1::sidecar_service_client::SidecarServiceClient;
@@ -38,6 +39,7 @@ pub struct Client {
     pub workspaces: WorkspaceServiceClient<InterceptedService<Channel, Credential>>,
     pub principals: PrincipalServiceClient<InterceptedService<Channel, Credential>>,
     pub sidecars: SidecarServiceClient<InterceptedService<Channel, Credential>>,
+    pub edge: AuthorizationClient<InterceptedService<Channel, Credential>>,
     health: HealthClient<Channel>,
 }
 
@@ -84,6 +86,7 @@ impl Client {
         let service = InterceptedService::new(channel.clone(), credential);
         Self {
             health: HealthClient::new(channel),
+            edge: AuthorizationClient::new(service.clone()),
             principals: PrincipalServiceClient::new(service.clone()),
             sidecars: SidecarServiceClient::new(service.clone()),
             tokens: TokenServiceClient::new(service.clone()),

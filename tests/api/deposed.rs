@@ -1,7 +1,11 @@
 //! Connections of a server that still lead to a deposed primary while its others do not. Such a connection never fails by
 //! itself, so the server must drop it, or it could not answer for good.
 
+use tokenkeep::proto::v1;
+
 use crate::cached_undecided::told;
+use crate::clients::{Client, refusal};
+use crate::doors::{Asked, Door, Told, open};
 use crate::fleet::{leads, server, tokens};
 use crate::harness::{Database, Server, eventually};
 
@@ -39,16 +43,21 @@ impl Split {
     }
 }
 
+/// A server of which every request meets the same connection.
+async fn serve_over_one_connection(database: Database) -> Server {
+    let mut command = database.command("serve");
+    command.args(["--listen", "127.0.0.1:0", "--operations-listen", "127.0.0.1:0"]);
+    open(command.args(["--database-connections", "1", "--lease", "60s"]));
+    let server = Server::of(command, database).await;
+    eventually("the server holds its lease", || leads(&server)).await;
+    server
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_shows_another_history_than_is_followed_is_not_used_again() {
     let database = Database::fresh().await;
     let split = Split::of(&database).await;
-    let mut command = database.command("serve");
-    command.args(["--listen", "127.0.0.1:0", "--operations-listen", "127.0.0.1:0"]);
-    // So that every request meets the same connection.
-    command.args(["--database-connections", "1", "--lease", "60s"]);
-    let server = Server::of(command, database).await;
-    eventually("the server holds its lease", || leads(&server)).await;
+    let server = serve_over_one_connection(database).await;
     let mut operator = server.operator().await;
     operator.create_workspace("acme").await;
     let (_, live) = operator.create_token("acme", "live", &[]).await;
@@ -62,6 +71,33 @@ async fn a_connection_that_shows_another_history_than_is_followed_is_not_used_ag
         assert_eq!(told(&operator, secret).await, "LEASE_LOST");
         assert_eq!(told(&operator, secret).await, verdict);
     }
+}
+
+/// The same for profiles, which a sidecar and a proxy would go by until the next change.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_profile_is_taken_from_another_history_than_is_followed() {
+    let database = Database::fresh().await;
+    let split = Split::of(&database).await;
+    let server = serve_over_one_connection(database).await;
+    let mut operator = server.operator().await;
+    let [door, _] = Door::of_server(&server, Some(&server.database.operator_secret)).await;
+    for profile in ["coolset", "strapi"] {
+        // A look for profiles is the latest that the connection of requests was used for.
+        profiles(&mut operator).await.unwrap();
+        split.depose("document").await;
+        assert_eq!(profiles(&mut operator).await, Err("LEASE_LOST".to_owned()));
+        assert_eq!(profiles(&mut operator).await, Ok(5));
+        split.depose("document").await;
+        let asked = Asked { profile, ..Asked::default() };
+        assert_eq!(door.ask(&asked).await, Told::Undecided("LEASE_LOST".to_owned()));
+        assert_eq!(door.ask(&asked).await.denied().0, 401);
+    }
+}
+
+/// How many profiles a sidecar is told, or why none.
+async fn profiles(client: &mut Client) -> Result<usize, String> {
+    let answer = client.sidecars.get_profiles(v1::GetProfilesRequest::default()).await;
+    answer.map(|told| told.into_inner().documents.len()).map_err(|status| refusal(&status).reason)
 }
 
 #[tokio::test(flavor = "multi_thread")]

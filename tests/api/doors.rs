@@ -62,7 +62,7 @@ pub struct Asked<'text> {
 /// What the proxy is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
-    /// To let it through, with these headers; and without those, which only Envoy is told.
+    /// To let it through, with these headers and without those. Only Envoy is told of the credential.
     Through { set: BTreeMap<String, String>, remove: Vec<String> },
     /// To answer so.
     Denied { status: u16, headers: BTreeMap<String, String>, body: String },
@@ -227,7 +227,11 @@ fn told_over_http(answer: &str) -> Told {
     let mut headers: BTreeMap<String, String> = lines.map(pair).collect();
     headers.retain(|name, _| !["date", "content-length", "connection"].contains(&name.as_str()));
     match status {
-        200 => Told::Through { set: headers, remove: Vec::new() },
+        200 => {
+            let (set, gone) =
+                headers.into_iter().partition::<BTreeMap<_, _>, _>(|(_, value)| !value.is_empty());
+            Told::Through { set, remove: gone.into_keys().collect() }
+        }
         503 => Told::Undecided(body.split(':').next().unwrap().to_owned()),
         _ => Told::Denied { status, headers, body: body.to_owned() },
     }

@@ -1,7 +1,11 @@
 //! What a token is bound to, kept at every door: its product, its audience, its addresses.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use http::HeaderValue;
+use tempfile::TempDir;
+use tokenkeep::profile::Response;
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::create_token_request::Expiration;
 
@@ -151,6 +155,77 @@ async fn an_address_is_taken_only_from_those_who_may_tell_it() {
     }
 }
 
+/// Status, headers and body.
+fn answer(response: &Response) -> (u16, BTreeMap<String, String>, String) {
+    let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+    let headers = response.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+    (response.status.as_u16(), headers.collect(), response.body.clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answers_are_those_of_the_profile_to_the_byte() {
+    let mut scene = Scene::set().await;
+    scene.workspace("acme", "").await;
+    let request = v1::CreateTokenRequest { workspace: "acme".to_owned(), ..Default::default() };
+    let bearer = scene.token(request).await;
+    let secret = bearer.trim_start_matches("Bearer ");
+    for profile in tokenkeep::profile::load(None).unwrap() {
+        let header = profile.presentation.header.as_str();
+        let presented = |token: &str| format!("{} {token}", profile.presentation.scheme).trim().to_owned();
+        let (live, nonsense) = (presented(secret), presented("nonsense"));
+        let asked = Asked { profile: profile.name.as_str(), workspace: "acme", ..Asked::default() };
+        let with = |value| Asked { headers: vec![(header, value)], scopes: "write", ..asked.clone() };
+        for (asked, expected) in [
+            (asked.clone(), &profile.responses.missing),
+            (with(&nonsense), &profile.responses.invalid),
+            (with(&live), &profile.responses.forbidden),
+        ] {
+            for door in &scene.doors {
+                let told = door.ask(&asked).await.denied();
+                assert_eq!(told, answer(expected), "{} of {}", door.name, profile.name);
+            }
+        }
+    }
+}
+
+/// A server with a directory of one shipped profile, changed and of a higher version.
+async fn newer(database: Database, name: &str, change: (&str, &str)) -> (Server, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let shipped = std::fs::read_to_string(format!("profiles/{name}.toml")).unwrap();
+    assert!(shipped.contains(change.0), "nothing would change");
+    let changed = shipped.replace("version = 1", "version = 2").replace(change.0, change.1);
+    std::fs::write(directory.path().join(format!("{name}.toml")), changed).unwrap();
+    let server =
+        Server::start_with(database, |command| command.arg("--profiles").arg(directory.path())).await;
+    (server, directory)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_narrower_profile_takes_from_the_tokens_that_are_there_at_every_door() {
+    let mut scene = Scene::set().await;
+    scene.workspace("blog", "strapi").await;
+    let token = v1::CreateTokenRequest {
+        workspace: "blog".to_owned(),
+        r#type: v1::TokenType::ReadOnly.into(),
+        expiration: Some(Expiration::NeverExpires(true)),
+        ..Default::default()
+    };
+    let authorization = scene.token(token).await;
+    let needing = |scopes| Asked { scopes, workspace: "blog", ..request("strapi", &authorization) };
+    let (one, all) = (needing("findOne:article"), needing("find:article"));
+    scene.all_let_through(&one).await;
+    let narrower = (r#"grants = ["find:*", "findOne:*"]"#, r#"grants = ["find:*"]"#);
+    let _newer = newer(scene.server.database.clone(), "strapi", narrower).await;
+    for door in &scene.doors {
+        eventually("the token can do less here", || {
+            let (door, one) = (door.clone(), one.clone());
+            async move { matches!(door.ask(&one).await, Told::Denied { status: 403, .. }) }
+        })
+        .await;
+    }
+    scene.all_let_through(&all).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_profile_is_answered_by_at_every_door() {
     let scene = Scene::set().await;
@@ -159,13 +234,8 @@ async fn a_changed_profile_is_answered_by_at_every_door() {
         let (_, _, body) = door.ask(&asked).await.denied();
         assert!(body.contains("were not provided"), "{}: {body}", door.name);
     }
-    let directory = tempfile::tempdir().unwrap();
-    let shipped = std::fs::read_to_string("profiles/coolset.toml").unwrap();
-    let changed = shipped.replace("version = 1", "version = 2").replace("were not provided", "are missing");
-    std::fs::write(directory.path().join("coolset.toml"), changed).unwrap();
-    let database = scene.server.database.clone();
-    let _newer =
-        Server::start_with(database, |command| command.arg("--profiles").arg(directory.path())).await;
+    let change = ("were not provided", "are missing");
+    let _newer = newer(scene.server.database.clone(), "coolset", change).await;
     for door in &scene.doors {
         eventually("the profile has changed here", || {
             let (door, asked) = (door.clone(), asked.clone());

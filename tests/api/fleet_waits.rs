@@ -104,9 +104,11 @@ async fn only_a_revision_that_is_there_can_be_waited_for() {
     let servers = [server(&database, &[]).await, server(&database, &[]).await];
     let (mut operator, ids) = tokens(&servers[0], 1).await;
     let mut elsewhere = servers[1].operator().await;
-    let status = elsewhere.wait_for_revision(1, LONG).await.unwrap_err();
+    let next = database.head().await + 1;
+    let status = elsewhere.wait_for_revision(next, LONG).await.unwrap_err();
     assert_eq!(refusal(&status), refused(Code::FailedPrecondition, "REVISION_AHEAD"));
     let revision = operator.revoke(&ids[0]).await.unwrap().revision;
+    assert_eq!(revision, next);
     assert!(elsewhere.wait_for_revision(revision, LONG).await.unwrap(), "whoever committed it");
     for nothing in [0, -1, i64::MIN] {
         let refusal = refusal(&elsewhere.wait_for_revision(nothing, LONG).await.unwrap_err());

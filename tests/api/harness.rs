@@ -160,6 +160,13 @@ impl Database {
         command
     }
 
+    /// The last revision of the log. What a test does counts from there: a server enters its profiles when it starts, each
+    /// by a revision.
+    pub async fn head(&self) -> i64 {
+        let head = "SELECT coalesce(max(revision), 0) FROM revisions";
+        self.connect().await.query_one(head, &[]).await.unwrap().get(0)
+    }
+
     /// A connection beside the server's, to look or to meddle.
     pub async fn connect(&self) -> tokio_postgres::Client {
         let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.unwrap();

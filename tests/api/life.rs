@@ -99,7 +99,8 @@ async fn an_introspection_tells_what_rfc_7662_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_token_is_dead_at_once_and_for_good() {
-    let (_server, mut operator) = server().await;
+    let (server, mut operator) = server().await;
+    let head = server.database.head().await;
     let (token, secret) = operator.create_token("acme", "doomed", &[]).await;
     assert!(operator.introspect(&secret).await.unwrap().active);
     let request = v1::RevokeTokenRequest {
@@ -111,7 +112,7 @@ async fn a_revoked_token_is_dead_at_once_and_for_good() {
     };
     let revoked = operator.tokens.revoke_token(request).await.unwrap().into_inner().token.unwrap();
     assert_eq!((revoked.state(), revoked.revoke_reason.as_str()), (v1::TokenState::Revoked, "leaked"));
-    assert_eq!(revoked.revision, 1);
+    assert_eq!(revoked.revision, head + 1);
     let told = operator.introspect(&secret).await.unwrap();
     assert!(!told.active && told.jti.is_empty());
     assert_eq!(told.inactive_reason(), v1::InactiveReason::Revoked);
@@ -127,18 +128,19 @@ async fn a_revoked_token_is_dead_at_once_and_for_good() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_regenerated_token_keeps_everything_but_its_secret() {
-    let (_server, mut operator) = server().await;
+    let (server, mut operator) = server().await;
+    let revision = server.database.head().await + 1;
     let (token, old) = operator.create_token("acme", "ci", &["a"]).await;
     let answer = operator.regenerate(&token.id, &token.etag).await.unwrap();
     let (new, regenerated) = (answer.secret, answer.token.unwrap());
-    assert_eq!((regenerated.generation, regenerated.revision), (2, 1));
+    assert_eq!((regenerated.generation, regenerated.revision), (2, revision));
     assert_ne!(regenerated.etag, token.etag);
     let told = operator.introspect(&old).await.unwrap();
     assert_eq!((told.active, told.inactive_reason()), (false, v1::InactiveReason::Superseded));
     assert!(operator.introspect(&new).await.unwrap().active);
     let expected = v1::Token {
         generation: 2,
-        revision: 1,
+        revision,
         etag: regenerated.etag.clone(),
         obfuscated_secret: regenerated.obfuscated_secret.clone(),
         update_time: regenerated.update_time,
@@ -179,7 +181,8 @@ async fn of_many_regenerates_at_once_one_secret_lives_and_the_others_are_told() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_changes_what_the_mask_names_and_nothing_else() {
-    let (_server, mut operator) = server().await;
+    let (server, mut operator) = server().await;
+    let head = server.database.head().await;
     let (token, secret) = operator.create_token("acme", "before", &["a", "b"]).await;
     let edited = v1::Token { name: "after".to_owned(), scopes: vec!["a".to_owned()], ..token.clone() };
     let update = |token: v1::Token, paths: &[&str]| v1::UpdateTokenRequest {
@@ -190,7 +193,7 @@ async fn an_edit_changes_what_the_mask_names_and_nothing_else() {
     let answer =
         operator.tokens.update_token(update(edited.clone(), &["scopes"])).await.unwrap().into_inner();
     let after = answer.token.unwrap();
-    assert_eq!((after.name.as_str(), after.scopes.len(), after.revision), ("before", 1, 1));
+    assert_eq!((after.name.as_str(), after.scopes.len(), after.revision), ("before", 1, head + 1));
     assert_eq!(operator.introspect(&secret).await.unwrap().scope, "a");
 
     let stale = operator.tokens.update_token(update(edited.clone(), &["name"])).await.unwrap_err();
@@ -202,11 +205,11 @@ async fn an_edit_changes_what_the_mask_names_and_nothing_else() {
     // What changes nothing takes no revision; `*` empties what is not set.
     let same = v1::Token { etag: String::new(), ..answer.token.unwrap() };
     let answer = operator.tokens.update_token(update(same.clone(), &["*"])).await.unwrap().into_inner();
-    assert_eq!(answer.token.unwrap().revision, 2);
+    assert_eq!(answer.token.unwrap().revision, head + 2);
     let bare = v1::Token { id: same.id, name: "bare".to_owned(), ..Default::default() };
     let answer =
         operator.tokens.update_token(update(bare, &["*"])).await.unwrap().into_inner().token.unwrap();
-    assert_eq!((answer.scopes.len(), answer.revision), (0, 3));
+    assert_eq!((answer.scopes.len(), answer.revision), (0, head + 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,6 @@
     clippy::items_after_statements,
     clippy::indexing_slicing,
     clippy::assigning_clones,
-    clippy::large_enum_variant,
     unreachable_pub,
     reason = "a test that fails should say where, and reads better than it runs"
 )]
@@ -32,13 +31,17 @@ mod fleet_waits;
 mod grants;
 mod group_commit;
 mod harness;
+mod keyring;
 mod ledger;
 mod life;
 mod load;
 mod outage;
+mod principal_races;
 mod principals;
 mod process;
+mod profiles;
 mod refusals;
+mod right_requests;
 mod rights;
 mod roles;
 mod scanner;

@@ -1,38 +1,45 @@
 //! Who may do what: the whole matrix of role × RPC × workspace, from one table.
 
+use std::collections::BTreeSet;
+
 use tokenkeep::proto::v1;
-use tokio::sync::OnceCell;
 use tonic::Code;
 
 use crate::calls::Call;
 use crate::clients::{Client, refusal, refused};
-use crate::harness::Server;
+use crate::harness::{Database, Server};
+use crate::right_requests::{create_workspace, profiles, right_request};
 
-/// Each RPC, the one scope that it needs, and whether its request names a token or a workspace.
-const RPCS: [(&str, &str, Named); 23] = [
-    ("CreateToken", "tokenkeep:tokens:create", Named::Workspace),
-    ("GetToken", "tokenkeep:tokens:read", Named::Token),
-    ("ListTokens", "tokenkeep:tokens:read", Named::Workspace),
-    ("UpdateToken", "tokenkeep:tokens:update", Named::Token),
-    ("RegenerateToken", "tokenkeep:tokens:regenerate", Named::Token),
-    ("RevokeToken", "tokenkeep:tokens:revoke", Named::Token),
-    ("IntrospectToken", "tokenkeep:introspect", Named::Workspace),
-    ("WatchRevocations", "tokenkeep:revocations:watch", Named::Workspace),
-    ("CreateWorkspace", "tokenkeep:workspaces:create", Named::Nothing),
-    ("GetWorkspace", "tokenkeep:workspaces:read", Named::Workspace),
-    ("ListWorkspaces", "tokenkeep:workspaces:read", Named::Nothing),
-    ("UpdateWorkspace", "tokenkeep:workspaces:update", Named::Workspace),
-    ("InvalidateWorkspaceTokens", "tokenkeep:workspaces:invalidate", Named::Workspace),
-    ("CreatePrincipal", "tokenkeep:principals:create", Named::Workspace),
-    ("GetPrincipal", "tokenkeep:principals:read", Named::Workspace),
-    ("ListPrincipals", "tokenkeep:principals:read", Named::Workspace),
-    ("UpdatePrincipal", "tokenkeep:principals:update", Named::Workspace),
-    ("BatchIntrospectTokens", "tokenkeep:introspect", Named::Nothing),
-    ("RenewLease", "tokenkeep:sidecar", Named::Nothing),
-    ("AcknowledgeRevision", "tokenkeep:sidecar", Named::Nothing),
-    ("ResolveTokens", "tokenkeep:sidecar", Named::Nothing),
-    ("RevalidateTokens", "tokenkeep:sidecar", Named::Nothing),
-    ("ReportUsage", "tokenkeep:sidecar", Named::Nothing),
+/// Each RPC, the scopes that its request needs, and whether its request names a token or a workspace.
+const RPCS: [(&str, &[&str], Named); 28] = [
+    ("CreateToken", &["tokenkeep:tokens:create"], Named::Workspace),
+    ("GetToken", &["tokenkeep:tokens:read"], Named::Token),
+    ("ListTokens", &["tokenkeep:tokens:read"], Named::Workspace),
+    ("UpdateToken", &["tokenkeep:tokens:update"], Named::Token),
+    ("RegenerateToken", &["tokenkeep:tokens:regenerate"], Named::Token),
+    ("RevokeToken", &["tokenkeep:tokens:revoke"], Named::Token),
+    ("IntrospectToken", &["tokenkeep:introspect"], Named::Workspace),
+    ("BatchIntrospectTokens", &["tokenkeep:introspect"], Named::Nothing),
+    ("WaitForRevision", &["tokenkeep:tokens:read"], Named::Nothing),
+    ("WatchRevocations", &["tokenkeep:revocations:watch"], Named::Workspace),
+    ("CreateWorkspace", &["tokenkeep:workspaces:create"], Named::Nothing),
+    ("GetWorkspace", &["tokenkeep:workspaces:read"], Named::Workspace),
+    ("ListWorkspaces", &["tokenkeep:workspaces:read"], Named::Nothing),
+    ("UpdateWorkspace", &["tokenkeep:workspaces:update"], Named::Workspace),
+    ("InvalidateWorkspaceTokens", &["tokenkeep:workspaces:invalidate"], Named::Workspace),
+    ("GetWorkspaceProfile", &["tokenkeep:workspaces:read"], Named::Workspace),
+    ("CreatePrincipal", &["tokenkeep:principals:create"], Named::Workspace),
+    ("GetPrincipal", &["tokenkeep:principals:read"], Named::Workspace),
+    ("ListPrincipals", &["tokenkeep:principals:read"], Named::Workspace),
+    ("UpdatePrincipal", &["tokenkeep:principals:update"], Named::Workspace),
+    ("DeletePrincipal", &["tokenkeep:principals:delete", "tokenkeep:tokens:revoke"], Named::Workspace),
+    ("RenewLease", &["tokenkeep:sidecar"], Named::Nothing),
+    ("AcknowledgeRevision", &["tokenkeep:sidecar"], Named::Nothing),
+    ("ResolveTokens", &["tokenkeep:sidecar"], Named::Nothing),
+    ("RevalidateTokens", &["tokenkeep:sidecar"], Named::Nothing),
+    ("GetProfiles", &["tokenkeep:sidecar"], Named::Nothing),
+    ("ReportUsage", &["tokenkeep:sidecar"], Named::Nothing),
+    ("Check", &["tokenkeep:introspect"], Named::Workspace),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -42,141 +49,43 @@ enum Named {
     Nothing,
 }
 
-/// A right request of each RPC, on a fresh token of a workspace.
-async fn right_request(rpc: &str, workspace: &str, operator: &mut Client) -> Call {
-    let (token, secret) = operator.create_token(workspace, "target", &["articles:read"]).await;
-    let (id, workspace) = (token.id.clone(), workspace.to_owned());
-    let named = v1::Workspace { id: workspace.clone(), name: "renamed".to_owned(), ..Default::default() };
-    let fresh = v1::Workspace { id: format!("w-{id}"), name: "fresh".to_owned(), ..Default::default() };
-    match rpc {
-        "CreateToken" => Call::CreateToken(v1::CreateTokenRequest {
-            workspace,
-            name: "new".to_owned(),
-            ..Default::default()
-        }),
-        "GetToken" => Call::GetToken(v1::GetTokenRequest { id }),
-        "ListTokens" => Call::ListTokens(v1::ListTokensRequest { workspace, ..Default::default() }),
-        "UpdateToken" => {
-            let token = v1::Token { id, name: "renamed".to_owned(), ..Default::default() };
-            Call::UpdateToken(v1::UpdateTokenRequest { token: Some(token), ..Default::default() })
-        }
-        "RegenerateToken" => Call::RegenerateToken(v1::RegenerateTokenRequest {
-            id,
-            etag: token.etag.clone(),
-            ..Default::default()
-        }),
-        "RevokeToken" => Call::RevokeToken(v1::RevokeTokenRequest { id, ..Default::default() }),
-        "IntrospectToken" => Call::IntrospectToken(v1::IntrospectTokenRequest {
-            token: secret,
-            workspace,
-            ..Default::default()
-        }),
-        "WatchRevocations" => {
-            Call::WatchRevocations(v1::WatchRevocationsRequest { workspace, ..Default::default() })
-        }
-        "CreateWorkspace" => Call::CreateWorkspace(v1::CreateWorkspaceRequest { workspace: Some(fresh) }),
-        "GetWorkspace" => Call::GetWorkspace(v1::GetWorkspaceRequest { id: workspace }),
-        "ListWorkspaces" => Call::ListWorkspaces(v1::ListWorkspacesRequest::default()),
-        "UpdateWorkspace" => {
-            Call::UpdateWorkspace(v1::UpdateWorkspaceRequest { workspace: Some(named), ..Default::default() })
-        }
-        "BatchIntrospectTokens" => {
-            let ask = v1::IntrospectTokenRequest { token: secret, workspace, ..Default::default() };
-            Call::BatchIntrospectTokens(v1::BatchIntrospectTokensRequest { requests: vec![ask] })
-        }
-        "InvalidateWorkspaceTokens" => {
-            let dry =
-                v1::InvalidateWorkspaceTokensRequest { id: workspace, dry_run: true, ..Default::default() };
-            Call::InvalidateWorkspaceTokens(dry)
-        }
-        "CreatePrincipal" | "GetPrincipal" | "ListPrincipals" | "UpdatePrincipal" => {
-            right_request_of_principal(rpc, id, workspace, operator).await
-        }
-        _ => right_request_of_sidecar(rpc, id, secret, operator).await,
-    }
-}
-
-/// On a principal of its own.
-async fn right_request_of_principal(rpc: &str, id: String, workspace: String, operator: &mut Client) -> Call {
-    let principal = operator.create_principal(&workspace, &id, &["articles:read"]).await;
-    let renamed = v1::Principal { name: "renamed".to_owned(), etag: String::new(), ..principal.clone() };
-    let fresh = v1::Principal { id: format!("new-{id}"), handle: String::new(), ..principal };
-    match rpc {
-        "CreatePrincipal" => {
-            let principal = Some(fresh);
-            Call::CreatePrincipal(v1::CreatePrincipalRequest { principal, ..Default::default() })
-        }
-        "GetPrincipal" => {
-            let key = Some(v1::get_principal_request::Key::Id(id));
-            Call::GetPrincipal(v1::GetPrincipalRequest { workspace, key })
-        }
-        "ListPrincipals" => {
-            Call::ListPrincipals(v1::ListPrincipalsRequest { workspace, ..Default::default() })
-        }
-        "UpdatePrincipal" => {
-            let principal = Some(renamed);
-            Call::UpdatePrincipal(v1::UpdatePrincipalRequest { principal, ..Default::default() })
-        }
-        other => panic!("no request for {other}"),
-    }
-}
-
-async fn right_request_of_sidecar(rpc: &str, id: String, secret: String, operator: &Client) -> Call {
-    // A renewal waits for a heartbeat, and all databases of a run are copies of one, the history included.
-    static HISTORY: OnceCell<String> = OnceCell::const_new();
-    let renewal = v1::RenewLeaseRequest { sidecar_id: id.clone(), ..Default::default() };
-    let (mut sidecars, asked) = (operator.sidecars.clone(), renewal.clone());
-    let renewed = || async move { sidecars.renew_lease(asked).await.unwrap().into_inner().history };
-    let history = HISTORY.get_or_init(renewed).await.clone();
-    match rpc {
-        "RenewLease" => Call::RenewLease(renewal),
-        "AcknowledgeRevision" => Call::AcknowledgeRevision(v1::AcknowledgeRevisionRequest {
-            sidecar_id: id,
-            history,
-            released: true,
-            ..Default::default()
-        }),
-        "ResolveTokens" => Call::ResolveTokens(v1::ResolveTokensRequest {
-            tokens: vec![secret],
-            history,
-            ..Default::default()
-        }),
-        "RevalidateTokens" => Call::RevalidateTokens(v1::RevalidateTokensRequest {
-            tokens: vec![v1::TokenGeneration { token_id: id, generation: 1 }],
-            history,
-            min_revision: 0,
-        }),
-        "ReportUsage" => {
-            let used = v1::TokenUse { token_id: id, age: Some(prost_types::Duration::default()) };
-            Call::ReportUsage(v1::ReportUsageRequest { uses: vec![used] })
-        }
-        other => panic!("no request for {other}"),
-    }
-}
-
 /// A caller that holds exactly one scope, or none.
 async fn caller(server: &Server, operator: &mut Client, workspace: &str, scopes: &[&str]) -> Client {
     let (_, secret) = operator.create_token(workspace, "caller", scopes).await;
     server.client(&secret).await
 }
 
+#[test]
+fn every_rpc_is_listed_with_what_it_needs() {
+    let paths = tokenkeep::proto::method_paths().unwrap();
+    let ours = paths.iter().filter(|path| path.starts_with("/tokenkeep.v1.") || path.starts_with("/envoy."));
+    let mut ours: Vec<&str> = ours.map(|path| path.rsplit('/').next().unwrap()).collect();
+    let mut listed = RPCS.map(|(rpc, _, _)| rpc);
+    ours.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(listed[..], ours);
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn every_role_may_do_exactly_what_its_scope_and_workspace_say() {
-    let server = Server::start().await;
+async fn every_role_may_do_exactly_what_its_scopes_and_workspace_say() {
+    let (database, profiles) = (Database::fresh().await, profiles());
+    let server = Server::start_with(database, |command| command.arg("--profiles").arg(profiles.path())).await;
     let mut operator = server.operator().await;
-    operator.create_workspace("own").await;
-    operator.create_workspace("other").await;
-    for (role, scope) in [("none", None)].into_iter().chain(RPCS.map(|(rpc, scope, _)| (rpc, Some(scope)))) {
-        let scopes: Vec<&str> = scope.into_iter().collect();
-        let one = caller(&server, &mut operator, "own", &scopes).await;
-        let every = caller(&server, &mut operator, "tokenkeep", &scopes).await;
+    create_workspace(&mut operator, "own").await;
+    create_workspace(&mut operator, "other").await;
+    // None, those that an RPC needs, and of two only one.
+    let mut roles: BTreeSet<&[&str]> = RPCS.iter().map(|(_, scopes, _)| *scopes).collect();
+    roles.extend([&[][..], &["tokenkeep:principals:delete"]]);
+    for role in roles {
+        let one = caller(&server, &mut operator, "own", role).await;
+        let every = caller(&server, &mut operator, "tokenkeep", role).await;
         for (rpc, needed, named) in RPCS {
             for workspace in ["own", "other"] {
                 let told = |got: &Result<(), tonic::Status>| match got {
                     Ok(()) => "OK".to_owned(),
                     Err(status) => refusal(status).reason,
                 };
-                let holds = scope == Some(needed);
+                let holds = needed.iter().all(|scope| role.contains(scope));
                 let expected = if holds { "OK" } else { "SCOPE_REQUIRED" };
                 let bound_answer = match (holds, named) {
                     (false, _) => "SCOPE_REQUIRED",
@@ -185,7 +94,7 @@ async fn every_role_may_do_exactly_what_its_scope_and_workspace_say() {
                     (true, Named::Workspace) if workspace == "other" => "WORKSPACE_DENIED",
                     (true, _) => "OK",
                 };
-                let place = format!("{role} of own → {rpc} on {workspace}");
+                let place = format!("{role:?} of own → {rpc} on {workspace}");
                 let call = right_request(rpc, workspace, &mut operator).await;
                 assert_eq!(told(&call.by(&one).await), bound_answer, "{place}");
                 let call = right_request(rpc, workspace, &mut operator).await;
@@ -347,13 +256,14 @@ async fn a_workspace_never_sees_anothers_tokens() {
     assert_eq!(listed.workspaces.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["own"]);
 
     // What happens next door comes by as progress only; what happens here comes as an event.
+    let head = server.database.head().await;
     operator.revoke(&foreign.id).await.unwrap();
     let (mine, _) = operator.create_token("own", "mine", &[]).await;
     operator.revoke(&mine.id).await.unwrap();
     loop {
         let frame = stream.message().await.unwrap().unwrap();
         if let Some(v1::watch_revocations_response::Frame::Event(event)) = frame.frame {
-            assert_eq!((event.token_id, frame.revision), (mine.id, 4));
+            assert_eq!((event.token_id, frame.revision), (mine.id, head + 2));
             break;
         }
     }

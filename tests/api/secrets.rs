@@ -53,7 +53,7 @@ async fn live(server: &Server, scanner: &mut Scanner) {
     scanner.add_token("the second secret", &answer.secret);
     assert!(caller.introspect(&answer.secret).await.unwrap().active);
     assert!(!caller.introspect(&first).await.unwrap().active);
-    misplace(server, &caller, &answer.secret).await;
+    Box::pin(misplace(server, &caller, &answer.secret)).await;
     fail(server, &mut caller, scanner).await;
     caller.revoke(&token.id).await.unwrap();
     assert!(!caller.introspect(&answer.secret).await.unwrap().active);
@@ -67,7 +67,7 @@ async fn misplace(server: &Server, caller: &Client, secret: &str) {
     let text = || secret.to_owned();
     let mut altered = text();
     altered.replace_range(altered.len() - 20..altered.len() - 19, "-");
-    let wrong = [
+    let wrong = vec![
         Call::GetToken(v1::GetTokenRequest { id: text() }),
         Call::GetWorkspace(v1::GetWorkspaceRequest { id: text() }),
         Call::RevokeToken(v1::RevokeTokenRequest { id: text(), ..Default::default() }),

@@ -174,11 +174,11 @@ async fn what_is_not_live_is_resolved_to_the_reason_for_those_who_may_know_it() 
     let (mut operator, mut sidecar) = scene(&server).await;
     let (_, live) = operator.create_token("acme", "live", &[]).await;
     let (dead, revoked) = operator.create_token("acme", "dead", &[]).await;
-    operator.revoke(&dead.id).await.unwrap();
+    let revision = operator.revoke(&dead.id).await.unwrap().revision;
     let (_, foreign) = operator.create_token("other", "foreign", &[]).await;
     let forged = forge(&live);
     let asked = [revoked.as_str(), "nonsense", &forged, &live, &foreign];
-    let found = resolve(&mut sidecar, &asked, 1).await.unwrap();
+    let found = resolve(&mut sidecar, &asked, revision).await.unwrap();
     assert_eq!(record(&found[3]).name, "live");
     use v1::InactiveReason::{Forged, Malformed, Revoked, Unknown};
     assert_eq!(found[..3], [Revoked, Malformed, Forged].map(inactive));
@@ -225,12 +225,35 @@ async fn nothing_is_resolved_from_another_history_nor_from_before_what_the_sidec
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn profiles_are_told_neither_from_another_history_nor_from_before_what_the_sidecar_has_applied() {
+    let server = Server::start().await;
+    let (_, mut sidecar) = scene(&server).await;
+    let (history, head) = (renew(&mut sidecar).await.history, server.database.head().await);
+    let mut ask = async |history: &str, min_revision| {
+        let request = v1::GetProfilesRequest { history: history.to_owned(), min_revision };
+        let answer = sidecar.sidecars.get_profiles(request).await;
+        answer.map(|answer| answer.into_inner().documents.len()).map_err(|status| refusal(&status))
+    };
+    // Whoever follows nothing asks without a history.
+    for followed in [history.as_str(), ""] {
+        assert_eq!(ask(followed, head).await, Ok(5));
+        let not_reached = refused(Code::Unavailable, "REVISION_NOT_REACHED");
+        assert_eq!(ask(followed, head + 1).await, Err(not_reached));
+    }
+    let foreign = refused(Code::FailedPrecondition, "HISTORY_FOREIGN");
+    assert_eq!(ask(ELSEWHERE, 0).await, Err(foreign));
+    let wrong = ask("h", -1).await.unwrap_err();
+    assert_eq!((wrong.code, wrong.fields.len()), (Code::InvalidArgument, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_revalidated_by_generation_without_argon2() {
     let server = Server::start().await;
     let (mut operator, mut sidecar) = scene(&server).await;
     let (live, _) = operator.create_token("acme", "live", &[]).await;
     let (regenerated, _) = operator.create_token("acme", "regenerated", &[]).await;
     operator.regenerate(&regenerated.id, "*").await.unwrap();
+    let revision = server.database.head().await;
     let (dead, _) = operator.create_token("acme", "dead", &[]).await;
     operator.revoke(&dead.id).await.unwrap();
     let (foreign, _) = operator.create_token("other", "foreign", &[]).await;
@@ -243,7 +266,7 @@ async fn tokens_are_revalidated_by_generation_without_argon2() {
     let found = revalidate(&mut sidecar, &asked).await;
     use v1::InactiveReason::{Revoked, Superseded, Unknown};
     assert_eq!(found[..4], [Superseded, Revoked, Unknown, Unknown].map(inactive));
-    assert_eq!((record(&found[4]).generation, record(&found[4]).revision), (2, 1));
+    assert_eq!((record(&found[4]).generation, record(&found[4]).revision), (2, revision));
     assert_eq!(record(&found[5]).name, "live");
     assert_eq!(server.metric(runs).await, before);
     // It is no use of the token.

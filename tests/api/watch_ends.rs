@@ -66,10 +66,11 @@ async fn a_caller_that_is_edited_and_still_may_keeps_its_stream_and_is_told() {
     let (server, mut operator) = server().await;
     let (token, client) = caller(&server, &mut operator).await;
     let mut watcher = Watcher::at_head(&client).await;
+    let head = watcher.revision.unwrap();
     set_scopes(&mut operator, &token.id, &[WATCH, "articles:read"]).await;
     assert_eq!(watcher.event().await.1.token_id, token.id);
     fill_log(&server.database, "acme", 1, 1).await;
-    assert_eq!(watcher.event().await.0, 2);
+    assert_eq!(watcher.event().await.0, head + 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,9 +115,10 @@ async fn who_loses_its_rights_gets_everything_before_and_nothing_from_then_on() 
     let (server, mut operator) = server().await;
     let (token, client) = caller(&server, &mut operator).await;
     let mut watcher = Watcher::at_head(&client).await;
+    let head = watcher.revision.unwrap();
     narrow_amidst(&server.database, &token.id, 20, 20).await;
     let (events, end) = watcher.end().await;
-    assert_eq!(revisions(&events), (1..=20).collect::<Vec<_>>());
+    assert_eq!(revisions(&events), (head + 1..=head + 20).collect::<Vec<_>>());
     assert_eq!(end, refused(Code::PermissionDenied, "SCOPE_REQUIRED"));
 }
 
@@ -193,8 +195,9 @@ async fn a_cursor_from_a_copy_that_went_on_is_ahead() {
     let (_behind, mut operator) = server().await;
     let (ahead, elsewhere) = server().await;
     let mut watcher = Watcher::at_head(&elsewhere).await;
+    let head = watcher.revision.unwrap();
     fill_log(&ahead.database, "acme", 3, 1).await;
-    watcher.until(3).await;
+    watcher.until(head + 3).await;
     let expected = refused(Code::FailedPrecondition, "CURSOR_AHEAD");
     let status = Watcher::try_open(&operator, "", &watcher.cursor).await.map(drop).unwrap_err();
     assert_eq!(refusal(&status), expected);
@@ -204,20 +207,23 @@ async fn a_cursor_from_a_copy_that_went_on_is_ahead() {
     assert_eq!(refusal(&status), expected, "still ahead");
     // To the open stream there, losing the end of the log is the same.
     let database = ahead.database.connect().await;
-    database.batch_execute("DELETE FROM revisions WHERE revision > 1").await.unwrap();
+    let lose = format!("DELETE FROM revisions WHERE revision > {head} + 1");
+    database.batch_execute(&lose).await.unwrap();
     assert_eq!(watcher.end().await, (vec![], expected));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hole_in_the_log_is_never_passed_over() {
     let (server, operator) = server().await;
-    let cursor = Watcher::at_head(&operator).await.cursor;
+    let Watcher { cursor, revision, .. } = Watcher::at_head(&operator).await;
+    let head = revision.unwrap();
     fill_log(&server.database, "acme", 5, 1).await;
     let database = server.database.connect().await;
-    database.batch_execute("DELETE FROM revisions WHERE revision = 3").await.unwrap();
+    let lose = format!("DELETE FROM revisions WHERE revision = {head} + 3");
+    database.batch_execute(&lose).await.unwrap();
     let mut watcher = Watcher::open(&operator, &cursor).await;
     let (events, end) = watcher.end().await;
-    assert_eq!((revisions(&events), end), (vec![1, 2], refused(Code::Internal, "INTERNAL")));
+    assert_eq!((revisions(&events), end), (vec![head + 1, head + 2], refused(Code::Internal, "INTERNAL")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -226,15 +232,16 @@ async fn a_drain_ends_the_stream_and_another_server_goes_on() {
     let mut first = Server::start_with(database.clone(), |command| command).await;
     let second = Server::start_with(database.clone(), |command| command).await;
     let mut watcher = Watcher::at_head(&first.operator().await).await;
+    let head = watcher.revision.unwrap();
     fill_log(&database, "acme", 3, 1).await;
-    watcher.until(2).await;
+    watcher.until(head + 2).await;
     first.signal("TERM");
     let (mut events, end) = watcher.end().await;
     assert_eq!(end, refused(Code::Unavailable, "DRAINING"));
     first.wait(Duration::from_secs(10)).await;
     let mut resumed = Watcher::open(&second.operator().await, &watcher.cursor).await;
-    events.extend(resumed.until(3).await);
-    assert_eq!(revisions(&events), [3]);
+    events.extend(resumed.until(head + 3).await);
+    assert_eq!(revisions(&events), [head + 3]);
 }
 
 /// A client with the smallest window that HTTP/2 gives unasked, so that what it does not read soon fills it.
@@ -251,9 +258,9 @@ async fn a_watcher_that_stops_reading_is_cut_resumes_and_misses_nothing() {
     let (server, operator) = server().await;
     let mut stalled = Watcher::at_head(&narrow_client(&server).await).await;
     let mut other = Watcher::at_head(&operator).await;
-    let begun = Instant::now();
+    let (begun, head) = (Instant::now(), other.revision.unwrap());
     fill_log(&server.database, "acme", 3_000, 256).await;
-    assert_eq!(other.until(3_000).await.len(), 3_000, "others are not held up");
+    assert_eq!(other.until(head + 3_000).await.len(), 3_000, "others are not held up");
     eventually("the watcher is cut", || async { server.metric(TOO_SLOW).await == 1.0 }).await;
     let lasted = begun.elapsed();
     assert!(lasted > Duration::from_secs(4) && lasted < Duration::from_secs(12), "{lasted:?}");
@@ -263,14 +270,15 @@ async fn a_watcher_that_stops_reading_is_cut_resumes_and_misses_nothing() {
     assert_eq!(end, refused(Code::ResourceExhausted, "SLOW_CONSUMER"));
     assert!(events.len() < 1_000, "{} frames were kept for it", events.len());
     let mut resumed = Watcher::open(&operator, &stalled.cursor).await;
-    events.extend(resumed.until(3_000).await);
-    assert_eq!(revisions(&events), (1..=3_000).collect::<Vec<_>>());
+    events.extend(resumed.until(head + 3_000).await);
+    assert_eq!(revisions(&events), (head + 1..=head + 3_000).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watcher_that_reads_slowly_but_steadily_is_not_cut() {
     let (server, _operator) = server().await;
     let mut slow = Watcher::at_head(&narrow_client(&server).await).await;
+    let head = slow.revision.unwrap();
     fill_log(&server.database, "acme", 3_000, 256).await;
     let begun = Instant::now();
     let mut read = 0;
@@ -282,6 +290,6 @@ async fn a_watcher_that_reads_slowly_but_steadily_is_not_cut() {
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
     assert!(read < 2_000, "{read} events are not slowly read");
-    slow.until(3_000).await;
+    slow.until(head + 3_000).await;
     assert_eq!(server.metric(TOO_SLOW).await, 0.0);
 }

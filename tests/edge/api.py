@@ -27,6 +27,10 @@ class Issued:
     def id(self) -> str:
         return self.token["id"]
 
+    @property
+    def proper(self) -> str:
+        return proper(self.secret)
+
 
 class Api:
     """The services, and what most tests do with them. Every change is waited for until all caches have applied it."""
@@ -58,6 +62,15 @@ class Api:
         listed = self.tokens.call("ListTokens", workspace=workspace, page_size=1000, filter=wanted)
         return {token["id"]: token for token in listed.get("tokens", [])}
 
+    def paged(self, workspace: str, page_size: int) -> list[str]:
+        """The ids of the tokens of a workspace, as pages of that size give them."""
+        ids, page = [], {"next_page_token": ""}
+        while ids == [] or page.get("next_page_token"):
+            wanted = {"page_size": page_size, "page_token": page["next_page_token"]}
+            page = self.tokens.call("ListTokens", workspace=workspace, **wanted)
+            ids += [token["id"] for token in page["tokens"]]
+        return ids
+
     def update(self, token: Issued, **changes: Any) -> Json:
         mask = ",".join(camel(name) for name in changes)
         response = self.tokens.call("UpdateToken", token={"id": token.id, **changes}, update_mask=mask)
@@ -70,9 +83,9 @@ class Api:
         self.settle(regenerated.token)
         return regenerated
 
-    def revoke(self, token: Issued) -> Json:
+    def revoke(self, token: Issued, reason: str = "a test") -> Json:
         """Revokes, and returns when no cache accepts the token any more."""
-        response = self.tokens.call("RevokeToken", id=token.id, reason="a test", wait="REVOCATION_WAIT_FLEET")
+        response = self.tokens.call("RevokeToken", id=token.id, reason=reason, wait="REVOCATION_WAIT_FLEET")
         assert response["fleet_confirmed"]
         return response["token"]
 
@@ -92,6 +105,19 @@ class Api:
         )
         assert response["fleet_confirmed"]
         return response["principal"]
+
+    def delete_principal(self, workspace: str, id: str, **tokens: str) -> Json:
+        """Ends a principal; what becomes of its tokens is said as the request says it."""
+        response = self.principals.call(
+            "DeletePrincipal", workspace=workspace, id=id, wait="REVOCATION_WAIT_FLEET", **tokens
+        )
+        assert response["fleet_confirmed"]
+        return response
+
+    def invalidate(self, workspace: str, **wanted: Any) -> Json:
+        """Kills all secrets of a workspace."""
+        wanted = {"id": workspace, "reason": "a new salt", "wait": "REVOCATION_WAIT_FLEET", **wanted}
+        return self.workspaces.call("InvalidateWorkspaceTokens", **wanted)
 
     def set_profile(self, workspace: str, profile: str) -> None:
         """Gives the workspace a profile, or none; tokens that are there stay."""
@@ -117,6 +143,11 @@ class Api:
     def _kept(self, response: Json) -> Issued:
         self.issued.append(response["secret"])
         return Issued(response["token"], response["secret"])
+
+
+def proper(secret: str) -> str:
+    """The 43 characters that are the secret itself, without the prefix, the id and the checksum."""
+    return secret[-60:-17]
 
 
 def camel(name: str) -> str:

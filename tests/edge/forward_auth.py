@@ -23,8 +23,6 @@ class ForwardAuth:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT)
         try:
             connection.request("GET", f"/check?{query}", headers={**headers, **own})
-            response = connection.getresponse()
-            told = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, told, response.read().decode())
+            return Answer.of(connection.getresponse())
         finally:
             connection.close()

@@ -24,6 +24,10 @@ of a server and once of a [sidecar](fleet.md); how to set that up is in [edge.md
 status, headers and body are the document's. The examples in curl, Python and JavaScript are run as the documents have
 them, with nothing changed but the host and the token.
 
+What no table holds is run along: that no program logs a secret; that without tokenkeep every answer is 503, be it that
+a sidecar's lease has ended or that it has never reached a server; and that Envoy, nginx and Caddy, configured as
+[edge.md](edge.md) shows, let in and turn away alike.
+
 A fact has a letter for its document and a number, under which its tests stand together. Where the fact is missing the
 document says nothing of it: what is tested then is a default of the profile, marked there as `silent`, or a rule that
 tokenkeep has for all products.

@@ -7,8 +7,6 @@ from typing import Any
 
 Json = dict[str, Any]
 
-DAY = 86_400  # Seconds.
-
 
 @dataclass(frozen=True)
 class Route:

@@ -8,10 +8,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
+from api import proper
 from examples import block
+from moments import days_between
 from products import QUALYTICS as PRODUCT
+from products import Json
 from promises import promise
 from stage import Answer, Door, Stage
 from user_tokens import UserTokens, user_tokens
@@ -71,8 +74,33 @@ def the_response_has_the_documents_keys_in_their_order(stage: Stage) -> None:
         assert (told["name"], told["active"]) == ("api-production", True)
         expected = {"id": set_up.user, "user_id": set_up.handle, "name": "API Access", "user_type": "Service"}
         assert told["user"] == expected
-        expiration = datetime.strptime(told["expiration"], "%Y-%m-%dT%H:%M:%SZ")
-        assert abs(expiration - datetime.utcnow() - timedelta(days=365)) < timedelta(seconds=30)
+        expiration = datetime.strptime(told["expiration"], "%Y-%m-%dT%H:%M:%S%z")
+        assert told["expiration"].endswith("Z")
+        assert abs(expiration - datetime.now(timezone.utc) - timedelta(days=365)) < timedelta(seconds=30)
+
+
+@promise(NAME, "Q7", "the response is JSON, and holds a secret")
+def the_response_is_json_that_nobody_stores(stage: Stage) -> None:
+    with scene(stage) as set_up:
+        headers = {"Authorization": f"Bearer {set_up.administrator}", "Content-Type": "application/json"}
+        answer = set_up.service.post(headers, {"name": "a", "user_id": set_up.user})
+        stage.api.issued.append(json.loads(answer.body)["bearer_token"])
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["cache-control"] == "no-store"
+
+
+@promise(NAME, "Q7", "the response, and the token it tells of")
+def what_the_response_says_is_what_is_on_record(stage: Stage) -> None:
+    with scene(stage) as set_up:
+        told = set_up.service.created(set_up.administrator, name="a", user_id=set_up.user, expires_in_days=30)
+        (token,) = (found for found in stage.api.listed(set_up.door.workspace).values() if is_number(found, told["id"]))
+        assert days_between(token["create_time"], token["expire_time"]) == 30
+        assert told["expiration"] == f"{token['expire_time'][:19]}Z"
+        assert token["creator"] == set_up.door.owner
+
+
+def is_number(token: Json, number: int) -> bool:
+    return int(token.get("external_id", 0)) == number
 
 
 @promise(NAME, "Q7", "tokens are named by a number")
@@ -89,7 +117,7 @@ def the_bearer_token_cannot_be_retrieved_later(stage: Stage) -> None:
         told = set_up.service.created(set_up.administrator, name=f"n{uuid.uuid4()}", user_id=set_up.user)
         listed = [token for token in stage.api.listed(set_up.door.workspace).values() if token["name"] == told["name"]]
         assert len(listed) == 1 and int(listed[0]["external_id"]) == told["id"]
-        assert told["bearer_token"][-60:-17] not in str(listed)
+        assert proper(told["bearer_token"]) not in str(listed)
 
 
 @promise(NAME, "Q6", "an administrator's token")

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import envoy
@@ -17,6 +18,7 @@ import envoy_config
 from api import Api
 from envoy_config import Asked, Listener
 from forward_auth import ForwardAuth
+from other_proxies import ASKING_SERVERS, PROXIES, Site, program_of
 from processes import Process, free_port
 from products import PRODUCTS, Product
 from stage import Door, Place, Stage
@@ -36,13 +38,14 @@ class Setting:
     def __init__(self, binary: str, scratch: Path, running: ExitStack) -> None:
         self._binary = binary
         self._scratch = scratch
+        self._socket = scratch / "sidecar.sock"
         self._running = running
         self.place = Place(scratch, f"127.0.0.1:{free_port()}", [])
         self._edge_ports = {"server": free_port(), "sidecar": free_port()}
         self.upstream = Upstream()
         running.callback(self.upstream.stop)
         self._tokenkeep = self._start_tokenkeep()
-        self.api = Api(self.place.address, self._operator_token().read_text().strip())
+        self.api = Api(self.place.address, self.operator_token.read_text().strip())
         running.callback(self.api.close)
         self._owners = {workspace: self._add_workspace(product, workspace) for product, workspace in workspaces()}
 
@@ -50,16 +53,36 @@ class Setting:
         """The products behind an Envoy that asks a server or a sidecar."""
         stage = Stage(way, self.api, self.upstream, self.place)
         listeners = [Listener(free_port(), product, workspace, product.name) for product, workspace in workspaces()]
-        wrong = [Listener(free_port(), PRODUCTS["coolset"], "coolset-1", NO_PROFILE)]
+        wrong = [replace(listener, port=free_port(), profile=NO_PROFILE) for listener in listeners[::2]]
         stage.forward_auth = self._start_edge(way, listeners + wrong)
         for listener in listeners:
             stage.doors.setdefault(listener.product.name, []).append(self._door(listener, stage))
-        stage.wrong_doors = [self._door(listener, stage) for listener in wrong]
+        stage.wrong_doors = {listener.product.name: self._door(listener, stage) for listener in wrong}
+        for name in PROXIES:
+            self._add_proxy(name, stage)
         return stage
+
+    def _add_proxy(self, name: str, stage: Stage) -> None:
+        """Puts a proxy as we show it before the product of that sample, if the proxy is to be had."""
+        door, program = stage.door("coolset"), program_of(name)
+        if not program or (stage.way == "server" and name not in ASKING_SERVERS):
+            return
+        directory = self._scratch / f"sample-{name}-{stage.way}"
+        directory.mkdir(mode=0o711)
+        site = Site(free_port(), self.upstream.port, door.workspace, stage.forward_auth, self._socket, directory)
+        homes = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(directory))
+        self._start(directory.name, PROXIES[name](program, site), lambda: accepts(site.port), **homes)
+        stage.proxied_doors[name] = replace(door, port=site.port)
 
     def stop_tokenkeep(self) -> int:
         """Takes away the server and its database; answers its exit code."""
         return self._tokenkeep.stop()
+
+    def restart_sidecar(self) -> None:
+        """Has the sidecar begin anew, as one that knows nothing, whether a server can be reached or not."""
+        self._sidecar.stop()
+        port = self._edge_ports["sidecar"]
+        self._start("sidecar-again", self._sidecar_command(), lambda: accepts(port) and self._socket.exists())
 
     def _door(self, listener: Listener, stage: Stage) -> Door:
         owner = self._owners[listener.workspace]
@@ -78,10 +101,11 @@ class Setting:
         return self._start(
             "tokenkeep",
             [*command, "--operations-listen", "none", "--last-use-interval", "1s", *self._edge("server")],
-            lambda: self._operator_token().exists() and self._is_healthy(self.place.address),
+            lambda: self.operator_token.exists() and self._is_healthy(self.place.address),
         )
 
-    def _operator_token(self) -> Path:
+    @property
+    def operator_token(self) -> Path:
         return self._scratch / "data" / "operator-token"
 
     def _start_sidecar(self) -> str:
@@ -89,18 +113,19 @@ class Setting:
         credential = self._scratch / "sidecar-token"
         credential.touch(0o600)
         credential.write_text(self._credential("the sidecar", FOLLOWING))
-        address = f"unix:{self._scratch / 'sidecar.sock'}"
-        command = [self._binary, "sidecar", "--upstream", f"http://{self.place.address}", "--listen", address]
-        self._start(
-            "sidecar",
-            [*command, "--credential-file", str(credential), "--operations-listen", "none", *self._edge("sidecar")],
-            lambda: self._is_healthy(address),
+        self._sidecar = self._start(
+            "sidecar", self._sidecar_command(), lambda: self._is_healthy(f"unix:{self._socket}")
         )
-        return address.removeprefix("unix:")
+        return str(self._socket)
+
+    def _sidecar_command(self) -> list[str]:
+        command = [self._binary, "sidecar", "--upstream", f"http://{self.place.address}"]
+        command += ["--listen", f"unix:{self._socket}", "--credential-file", str(self._scratch / "sidecar-token")]
+        return [*command, "--operations-listen", "none", *self._edge("sidecar")]
 
     def _edge(self, way: str) -> list[str]:
         """The settings for the edge over plain HTTP."""
-        return ["--edge-listen", f"127.0.0.1:{self._edge_ports[way]}"]
+        return ["--edge-listen", f"127.0.0.1:{self._edge_ports[way]}", "--edge-address-header", "x-real-ip"]
 
     def _start_edge(self, way: str, listeners: list[Listener]) -> ForwardAuth:
         """Starts an Envoy that asks this way; answers where other proxies ask."""
@@ -121,8 +146,8 @@ class Setting:
         ready = listeners[-1].port
         self._start(f"envoy-{way}", [*command, "--concurrency", "1"], lambda: accepts(ready))
 
-    def _start(self, name: str, command: list[str], ready: Callable[[], bool]) -> Process:
-        process = Process(name, command, self._scratch)
+    def _start(self, name: str, command: list[str], ready: Callable[[], bool], **environment: str) -> Process:
+        process = Process(name, command, self._scratch, **environment)
         self._running.callback(process.stop)
         self.place.logs.append(process.log)
         process.wait_until(ready)

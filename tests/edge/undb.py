@@ -5,6 +5,7 @@ from __future__ import annotations
 from examples import header
 from products import UNDB as PRODUCT
 from promises import promise
+from reflected import refusal
 from stage import Stage
 
 NAME = PRODUCT.name
@@ -36,6 +37,30 @@ def a_space_lists_its_own_tokens_alone(stage: Stage) -> None:
     here, there = stage.door(PRODUCT).token(), stage.other_door(PRODUCT).token()
     assert here.id in stage.api.listed(stage.door(PRODUCT).workspace)
     assert there.id not in stage.api.listed(stage.door(PRODUCT).workspace)
+
+
+@promise(NAME, "U2", "tokens are managed for that specific space")
+def who_manages_one_space_cannot_touch_the_tokens_of_another(stage: Stage) -> None:
+    door, other = stage.door(PRODUCT), stage.other_door(PRODUCT)
+    scopes = [f"tokenkeep:tokens:{right}" for right in ("create", "read", "update", "regenerate", "revoke")]
+    # The settings page of one space, with a credential of that space alone.
+    stage.api.set_profile(door.workspace, "")
+    manager = stage.api.create(workspace=door.workspace, name="settings", scopes=scopes)
+    stage.api.set_profile(door.workspace, NAME)
+    managing, _, _ = stage.api.services_for(manager.secret)
+    foreign = other.token()
+    assert managing.call("ListTokens", workspace=door.workspace)["tokens"]
+    for method, request in (
+        ("CreateToken", {"workspace": other.workspace, **PRODUCT.asks}),
+        ("ListTokens", {"workspace": other.workspace}),
+        ("GetToken", {"id": foreign.id}),
+        ("UpdateToken", {"token": {"id": foreign.id, "name": "mine"}}),
+        ("RegenerateToken", {"id": foreign.id, "etag": "*"}),
+        ("RevokeToken", {"id": foreign.id}),
+    ):
+        refused = refusal(lambda method=method, request=request: managing.call(method, **request))
+        assert refused.code in ("NOT_FOUND", "PERMISSION_DENIED"), (method, refused)
+    other.assert_lets_in(foreign.secret)
 
 
 @promise(NAME, "U2", "creating generates a unique token")

@@ -10,15 +10,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Reached:
-    """A request that came through. Header names are in lower case."""
+    """A request that came through. Header names are in lower case, and stand there as often as they were sent."""
 
     method: str
     path: str
-    headers: dict[str, str]
+    pairs: list[tuple[str, str]]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return dict(self.pairs)
 
     def identity(self) -> dict[str, str]:
-        """What the edge told of the token."""
-        return {name: value for name, value in self.headers.items() if name.startswith("x-tokenkeep-")}
+        """What the edge told of the token: each header once, and none that only reads like one."""
+        told = [(name, value) for name, value in self.pairs if name.replace("_", "-").startswith("x-tokenkeep-")]
+        assert len(dict(told)) == len(told) and not any("_" in name for name, _ in told), told
+        return dict(told)
 
 
 class Upstream:
@@ -42,9 +48,9 @@ class Upstream:
 
             def answer(self) -> None:
                 self.rfile.read(int(self.headers.get("content-length", 0)))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                reached.append(Reached(self.command, self.path, headers))
-                body = json.dumps({"method": self.command, "path": self.path, "headers": headers}).encode()
+                pairs = [(name.lower(), value) for name, value in self.headers.items()]
+                reached.append(Reached(self.command, self.path, pairs))
+                body = json.dumps({"method": self.command, "path": self.path, "headers": dict(pairs)}).encode()
                 self.send_response(200)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(body)))

@@ -20,8 +20,9 @@ GRANTED = ["tokenkeep:tokens:create", "tokenkeep:principals:read", "tokenkeep:in
 class UserTokens:
     """A client of the service."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, issued: list[str]) -> None:
         self._port = port
+        self._issued = issued
 
     def post(self, headers: dict[str, str], body: Any) -> Answer:
         """Posts the body as JSON, or as it is if it is a text."""
@@ -29,9 +30,7 @@ class UserTokens:
         try:
             text = body if isinstance(body, str) else json.dumps(body)
             connection.request("POST", "/user-tokens", text.encode(), headers)
-            response = connection.getresponse()
-            told = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, told, response.read().decode())
+            return Answer.of(connection.getresponse())
         finally:
             connection.close()
 
@@ -39,7 +38,9 @@ class UserTokens:
         """What the service answers to an administrator."""
         answer = self.post({"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}, body)
         assert answer.status == 201, (answer.status, answer.body)
-        return json.loads(answer.body)
+        told = json.loads(answer.body)
+        self._issued.append(told["bearer_token"])
+        return told
 
 
 @contextmanager
@@ -63,6 +64,6 @@ def user_tokens(stage: Stage, workspace: str) -> Iterator[UserTokens]:
         process.wait_until(lambda: "listening on" in process.log.read_text())
         found = re.search(r"listening on http://127.0.0.1:(\d+)", process.log.read_text())
         assert found
-        yield UserTokens(int(found.group(1)))
+        yield UserTokens(int(found.group(1)), stage.api.issued)
     finally:
         process.stop()

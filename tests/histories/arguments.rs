@@ -25,7 +25,7 @@ pub struct Arguments {
     pub check: Option<PathBuf>,
     /// Whether to show that seeded defects are found.
     pub teeth: bool,
-    /// The only one to show; or the one that random histories are to look for.
+    /// The only ones to show, with commas between them; or the one that random histories are to look for.
     pub defect: Option<String>,
     /// How often each directed scenario is run.
     pub rounds: u32,
@@ -37,7 +37,7 @@ pub const USAGE: &str = "\
 cargo test --test histories -- [--seed N] [--histories N] [--seconds N] [--servers N] [--sidecars N] [--lease MS]
                                [--program FILE] [--keep DIRECTORY] [--check FILE]
 cargo test --test histories -- --cut N [--seed N] [--lease MS] [--program FILE] [--keep DIRECTORY]
-cargo test --features defects --test histories -- --teeth [DEFECT] [--rounds N] [--hunt N]
+cargo test --features defects --test histories -- --teeth [DEFECT,...] [--rounds N] [--hunt N]
 cargo test --features defects --test histories -- --defect DEFECT [--seed N] [--histories N] ...";
 
 /// What the runner of other tests understands, and may be said to all of them at once.

@@ -1,5 +1,7 @@
 //! The calls that clients make, and what an answer or a failure means for the history.
 
+mod principals;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,8 +15,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
-use crate::history::{Answer, Freshness, Reason};
+use crate::history::{Answer, Freshness, Reason, Scopes};
 use crate::moment::Moment;
+pub use principals::{Born, Products, change_principal, create_principal, invalidate};
 
 /// How long a client waits for an answer.
 pub const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -24,6 +27,12 @@ const WINDOW: u32 = 65_535;
 
 /// The scope that versions of scopes differ by.
 const VERSION_SCOPE: &str = "version:";
+
+/// The scope that versions of principals differ by.
+const HELD_SCOPE: &str = "held:";
+
+/// The scope that requests need, and that not every principal has.
+const NEEDED: &str = "needed";
 
 pub type Tokens = TokenServiceClient<InterceptedService<Channel, Credential>>;
 
@@ -42,22 +51,48 @@ impl Interceptor for Credential {
 
 /// A client that connects when it first needs to, and again when it must.
 pub fn client(address: SocketAddr, secret: Option<&str>) -> Tokens {
+    TokenServiceClient::new(connection(address, secret))
+}
+
+fn connection(address: SocketAddr, secret: Option<&str>) -> InterceptedService<Channel, Credential> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     // Little is taken ahead, so that one who is slow is slow for the server too.
     let endpoint = endpoint.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
     let channel = endpoint.connect_timeout(Duration::from_millis(500)).connect_lazy();
     let credential = Credential(secret.map(|secret| format!("Bearer {secret}").parse().unwrap()));
-    TokenServiceClient::new(InterceptedService::new(channel, credential))
+    InterceptedService::new(channel, credential)
 }
 
-/// The scopes of a version.
+/// The scopes of a version, within any principal's.
 pub fn scopes(version: u32) -> Vec<String> {
-    vec!["base".to_owned(), format!("{VERSION_SCOPE}{version}")]
+    ["base", "held:*", NEEDED]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("{VERSION_SCOPE}{version}")])
+        .collect()
 }
 
-fn version(scopes: &str) -> Option<u32> {
-    let version = scopes.split(' ').find_map(|scope| scope.strip_prefix(VERSION_SCOPE))?.parse().ok()?;
-    scopes.split(' ').eq(self::scopes(version)).then_some(version)
+/// What an answer tells of its scopes; `None` if they are of no shape that they can have.
+fn told(scopes: &str) -> Option<Scopes> {
+    let part = |name: &str| scopes.split(' ').find_map(|scope| scope.strip_prefix(name));
+    let version = part(VERSION_SCOPE).map(str::parse).transpose().ok()?;
+    let held = part(HELD_SCOPE).filter(|held| *held != "*").map(str::parse).transpose().ok()?;
+    let mut expected =
+        vec!["base".to_owned(), held.map_or("held:*".to_owned(), |held: u32| format!("held:{held}"))];
+    if let Some(version) = version {
+        expected.extend([NEEDED.to_owned(), format!("{VERSION_SCOPE}{version}")]);
+    }
+    scopes.split(' ').eq(expected).then_some(Scopes { version, held })
+}
+
+/// The same, if the decision follows from it.
+fn judged(answer: &v1::IntrospectTokenResponse) -> Option<Scopes> {
+    let told = told(&answer.scope)?;
+    let (decision, missing) = match told.version {
+        Some(_) => (v1::Decision::Allow, vec![]),
+        None => (v1::Decision::DenyScope, vec![NEEDED.to_owned()]),
+    };
+    (answer.decision() == decision && answer.missing_scopes == missing).then_some(told)
 }
 
 /// Waits for an answer, but not for ever.
@@ -88,28 +123,33 @@ pub fn failure(status: &Status) -> Answer {
 pub async fn create(
     client: &mut Tokens,
     workspace: &str,
+    principal: Option<&str>,
     lifetime: Option<Duration>,
 ) -> (Answer, Option<String>) {
+    match patiently(client.create_token(new_token(workspace, principal, lifetime))).await {
+        Ok(created) => issued(created.token.unwrap(), created.secret),
+        Err(status) => (failure(&status), None),
+    }
+}
+
+fn new_token(workspace: &str, principal: Option<&str>, lifetime: Option<Duration>) -> v1::CreateTokenRequest {
     let expiration = lifetime.map(|lifetime| {
         let lifetime = prost_types::Duration::try_from(lifetime).unwrap();
         v1::create_token_request::Expiration::Lifetime(lifetime)
     });
-    let request = v1::CreateTokenRequest {
+    v1::CreateTokenRequest {
         workspace: workspace.to_owned(),
         name: "checked".to_owned(),
+        principal: principal.unwrap_or_default().to_owned(),
         scopes: scopes(0),
         expiration,
         ..Default::default()
-    };
-    match patiently(client.create_token(request)).await {
-        Ok(created) => {
-            let token = created.token.unwrap();
-            let expires = token.expire_time.map(moment);
-            let answer = Answer::Created { token: token.id, workspace: workspace.to_owned(), expires };
-            (answer, Some(created.secret))
-        }
-        Err(status) => (failure(&status), None),
     }
+}
+
+fn issued(token: v1::Token, secret: String) -> (Answer, Option<String>) {
+    let expires = token.expire_time.map(moment);
+    (Answer::Created { token: token.id, workspace: token.workspace, expires }, Some(secret))
 }
 
 /// A moment of the wall clock on the clock of the history. Both run in one kernel.
@@ -123,7 +163,8 @@ fn moment(time: prost_types::Timestamp) -> Moment {
 }
 
 fn introspection(secret: &str, freshness: Freshness) -> v1::IntrospectTokenRequest {
-    let mut request = v1::IntrospectTokenRequest { token: secret.to_owned(), ..Default::default() };
+    let (token, required_scopes) = (secret.to_owned(), vec![NEEDED.to_owned()]);
+    let mut request = v1::IntrospectTokenRequest { token, required_scopes, ..Default::default() };
     match freshness {
         Freshness::Leased => {}
         Freshness::AtLeast(revision) => request.min_revision = revision,
@@ -162,7 +203,7 @@ fn outcome(outcome: &v1::IntrospectionOutcome) -> Answer {
 fn verdict(answer: &v1::IntrospectTokenResponse) -> Answer {
     if answer.active {
         let (revision, generation) = (answer.revision, answer.generation);
-        return Answer::Active { revision, generation, scopes: version(&answer.scope) };
+        return Answer::Active { revision, generation, scopes: judged(answer) };
     }
     Answer::Inactive(match answer.inactive_reason() {
         v1::InactiveReason::Unspecified => Reason::Untold,
@@ -174,9 +215,9 @@ fn verdict(answer: &v1::IntrospectTokenResponse) -> Answer {
         | v1::InactiveReason::Unknown
         | v1::InactiveReason::OtherWorkspace
         | v1::InactiveReason::OtherAudience
-        | v1::InactiveReason::OtherAddress
-        | v1::InactiveReason::Invalidated
-        | v1::InactiveReason::PrincipalDisabled => Reason::NotOurs,
+        | v1::InactiveReason::OtherAddress => Reason::NotOurs,
+        v1::InactiveReason::Invalidated => Reason::Invalidated,
+        v1::InactiveReason::PrincipalDisabled => Reason::PrincipalDisabled,
     })
 }
 
@@ -185,9 +226,13 @@ fn changed(token: Option<v1::Token>, confirmed: bool) -> Answer {
     Answer::Changed { revision: token.revision, generation: token.generation, confirmed }
 }
 
-pub async fn revoke(client: &mut Tokens, id: &str, fleet: bool) -> Answer {
+fn wait(fleet: bool) -> i32 {
     let wait = if fleet { v1::RevocationWait::Fleet } else { v1::RevocationWait::Commit };
-    let request = v1::RevokeTokenRequest { id: id.to_owned(), wait: wait.into(), ..Default::default() };
+    wait.into()
+}
+
+pub async fn revoke(client: &mut Tokens, id: &str, fleet: bool) -> Answer {
+    let request = v1::RevokeTokenRequest { id: id.to_owned(), wait: wait(fleet), ..Default::default() };
     match patiently(client.revoke_token(request)).await {
         Ok(revoked) => changed(revoked.token, revoked.fleet_confirmed),
         Err(status) => failure(&status),

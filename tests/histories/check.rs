@@ -4,6 +4,8 @@ mod accounts;
 mod aftermath;
 mod answers;
 mod linear;
+mod principals;
+mod state;
 mod streams;
 mod tokens;
 
@@ -90,7 +92,7 @@ impl fmt::Display for Violation {
 pub fn check(history: &History) -> Vec<Violation> {
     let tokens = Tokens::of(history);
     let mut violations = answers::check(history, &tokens);
-    violations.extend(accounts::check(history));
+    violations.extend(accounts::check(history, &tokens));
     violations.extend(linear::check(history));
     violations.extend(streams::check(history));
     violations.extend(aftermath::check(history));

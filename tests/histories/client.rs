@@ -1,16 +1,22 @@
 //! A client at work: it does what chance tells it until it is told to stop.
 
+mod principals;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::calls::{self, Tokens};
+pub use principals::SALTED;
+
+use crate::calls::{self, Products, Tokens};
 use crate::chance::Chance;
 use crate::history::{Answer, Call, Change, Freshness, Node};
 use crate::moment::Moment;
 use crate::recorder::{Known, Recorder};
 use crate::world::Reach;
 
-pub const WORKSPACES: [&str; 2] = ["acme", "umbra"];
+/// The last is the one whose tokens are invalidated now and then.
+pub const WORKSPACES: [&str; 3] = ["acme", "umbra", "salted"];
 
 /// One client, with a connection to every node. Whoever tells a scenario uses it as well.
 pub struct Client {
@@ -18,6 +24,7 @@ pub struct Client {
     reach: Arc<Reach>,
     recorder: Arc<Recorder>,
     servers: Vec<Tokens>,
+    products: Vec<Products>,
     sidecars: Vec<Tokens>,
 }
 
@@ -28,6 +35,7 @@ impl Client {
             reach: Arc::clone(reach),
             recorder: Arc::clone(recorder),
             servers: (0..reach.servers.len()).map(|server| reach.client(Node::Server(server))).collect(),
+            products: (0..reach.servers.len()).map(|server| reach.products(server)).collect(),
             sidecars: (0..reach.sidecars.len()).map(|sidecar| reach.client(Node::Sidecar(sidecar))).collect(),
         }
     }
@@ -43,6 +51,9 @@ impl Client {
     fn note(&mut self, node: Node, answer: &Answer) {
         if *answer == Answer::Unknown {
             *self.at(node) = self.reach.client(node);
+            if let Node::Server(number) = node {
+                self.products[number] = self.reach.products(number);
+            }
         }
     }
 
@@ -56,13 +67,37 @@ impl Client {
         &mut self,
         node: Node,
         workspace: &str,
+        principal: Option<&str>,
         lifetime: Option<Duration>,
     ) -> Option<String> {
         let invoke = Moment::now();
-        let (answer, secret) = calls::create(self.at(node), workspace, lifetime).await;
-        let answer = self.record(node, Call::Create, invoke, answer);
-        let (Answer::Created { token, .. }, Some(secret)) = (answer, secret) else { return None };
-        self.recorder.add(token.clone(), secret, lifetime.is_some());
+        let created = calls::create(self.at(node), workspace, principal, lifetime).await;
+        self.created(node, principal, invoke, created)
+    }
+
+    /// Writes down what came of the creation of a token; gives its id if there is one.
+    fn created(
+        &mut self,
+        node: Node,
+        principal: Option<&str>,
+        invoke: Moment,
+        (answer, secret): (Answer, Option<String>),
+    ) -> Option<String> {
+        let principal = principal.map(str::to_owned);
+        let answer = self.record(node, Call::Create { principal: principal.clone() }, invoke, answer);
+        let (Answer::Created { token, workspace, expires }, Some(secret)) = (answer, secret) else {
+            return None;
+        };
+        self.recorder.add(Known {
+            id: token.clone(),
+            secrets: BTreeMap::from([(1, secret)]),
+            version: 0,
+            revision: 0,
+            expires: expires.is_some(),
+            alive: true,
+            workspace,
+            principal,
+        });
         Some(token)
     }
 
@@ -161,20 +196,23 @@ impl Client {
     async fn step(&mut self, chance: &mut Chance) {
         let server = Node::Server(chance.below(self.servers.len()));
         let Some(known) = self.recorder.pick(chance, false) else {
-            self.create(server, WORKSPACES[0], None).await;
+            self.create(server, WORKSPACES[0], None, None).await;
             return;
         };
         let Some(alive) = self.recorder.pick(chance, true) else {
-            self.create(server, WORKSPACES[0], None).await;
+            self.create(server, WORKSPACES[0], None, None).await;
             return;
         };
         match chance.below(100) {
-            0..80 => self.look(chance, known).await,
-            80..86 => {
+            0..73 => self.look(chance, known).await,
+            73..79 => {
                 let lifetime = chance.percent(25).then(|| chance.milliseconds(1_000, 3_000));
                 let workspace = *chance.pick(&WORKSPACES);
-                self.create(server, workspace, lifetime).await;
+                let principal = self.recorder.pick_principal(chance, Some(workspace));
+                let principal = principal.filter(|_| chance.percent(70)).map(|principal| principal.id);
+                self.create(server, workspace, principal.as_deref(), lifetime).await;
             }
+            79..86 => self.change_products(server, chance).await,
             86..89 => drop(self.regenerate(server, &alive.id).await),
             89..92 => drop(self.update(server, &alive.id).await),
             92..96 => drop(self.revoke(server, &alive.id, false).await),
@@ -183,16 +221,20 @@ impl Client {
         }
     }
 
-    async fn look(&mut self, chance: &mut Chance, known: Known) {
-        let sidecar = !self.sidecars.is_empty() && chance.percent(60);
-        let node = if sidecar {
+    fn any_node(&self, chance: &mut Chance) -> Node {
+        if !self.sidecars.is_empty() && chance.percent(60) {
             Node::Sidecar(chance.below(self.sidecars.len()))
         } else {
             Node::Server(chance.below(self.servers.len()))
-        };
+        }
+    }
+
+    async fn look(&mut self, chance: &mut Chance, known: Known) {
+        let node = self.any_node(chance);
         let freshness = match chance.below(10) {
             0 => Freshness::Strong,
             1 => Freshness::AtLeast(known.revision),
+            2 => Freshness::AtLeast(self.recorder.latest()),
             _ => Freshness::Leased,
         };
         if chance.percent(10) {

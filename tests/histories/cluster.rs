@@ -16,6 +16,9 @@ use crate::proxy::Target;
 /// The database that those of the histories are copies of.
 pub const TEMPLATE: &str = "tokenkeep_template";
 
+/// How long a server may take to be as it should.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// One PostgreSQL server with its data.
 pub struct Postgres {
     pub options: Options,
@@ -50,8 +53,26 @@ impl Postgres {
         Ok(client)
     }
 
+    /// The same, once it takes connections: after a crash it recovers first.
+    pub async fn connect_patiently(&self, database: &str) -> tokio_postgres::Client {
+        let begun = Instant::now();
+        loop {
+            match self.connect(database).await {
+                Ok(client) => return client,
+                Err(error) => assert!(begun.elapsed() < PATIENCE, "no connection: {error:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub async fn execute(&self, database: &str, statements: &str) {
-        self.connect(database).await.unwrap().batch_execute(statements).await.unwrap();
+        self.connect_patiently(database).await.batch_execute(statements).await.unwrap();
+    }
+
+    /// Which history the log of a database is of, if that can be told now.
+    pub async fn history_id(&self, database: &str) -> Option<String> {
+        let client = self.connect(database).await.ok()?;
+        client.query_one("SELECT id::text FROM histories", &[]).await.ok().map(|row| row.get(0))
     }
 
     /// The first process, then the others.
@@ -149,8 +170,9 @@ impl Postgreses {
         self.standby = Some(Postgres::start(options));
     }
 
-    /// Waits until the standby has everything and every commit waits for it.
+    /// Waits until the primary takes connections, the standby has everything, and every commit waits for it.
     pub async fn in_step(&self) {
+        drop(self.primary.connect_patiently("postgres").await);
         if self.standby.is_none() {
             return;
         }
@@ -162,7 +184,7 @@ impl Postgreses {
             {
                 return;
             }
-            assert!(begun.elapsed() < Duration::from_secs(30), "the standby never got in step");
+            assert!(begun.elapsed() < PATIENCE, "the standby never got in step");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

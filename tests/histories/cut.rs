@@ -57,6 +57,9 @@ pub async fn run(ground: &Arc<Ground>, arguments: &Arguments) -> bool {
 
 /// Lets the callers work, and takes down what they and the database say afterwards.
 async fn send(world: &Arc<World>, seed: u64, count: usize) -> (Seen, Vec<Sent>, Sessions) {
+    // A server has entered its profiles by now.
+    let head = "SELECT coalesce(max(revision), 0) FROM revisions";
+    let since = connect(world).await.query_one(head, &[]).await.unwrap().get(0);
     let watching = Watching::begin(connect(world).await);
     let (tokens, numbers) = (Arc::new(Tokens::default()), Arc::new(AtomicUsize::new(0)));
     let mut callers = tokio::task::JoinSet::new();
@@ -72,17 +75,18 @@ async fn send(world: &Arc<World>, seed: u64, count: usize) -> (Seen, Vec<Sent>, 
     let presented = tokens.present(&mut client).await;
     let (log, rows) = tables(world).await;
     let mutations = sent.iter().map(|sent| sent.mutation.clone()).collect();
-    (Seen { mutations, log, rows, presented }, sent, sessions)
+    (Seen { since, mutations, log, rows, presented }, sent, sessions)
 }
 
 async fn connect(world: &World) -> tokio_postgres::Client {
     world.ground.postgres.lock().await.primary.connect(&world.database).await.unwrap()
 }
 
-/// The log and the tokens, but for the operator's.
+/// What the log tells of tokens, and the tokens, but for the operator's.
 async fn tables(world: &World) -> (Vec<Event>, Vec<Row>) {
     let client = connect(world).await;
-    let log = "SELECT revision, kind, token::text, generation, initiator, reason FROM revisions ORDER BY 1";
+    let log = "SELECT revision, kind, token::text, generation, initiator, reason FROM revisions
+               WHERE token IS NOT NULL ORDER BY 1";
     let log = client.query(log, &[]).await.unwrap().into_iter().map(|row| Event {
         revision: row.get(0),
         kind: kind(row.get(1)),

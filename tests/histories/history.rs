@@ -1,11 +1,14 @@
 //! A recorded history: who asked what, when, and what came of it. Plain data, so that it can be kept and judged again.
 
+mod told;
+
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
+pub use told::{Content, Frame, LogRow, PrincipalRow, Renewal, Stream, TokenRow, WorkspaceRow};
 
 /// Everything that was seen of one run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -22,6 +25,10 @@ pub struct History {
     pub log: Vec<LogRow>,
     /// The tokens as the database had them at the end.
     pub tokens: Vec<TokenRow>,
+    /// The principals as the database had them at the end.
+    pub principals: Vec<PrincipalRow>,
+    /// The workspaces as the database had them at the end.
+    pub workspaces: Vec<WorkspaceRow>,
     /// What was seen once every fault was over.
     pub aftermath: Aftermath,
 }
@@ -47,7 +54,13 @@ pub struct Operation {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
-    Create,
+    Create {
+        /// Who the token acts for.
+        principal: Option<String>,
+    },
+    CreatePrincipal {
+        principal: String,
+    },
     Introspect {
         token: String,
         /// The generation of the secret that was presented.
@@ -60,6 +73,20 @@ pub enum Call {
         token: String,
         change: Change,
         /// Wait for the fleet.
+        fleet: bool,
+    },
+    ChangePrincipal {
+        principal: String,
+        edit: Edit,
+        /// The log has it as the initiator, so that it is told which change of many this was.
+        mark: u32,
+        fleet: bool,
+    },
+    Invalidate {
+        workspace: String,
+        mark: u32,
+        /// Only counted what would be invalidated.
+        dry: bool,
         fleet: bool,
     },
     /// `WaitForRevision`.
@@ -75,13 +102,39 @@ pub enum Freshness {
     Strong,
 }
 
-/// What a change does to a token; also what the log and a stream say that it did.
+/// What becomes of a principal. What its tokens then can do tells its mark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Edit {
+    Held {
+        /// Whether it may do all that its tokens can.
+        wide: bool,
+        disabled: bool,
+    },
+    /// It is deleted, and its tokens are revoked.
+    Deleted,
+    /// It is deleted, and its tokens act for another principal.
+    HandedOver { to: String },
+}
+
+/// What an answer tells of a token's scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Scopes {
+    /// The version of its own; `None` where its principal may not do all that it can.
+    pub version: Option<u32>,
+    /// The mark of the change that its principal's are of, 0 for those it was created with; `None` without a principal.
+    pub held: Option<u32>,
+}
+
+/// What a change does to a token, or to all of a subject; also what the log and a stream say that it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Change {
     Revoked,
     SecretReplaced,
     /// To the scopes of a version. The log does not tell which: 0 there.
     Updated(u32),
+    PrincipalChanged,
+    WorkspaceInvalidated,
+    ProfileUpdated,
 }
 
 impl Change {
@@ -107,9 +160,11 @@ pub enum Answer {
         /// The last change that the answer takes into account.
         revision: i64,
         generation: i32,
-        /// The version of its scopes; `None` if they are of no version that was ever asked for.
-        scopes: Option<u32>,
+        /// Its scopes; `None` if they are none that were ever asked for, or if the decision does not follow from them.
+        scopes: Option<Scopes>,
     },
+    /// A principal was created, or what would be invalidated was counted: no change, and no revision.
+    Done,
     Inactive(Reason),
     Changed {
         revision: i64,
@@ -131,60 +186,8 @@ pub enum Reason {
     Expired,
     Revoked,
     Superseded,
-}
-
-/// One stream of `WatchRevocations`, from its opening to its end.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Stream {
-    pub watcher: usize,
-    pub node: Node,
-    /// The only workspace watched; all of them without.
-    pub workspace: Option<String>,
-    pub invoke: Moment,
-    /// The revision of the frame whose cursor it resumes from, and when that frame came.
-    pub resumes: Option<(i64, Moment)>,
-    pub frames: Vec<Frame>,
-    /// When it was left, or ended.
-    pub closed: Moment,
-    /// How it ended: the reason, or `None` if the connection was lost or it was still open.
-    pub end: Option<String>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Frame {
-    pub at: Moment,
-    pub revision: i64,
-    pub content: Content,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Content {
-    Event { change: Change, token: String, workspace: String, generation: i32 },
-    Progress { confirmed: bool },
-}
-
-/// The history was still the old one at `before`, and surely the new one at `after`.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Renewal {
-    pub before: Moment,
-    pub after: Moment,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LogRow {
-    pub revision: i64,
-    pub change: Change,
-    pub workspace: String,
-    pub token: String,
-    pub generation: i32,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct TokenRow {
-    pub token: String,
-    pub generation: i32,
-    pub revoked: bool,
-    pub revision: i64,
+    Invalidated,
+    PrincipalDisabled,
 }
 
 /// What was seen once every fault was over.
@@ -202,12 +205,21 @@ pub struct Aftermath {
 }
 
 impl Operation {
+    /// The mark of a change of a principal or a workspace, and of which.
+    pub fn marked(&self) -> Option<(u32, &str)> {
+        match &self.call {
+            Call::ChangePrincipal { mark, principal, .. } => Some((*mark, principal)),
+            Call::Invalidate { mark, workspace, dry: false, .. } => Some((*mark, workspace)),
+            _ => None,
+        }
+    }
+
     /// The token it is about.
     pub fn token(&self) -> Option<&str> {
         match (&self.call, &self.answer) {
             (Call::Introspect { token, .. } | Call::Change { token, .. }, _)
-            | (Call::Create, Answer::Created { token, .. }) => Some(token),
-            (Call::Create | Call::Await { .. }, _) => None,
+            | (Call::Create { .. }, Answer::Created { token, .. }) => Some(token),
+            _ => None,
         }
     }
 }

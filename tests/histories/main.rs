@@ -27,6 +27,7 @@ mod recorder;
 mod report;
 mod run;
 mod scenarios;
+mod tables;
 mod teeth;
 mod watcher;
 mod world;

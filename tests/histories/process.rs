@@ -123,6 +123,13 @@ pub fn signal(process: u32, name: Signal) {
     }
 }
 
+/// The last line of each log in a directory.
+pub fn last_words(directory: &Path) -> String {
+    let logs = fs::read_dir(directory).unwrap().map_while(Result::ok);
+    let texts = logs.filter_map(|log| fs::read_to_string(log.path()).ok());
+    texts.filter_map(|text| text.lines().last().map(|line| format!("\n{line}"))).collect()
+}
+
 /// The address in the line that says that it serves, written after `begun`.
 fn address(log: &Path, begun: u64) -> Option<SocketAddr> {
     let mut text = String::new();

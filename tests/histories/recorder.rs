@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use crate::chance::Chance;
 use crate::history::{Answer, Call, Node, Operation, Stream};
@@ -21,10 +22,26 @@ pub struct Known {
     pub expires: bool,
     /// Nobody has tried to revoke it.
     pub alive: bool,
+    pub workspace: String,
+    /// Who it acts for, if nobody has handed it over.
+    pub principal: Option<String>,
+}
+
+/// A principal as the clients know it.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    pub id: String,
+    pub workspace: String,
 }
 
 #[derive(Default)]
 pub struct Recorder {
+    /// How many marks were given away.
+    marks: AtomicU32,
+    /// The last revision that was acknowledged of anything.
+    latest: AtomicI64,
+    /// Those that nobody has tried to delete.
+    principals: Mutex<Vec<Principal>>,
     operations: Mutex<Vec<Operation>>,
     streams: Mutex<Vec<Stream>>,
     tokens: Mutex<Vec<Known>>,
@@ -34,6 +51,9 @@ impl Recorder {
     /// Writes down one operation that has come back, or has not.
     pub fn record(&self, client: usize, node: Node, call: Call, invoke: Moment, answer: Answer) {
         let returned = if answer == Answer::Unknown { Moment::NEVER } else { Moment::now() };
+        if let Answer::Changed { revision, .. } = answer {
+            self.latest.fetch_max(revision, Ordering::Relaxed);
+        }
         let operation = Operation { client, node, call, invoke, returned, answer };
         self.operations.lock().unwrap().push(operation);
     }
@@ -42,16 +62,41 @@ impl Recorder {
         self.streams.lock().unwrap().push(stream);
     }
 
-    pub fn add(&self, id: String, secret: String, expires: bool) {
-        let known = Known {
-            id,
-            secrets: BTreeMap::from([(1, secret)]),
-            version: 0,
-            revision: 0,
-            expires,
-            alive: true,
-        };
+    /// A mark that nothing has, from 1.
+    pub fn mark(&self) -> u32 {
+        self.marks.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The last revision that was acknowledged of anything.
+    pub fn latest(&self) -> i64 {
+        self.latest.load(Ordering::Relaxed)
+    }
+
+    pub fn add(&self, known: Known) {
         self.tokens.lock().unwrap().push(known);
+    }
+
+    pub fn add_principal(&self, principal: Principal) {
+        self.principals.lock().unwrap().push(principal);
+    }
+
+    /// One of the principals, of a workspace if one is given; mostly one of the last.
+    pub fn pick_principal(&self, chance: &mut Chance, workspace: Option<&str>) -> Option<Principal> {
+        let principals = self.principals.lock().unwrap();
+        let of_it = |one: &&Principal| workspace.is_none_or(|only| only == one.workspace);
+        let candidates: Vec<&Principal> = principals.iter().rev().filter(of_it).take(4).collect();
+        (!candidates.is_empty()).then(|| (*chance.pick(&candidates)).clone())
+    }
+
+    /// Forgets a principal that is to be deleted; its tokens are said to be dead, or to act for another.
+    pub fn bequeath(&self, principal: &str, to: Option<&String>) {
+        self.principals.lock().unwrap().retain(|one| one.id != principal);
+        for known in self.tokens.lock().unwrap().iter_mut() {
+            if known.principal.as_deref() == Some(principal) {
+                known.alive &= to.is_some();
+                known.principal = to.cloned();
+            }
+        }
     }
 
     /// One of the tokens, most often one of the last; a live one if that is asked for.

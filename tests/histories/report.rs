@@ -50,7 +50,7 @@ impl Totals {
         println!("{} changes in the logs, {} histories renewed", self.changes, self.promotions);
         println!("{} streams ({} resumed), {} frames", self.streams, self.resumed, self.frames);
         for ((asked, came), count) in &self.operations {
-            println!("{asked:>24} {came:<10} {count}");
+            println!("{asked:>26} {came:<10} {count}");
         }
         self.converged.sort_unstable();
         let at = |percent: usize| self.converged.get((self.converged.len().max(1) - 1) * percent / 100);
@@ -69,7 +69,13 @@ impl Totals {
 
 const fn asked(node: Node, call: &Call) -> &'static str {
     match (node, call) {
-        (_, Call::Create) => "create",
+        (_, Call::Create { .. }) => "create",
+        (_, Call::CreatePrincipal { .. }) => "create principal",
+        (_, Call::ChangePrincipal { fleet: true, .. }) => "change principal FLEET",
+        (_, Call::ChangePrincipal { .. }) => "change principal",
+        (_, Call::Invalidate { dry: true, .. }) => "invalidate workspace dry",
+        (_, Call::Invalidate { fleet: true, .. }) => "invalidate workspace FLEET",
+        (_, Call::Invalidate { .. }) => "invalidate workspace",
         (Node::Server(_), Call::Introspect { .. }) => "introspect at server",
         (Node::Sidecar(_), Call::Introspect { .. }) => "introspect at sidecar",
         (_, Call::Change { fleet: true, .. }) => "revoke FLEET",
@@ -84,7 +90,7 @@ const fn came(answer: &Answer) -> &'static str {
         Answer::Refused(_) => "refused",
         Answer::Active { .. } => "active",
         Answer::Inactive(_) => "inactive",
-        Answer::Created { .. } | Answer::Changed { confirmed: false, .. } => "done",
+        Answer::Done | Answer::Created { .. } | Answer::Changed { confirmed: false, .. } => "done",
         Answer::Changed { confirmed: true, .. } | Answer::Awaited { confirmed: true } => "confirmed",
         Answer::Awaited { confirmed: false } => "not yet",
     }

@@ -10,9 +10,10 @@ use crate::chance::Chance;
 use crate::client::{Client, WORKSPACES};
 use crate::faults::{Fault, Scope};
 use crate::ground::Ground;
-use crate::history::{Aftermath, Answer, Change, Freshness, History, LogRow, Node, TokenRow};
+use crate::history::{Aftermath, Answer, Freshness, History, Node, TokenRow};
 use crate::moment::Moment;
 use crate::recorder::Known;
+use crate::tables::{Tables, tables};
 use crate::watcher::Watcher;
 use crate::world::{Plan, World};
 
@@ -67,7 +68,7 @@ pub async fn finish(world: &Arc<World>) -> History {
     converged.sort_unstable();
     let stalled = stalls.total();
     let idle_in_transaction = idle_in_transaction(world).await;
-    let (rest, tokens) = tables(world).await;
+    let Tables { log: rest, tokens, principals, workspaces } = tables(world).await;
     let mut log = std::mem::take(&mut *world.compacted.lock().await);
     log.extend(rest);
     let (operations, streams) = world.recorder.finish();
@@ -86,6 +87,8 @@ pub async fn finish(world: &Arc<World>) -> History {
         renewals,
         log,
         tokens,
+        principals,
+        workspaces,
         aftermath,
     }
 }
@@ -120,7 +123,7 @@ async fn agree(world: Arc<World>, node: Node, healed: Moment) -> (Node, Option<D
     let mut client = Client::new(CLIENTS, &world.reach, &world.recorder);
     while Moment::now().since(healed) < PATIENCE {
         let truth: BTreeMap<String, TokenRow> =
-            tables(&world).await.1.into_iter().map(|row| (row.token.clone(), row)).collect();
+            tables(&world).await.tokens.into_iter().map(|row| (row.token.clone(), row)).collect();
         if agrees(&mut client, node, &world.recorder.tokens(), &truth).await {
             return (node, Some(Moment::now().since(healed)));
         }
@@ -159,10 +162,10 @@ const BATCH: usize = 128;
 fn is_so(known: &Known, generation: i32, row: &TokenRow, answer: &Answer) -> bool {
     match answer {
         Answer::Active { revision, .. } => {
-            !row.revoked && row.generation == generation && row.revision == *revision
+            !row.revoked && !row.held_back && row.generation == generation && row.told == *revision
         }
         // Of expiry the rows here say nothing; the checker knows it from the answers themselves.
-        Answer::Inactive(_) => row.revoked || row.generation != generation || known.expires,
+        Answer::Inactive(_) => row.revoked || row.held_back || row.generation != generation || known.expires,
         _ => false,
     }
 }
@@ -174,7 +177,7 @@ const IDLE: Duration = Duration::from_secs(7);
 async fn idle_in_transaction(world: &World) -> usize {
     let ask = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                AND state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - interval '1 second'";
-    let client = world.ground.postgres.lock().await.primary.connect(&world.database).await.unwrap();
+    let client = world.ground.postgres.lock().await.primary.connect_patiently(&world.database).await;
     let begun = Moment::now();
     loop {
         let idle = client.query_one(ask, &[]).await.unwrap().get::<_, i64>(0);
@@ -182,39 +185,6 @@ async fn idle_in_transaction(world: &World) -> usize {
             return usize::try_from(idle).unwrap();
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
-/// The log and the tokens as the primary has them at one moment: a change whose caller gave up may be made still.
-pub async fn tables(world: &World) -> (Vec<LogRow>, Vec<TokenRow>) {
-    let client = world.ground.postgres.lock().await.primary.connect(&world.database).await.unwrap();
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.unwrap();
-    let log = "SELECT revision, kind, workspace, token::text, generation FROM revisions ORDER BY revision";
-    let log = client.query(log, &[]).await.unwrap();
-    let log = log.iter().map(|row| LogRow {
-        revision: row.get(0),
-        change: change(row.get(1)),
-        workspace: row.get(2),
-        token: row.get(3),
-        generation: row.get(4),
-    });
-    let tokens = "SELECT id::text, generation, revoke_time IS NOT NULL, revision FROM tokens";
-    let tokens = client.query(tokens, &[]).await.unwrap();
-    let tokens = tokens.iter().map(|row| TokenRow {
-        token: row.get(0),
-        generation: row.get(1),
-        revoked: row.get(2),
-        revision: row.get(3),
-    });
-    (log.collect(), tokens.collect())
-}
-
-fn change(kind: &str) -> Change {
-    match kind {
-        "revoked" => Change::Revoked,
-        "secret_replaced" => Change::SecretReplaced,
-        "updated" => Change::Updated(0),
-        other => panic!("the log has a {other}"),
     }
 }
 

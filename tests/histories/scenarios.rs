@@ -6,6 +6,7 @@ mod fleet;
 mod freshness;
 mod leases;
 mod log;
+mod principals;
 mod scene;
 mod streams;
 
@@ -76,6 +77,7 @@ pub fn all() -> Vec<Scenario> {
         fleet::scenarios(),
         streams::scenarios(),
         log::scenarios(),
+        principals::scenarios(),
     ];
     rooms.into_iter().flatten().collect()
 }

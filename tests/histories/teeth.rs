@@ -28,14 +28,14 @@ struct Bite {
     hunt: String,
 }
 
-/// Tries every scenario, or one. Says whether all bit, and nothing else was bitten.
+/// Tries every scenario, or those that are named. Says whether all bit, and nothing else was bitten.
 pub async fn show(ground: &Arc<Ground>, arguments: &Arguments) -> bool {
     let only = arguments.defect.as_deref();
     let standby = ground.postgres.lock().await.can_stand_by();
     let mut bites = Vec::new();
     for scenario in scenarios::all() {
         let skipped = scenario.promotes && !standby;
-        if skipped || only.is_some_and(|only| only != scenario.defect) {
+        if skipped || only.is_some_and(|only| !only.split(',').any(|name| name == scenario.defect)) {
             continue;
         }
         let bite = try_out(ground, scenario, arguments).await;
@@ -48,7 +48,7 @@ pub async fn show(ground: &Arc<Ground>, arguments: &Arguments) -> bool {
     if only.is_none() {
         write_table(&bites);
     }
-    bites.iter().all(|bite| bite.passes && bite.caught == bite.rounds)
+    !bites.is_empty() && bites.iter().all(|bite| bite.passes && bite.caught == bite.rounds)
 }
 
 async fn try_out(ground: &Arc<Ground>, scenario: Scenario, arguments: &Arguments) -> Bite {

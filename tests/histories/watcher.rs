@@ -114,7 +114,7 @@ impl Watcher {
         let content = match frame.frame.unwrap() {
             WireFrame::Event(event) => Content::Event {
                 change: change(event.kind()),
-                token: event.token_id,
+                subject: [event.token_id, event.principal, event.profile].concat(),
                 workspace: event.workspace,
                 generation: event.generation,
             },
@@ -132,6 +132,9 @@ fn change(kind: v1::RevocationKind) -> Change {
         v1::RevocationKind::Revoked => Change::Revoked,
         v1::RevocationKind::SecretReplaced => Change::SecretReplaced,
         v1::RevocationKind::Updated => Change::Updated(0),
+        v1::RevocationKind::PrincipalChanged => Change::PrincipalChanged,
+        v1::RevocationKind::WorkspaceInvalidated => Change::WorkspaceInvalidated,
+        v1::RevocationKind::ProfileUpdated => Change::ProfileUpdated,
         other => panic!("nobody asks for a change of the kind {other:?}"),
     }
 }

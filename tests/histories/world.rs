@@ -7,16 +7,19 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use crate::calls::{self, Tokens};
+use crate::calls::{self, Products, Tokens};
 use crate::ground::{Ground, database_url};
 use crate::history::{LogRow, Node, Renewal};
 use crate::moment::Moment;
-use crate::process::Program;
+use crate::process::{Program, last_words};
 use crate::proxy::{Link, Target};
 use crate::recorder::Recorder;
 
 /// How long a program may take to serve.
 const START: Duration = Duration::from_secs(10);
+
+/// How long after a promotion somebody may be the first to write.
+const RENEWAL: Duration = Duration::from_secs(5);
 
 /// What there is of what, and how it is set.
 #[derive(Debug, Clone)]
@@ -45,6 +48,10 @@ impl Reach {
             Node::Server(number) => calls::client(self.servers[number], Some(&self.operator)),
             Node::Sidecar(number) => calls::client(self.sidecars[number], None),
         }
+    }
+
+    pub fn products(&self, server: usize) -> Products {
+        Products::at(self.servers[server], &self.operator)
     }
 }
 
@@ -174,10 +181,10 @@ impl World {
     }
 
     async fn start_everybody(&self) {
-        let servers = (0..self.servers.len()).map(|number| self.start(Node::Server(number)));
-        assert!(all(servers).await, "a server does not start: {}", self.directory.display());
-        let sidecars = (0..self.sidecars.len()).map(|number| self.start(Node::Sidecar(number)));
-        assert!(all(sidecars).await, "a sidecar does not start: {}", self.directory.display());
+        let servers = (0..self.servers.len()).map(|number| self.start_patiently(Node::Server(number)));
+        assert!(all(servers).await, "a server does not start: {}", last_words(&self.directory));
+        let sidecars = (0..self.sidecars.len()).map(|number| self.start_patiently(Node::Sidecar(number)));
+        assert!(all(sidecars).await, "a sidecar does not start: {}", last_words(&self.directory));
     }
 
     pub fn program(&self, node: Node) -> &Mutex<Program> {
@@ -191,6 +198,16 @@ impl World {
     pub async fn start(&self, node: Node) -> bool {
         let mut program = self.program(node).lock().await;
         self.start_locked(node, &mut program).await
+    }
+
+    /// As whoever runs programs does: one that could not begin, on a machine that is busy, is begun again.
+    async fn start_patiently(&self, node: Node) -> bool {
+        for _ in 0..3 {
+            if self.start(node).await {
+                return true;
+            }
+        }
+        false
     }
 
     pub async fn start_locked(&self, node: Node, program: &mut Program) -> bool {
@@ -226,11 +243,7 @@ impl World {
         self.ground.postgres.lock().await.in_step().await;
         for node in self.nodes() {
             self.program(node).lock().await.signal(rustix::process::Signal::CONT);
-            for _ in 0..3 {
-                if self.start(node).await {
-                    break;
-                }
-            }
+            self.start_patiently(node).await;
         }
         Moment::now()
     }
@@ -242,7 +255,7 @@ impl World {
         if postgres.standby.is_none() {
             return;
         }
-        let old = history_id(&postgres.primary, &self.database).await;
+        let old = postgres.primary.history_id(&self.database).await;
         postgres.promote().await;
         let target = postgres.primary.target();
         let lead = self.links.server_database.iter().zip(delays).map(|(link, delay)| {
@@ -256,19 +269,15 @@ impl World {
             }
         });
         all(lead).await;
-        for _ in 0..200 {
-            if history_id(&postgres.primary, &self.database).await != old {
+        let promoted = Moment::now();
+        while Moment::now().since(promoted) < RENEWAL {
+            if postgres.primary.history_id(&self.database).await != old {
                 self.renewals.lock().await.push(Renewal { before, after: Moment::now() });
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-}
-
-async fn history_id(postgres: &crate::cluster::Postgres, database: &str) -> Option<String> {
-    let client = postgres.connect(database).await.ok()?;
-    client.query_one("SELECT id::text FROM histories", &[]).await.ok().map(|row| row.get(0))
 }
 
 /// Whether all came out well. They run at the same time.

@@ -118,6 +118,6 @@ async fn revoke_in(transaction: &mut Transaction, id: TokenId) -> Result<Token, 
 
 pub(crate) async fn enter(store: &Store, server: ServerId, lease: Duration) {
     let mut transaction = store.begin().await.unwrap();
-    let entered = servers::register(&mut transaction, server, lease).await;
+    let entered = servers::register(&mut transaction, server, lease, &[Kid::FIRST]).await;
     transaction.finish(entered).await.unwrap();
 }

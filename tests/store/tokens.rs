@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use tokenkeep::store::tokens::{self, Locked, Revocation};
-use tokenkeep::store::{Store, StoreError, last_uses};
+use tokenkeep::store::{Store, StoreError, credentials, last_uses};
 use tokenkeep::text::Metadata;
 use tokenkeep::token::{Expiry, Generation, Revision, Tag, Token, TokenEdit, TokenId, TokenState};
 
@@ -78,7 +78,7 @@ async fn a_new_secret_replaces_every_trace_of_the_old_one() {
     let after =
         tokens::replace_secret(&mut connection, before.id, secret(2), None, Revision(1)).await.unwrap();
     assert_eq!((after.generation, after.expire_time), (Generation(2), before.expire_time));
-    let found = tokens::credentials(&mut connection, &[before.id]).await.unwrap();
+    let found = credentials::read(&mut connection, &[before.id]).await.unwrap();
     let credential = &found.of[&before.id];
     assert_eq!((credential.tag, credential.hash.clone()), (Tag([2; 8]), secret(2).hash));
     assert!(credential.read_time >= after.update_time);

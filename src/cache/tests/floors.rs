@@ -69,3 +69,42 @@ fn the_floor_of_another_key_hides_nothing_from_who_presents_a_secret() {
     cache.raise_floor(Subject::Key(Kid::FIRST), ours(12));
     assert!(cache.look_up(&presented, NOW).is_none());
 }
+
+fn profile_updated(profile: &ProfileName, revision: i64) -> Event {
+    happened(Change::ProfileUpdated { profile: profile.clone() }, revision)
+}
+
+#[test]
+fn what_was_told_of_a_subject_holds_until_a_change_of_it_is_known() {
+    let cache = following(65_536);
+    let name = |name: &str| ProfileName::parse(name.to_owned()).unwrap();
+    let (ours, others) = (name("ours"), name("others"));
+    let holds = |profile: &ProfileName, as_of| cache.holds(Subject::Profile(profile), as_of);
+    let before = cache.as_of().unwrap();
+    assert_eq!(before.history(), OURS);
+    cache.apply(OURS, &profile_updated(&others, 11));
+    assert!(holds(&ours, before) && !holds(&others, before));
+    let after = cache.as_of().unwrap();
+    assert!(holds(&others, after), "who was asked after it knew of it");
+    cache.overtake(&profile_updated(&ours, 12));
+    assert!(!holds(&ours, after), "one's own change counts before it is applied in order");
+    assert!(!holds(&ours, cache.as_of().unwrap()), "until it is, nobody is sure to know of it");
+    cache.apply(OURS, &profile_updated(&ours, 12));
+    assert!(holds(&ours, cache.as_of().unwrap()));
+}
+
+#[test]
+fn what_was_told_of_a_subject_does_not_outlast_what_was_followed() {
+    let cache = following(8);
+    let profile = ProfileName::parse("ours".to_owned()).unwrap();
+    let before = cache.as_of().unwrap();
+    // A part was missed.
+    cache.follow(ours(20));
+    assert!(!cache.holds(Subject::Profile(&profile), before));
+    let before = cache.as_of().unwrap();
+    assert!(cache.holds(Subject::Profile(&profile), before));
+    cache.follow(Position { history: OTHER, revision: Revision(20) });
+    assert!(!cache.holds(Subject::Profile(&profile), before));
+    cache.empty();
+    assert!(cache.as_of().is_none() && !cache.holds(Subject::Profile(&profile), before));
+}

@@ -42,6 +42,26 @@ fn scopes_cannot_be_required_where_no_type_takes_them() {
 }
 
 #[test]
+fn no_header_can_hold_a_credential_that_the_edge_sets_or_that_ends_at_a_proxy() {
+    let told_of = |header: &str| {
+        told(&TEMPLATE.replacen("header = \"authorization\"", &format!("header = \"{header}\""), 1))
+    };
+    // To many products `_` is `-`.
+    for identity in ["x-tokenkeep-token", "x-tokenkeep-workspace", "x_tokenkeep_token"] {
+        let rule = "must not begin with x-tokenkeep-: the edge says so who a client is";
+        assert_eq!(told_of(identity), [format!("37:10: `presentation.header` {rule}")], "{identity}");
+    }
+    for passing in NOT_END_TO_END {
+        let rule = "must be a header that proxies pass on, like authorization or x-api-token";
+        assert_eq!(told_of(passing), [format!("37:10: `presentation.header` {rule}")], "{passing}");
+    }
+    for pseudo in [":authority", ":path", ":status"] {
+        let rule = "must be the name of a header: 1 to 64 characters of a-z, 0-9 and !#$%&'*+-.^_`|~";
+        assert_eq!(told_of(pseudo), [format!("37:10: `presentation.header` {rule}")], "{pseudo}");
+    }
+}
+
+#[test]
 fn what_is_too_large_is_refused() {
     let long = TEMPLATE.replace("\"Template\"", &format!("\"{}\"", "x".repeat(129)));
     assert_eq!(told(&long), ["12:9: `title` must be at most 128 characters long"]);

@@ -51,10 +51,7 @@ pub(in crate::rpc) fn resolve_tokens(
 ) -> Result<Inquiry<SecretString>, Error> {
     let mut fields = Fields::default();
     let revision = revision(&mut fields, "min_revision", request.min_revision);
-    let history = match request.history.as_str() {
-        "" => Some(None),
-        text => history_id(&mut fields, text).map(Some),
-    };
+    let history = fields.optional("history", request.history, parse_history);
     fields.count("tokens", request.tokens.len(), MOST_TOKENS);
     let tokens = request.tokens.into_iter().map(SecretString::from).collect();
     let freshness = if request.strong { Freshness::Strong } else { Freshness::AtLeast(revision) };
@@ -81,10 +78,13 @@ pub(in crate::rpc) fn revalidate_tokens(
     fields.finish(words())
 }
 
-pub(in crate::rpc) fn get_profiles(request: v1::GetProfilesRequest) -> Result<Position, Error> {
+pub(in crate::rpc) fn get_profiles(
+    request: v1::GetProfilesRequest,
+) -> Result<(Option<HistoryId>, Revision), Error> {
     let mut fields = Fields::default();
-    let since = position(&mut fields, &request.history, ("min_revision", request.min_revision));
-    fields.finish(since)
+    let revision = revision(&mut fields, "min_revision", request.min_revision);
+    let history = fields.optional("history", request.history, parse_history);
+    fields.finish(history.map(|history| (history, revision)))
 }
 
 pub(in crate::rpc) fn report_usage(request: v1::ReportUsageRequest) -> Result<Vec<Use>, Error> {
@@ -107,8 +107,8 @@ fn uuid(fields: &mut Fields, path: &str, text: &str) -> Option<Uuid> {
     fields.take(path, TokenId::parse(text)).map(|id| id.as_uuid())
 }
 
-fn history_id(fields: &mut Fields, text: &str) -> Option<HistoryId> {
-    uuid(fields, "history", text).map(HistoryId)
+fn parse_history(text: String) -> Result<HistoryId, Invalid> {
+    TokenId::parse(&text).map(|id| HistoryId(id.as_uuid()))
 }
 
 fn revision(fields: &mut Fields, path: &str, number: i64) -> Revision {
@@ -119,7 +119,7 @@ fn revision(fields: &mut Fields, path: &str, number: i64) -> Revision {
 }
 
 fn position(fields: &mut Fields, history: &str, (path, number): (&str, i64)) -> Option<Position> {
-    let history = history_id(fields, history);
+    let history = fields.take("history", parse_history(history.to_owned()));
     let revision = revision(fields, path, number);
     Some(Position { history: history?, revision })
 }

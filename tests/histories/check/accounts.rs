@@ -2,15 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::principals::Principals;
+use super::state::Effect;
+use super::tokens::{Token, Tokens};
 use super::{Promise, Violation};
-use crate::history::{Answer, Call, Change, History, LogRow, Operation};
+use crate::history::{Answer, Call, Change, Edit, History, LogRow, Operation, PrincipalRow, TokenRow};
 use crate::moment::Moment;
 
-pub(super) fn check(history: &History) -> Vec<Violation> {
+pub(super) fn check(history: &History, tokens: &Tokens<'_>) -> Vec<Violation> {
     let mut violations = contiguous(&history.log);
-    violations.extend(history.operations.iter().filter_map(|operation| kept(history, operation)));
+    violations.extend(history.operations.iter().filter_map(|operation| kept(history, tokens, operation)));
     violations.extend(explained(history));
-    violations.extend(tables(history));
+    violations.extend(marked(history));
+    violations.extend(tables(history, tokens));
     violations
 }
 
@@ -21,7 +25,7 @@ fn contiguous(log: &[LogRow]) -> Vec<Violation> {
 }
 
 /// What was acknowledged is there.
-fn kept(history: &History, operation: &Operation) -> Option<Violation> {
+fn kept(history: &History, tokens: &Tokens<'_>, operation: &Operation) -> Option<Violation> {
     let lost = |story: &str| {
         Some(Violation {
             promise: Promise::Durable,
@@ -30,7 +34,25 @@ fn kept(history: &History, operation: &Operation) -> Option<Violation> {
         })
     };
     match (&operation.call, &operation.answer) {
-        (Call::Create, Answer::Created { token, .. })
+        (Call::CreatePrincipal { principal }, Answer::Done)
+            if !history.principals.iter().any(|row| row.principal == *principal) =>
+        {
+            lost("the principal is not there")
+        }
+        (Call::CreatePrincipal { principal }, Answer::Refused(_))
+            if history.principals.iter().any(|row| row.principal == *principal) =>
+        {
+            Some(twice(format!("the principal is there; {operation:?}")))
+        }
+        (Call::ChangePrincipal { .. } | Call::Invalidate { .. }, Answer::Changed { revision, .. }) => {
+            let row = history.log.iter().find(|row| row.revision == *revision);
+            if row.is_some_and(|row| made(row, operation)) {
+                None
+            } else {
+                lost(&format!("the log has {row:?} there"))
+            }
+        }
+        (Call::Create { .. }, Answer::Created { token, .. })
             if !history.tokens.iter().any(|row| row.token == *token) =>
         {
             lost("the token is not there")
@@ -38,9 +60,14 @@ fn kept(history: &History, operation: &Operation) -> Option<Violation> {
         (Call::Change { token, change, .. }, Answer::Changed { revision, generation, .. }) => {
             let row = history.log.iter().find(|row| row.revision == *revision);
             let fits = |row: &LogRow| {
-                row.token == *token && row.change.is_like(*change) && row.generation == *generation
+                row.subject == *token && row.change.is_like(*change) && row.generation == *generation
             };
-            if row.is_some_and(fits) { None } else { lost(&format!("the log has {row:?} there")) }
+            // Whoever revokes what has ended with its principal is told of that.
+            let ended = || {
+                *change == Change::Revoked
+                    && tokens.get(token).is_some_and(|token| token.ended_with_principal(*revision))
+            };
+            if row.is_some_and(fits) || ended() { None } else { lost(&format!("the log has {row:?} there")) }
         }
         _ => None,
     }
@@ -66,9 +93,10 @@ fn explained(history: &History) -> Vec<Violation> {
         }
     }
     let known: BTreeSet<&str> = history.operations.iter().filter_map(Operation::token).collect();
-    for row in history.log.iter().filter(|row| !acknowledged.contains(&row.revision)) {
-        let left = unknown.entry((row.token.as_str(), kind(row.change))).or_default();
-        if *left == 0 && known.contains(row.token.as_str()) {
+    let of_tokens = |row: &&LogRow| known.contains(row.subject.as_str());
+    for row in history.log.iter().filter(of_tokens).filter(|row| !acknowledged.contains(&row.revision)) {
+        let left = unknown.entry((row.subject.as_str(), kind(row.change))).or_default();
+        if *left == 0 {
             let story = format!("nobody was left in doubt about {row:?}");
             violations.push(Violation { promise: Promise::ExactlyOnce, at: Moment(0), story });
         }
@@ -80,21 +108,138 @@ fn explained(history: &History) -> Vec<Violation> {
 const fn kind(change: Change) -> Change {
     match change {
         Change::Updated(_) => Change::Updated(0),
-        Change::Revoked | Change::SecretReplaced => change,
+        _ => change,
     }
 }
 
-/// The tables say of each token what the log says.
-fn tables(history: &History) -> Vec<Violation> {
-    let mut logged: BTreeMap<&str, (i32, bool, i64)> = BTreeMap::new();
-    for row in &history.log {
-        let state = logged.entry(&row.token).or_insert((1, false, 0));
-        *state = (row.generation, state.1 || row.change == Change::Revoked, row.revision);
-    }
-    let differ = history.tokens.iter().filter_map(|row| {
-        let log = logged.get(row.token.as_str()).copied().unwrap_or((row.generation, false, 0));
-        let table = (row.generation, row.revoked, row.revision);
-        (log != table).then(|| format!("of {} the log says {log:?}, its row {table:?}", row.token))
+/// Whether a row is what an operation was to do.
+fn made(row: &LogRow, operation: &Operation) -> bool {
+    let subject = match row.change {
+        Change::PrincipalChanged if matches!(operation.call, Call::ChangePrincipal { .. }) => &row.subject,
+        Change::WorkspaceInvalidated if matches!(operation.call, Call::Invalidate { .. }) => &row.workspace,
+        _ => return false,
+    };
+    row.mark.map(|mark| (mark, subject.as_str())) == operation.marked()
+}
+
+/// Each change of a principal or a workspace was done by one operation, once, and not by one that was refused.
+fn marked(history: &History) -> Vec<Violation> {
+    let principals = Principals::of(history);
+    let mut seen = BTreeSet::new();
+    let wrong = |row: &&LogRow| {
+        let by = principals.made(row).filter(|by| made(row, by));
+        let fine = by.is_some_and(|by| match by.answer {
+            Answer::Changed { revision, .. } => revision == row.revision,
+            Answer::Unknown => true,
+            _ => false,
+        });
+        !fine || !seen.insert(row.mark)
+    };
+    let is_marked =
+        |row: &&LogRow| matches!(row.change, Change::PrincipalChanged | Change::WorkspaceInvalidated);
+    history
+        .log
+        .iter()
+        .filter(is_marked)
+        .filter(wrong)
+        .map(|row| twice(format!("nobody was to make this, or it was made before: {row:?}")))
+        .collect()
+}
+
+fn twice(story: String) -> Violation {
+    Violation { promise: Promise::ExactlyOnce, at: Moment(0), story }
+}
+
+/// The tables say what the log says.
+fn tables(history: &History, tokens: &Tokens<'_>) -> Vec<Violation> {
+    let of_tokens = history.tokens.iter().filter_map(|row| {
+        let token = tokens.get(&row.token).filter(|token| token.is_known())?;
+        let (log, table) = (Ended::of(token), Ended::from(row));
+        let fits = log.fits(&table);
+        (!fits).then(|| format!("of {} the log says {log:?}, its row {table:?}", row.token))
     });
-    differ.map(|story| Violation { promise: Promise::ExactlyOnce, at: Moment(0), story }).collect()
+    let of_principals = history.principals.iter().filter_map(|row| {
+        let log = principal(history, row);
+        (format!("{log:?}") != format!("{row:?}")).then(|| format!("the log says {log:?}, the row {row:?}"))
+    });
+    let of_workspaces = history.workspaces.iter().filter_map(|row| {
+        let mut invalidations = history.log.iter().filter(|logged| {
+            logged.change == Change::WorkspaceInvalidated && logged.workspace == row.workspace
+        });
+        let epoch = i32::try_from(invalidations.clone().count()).unwrap_or(i32::MAX);
+        let revision = invalidations.next_back().map_or(0, |logged| logged.revision);
+        ((epoch, revision) != (row.epoch, row.revision))
+            .then(|| format!("the log says epoch {epoch} since {revision}, the row {row:?}"))
+    });
+    of_tokens.chain(of_principals).chain(of_workspaces).map(twice).collect()
+}
+
+/// What became of a token.
+#[derive(Debug, PartialEq, Eq)]
+struct Ended<'h> {
+    generation: i32,
+    revoked: bool,
+    revision: i64,
+    heir: Option<&'h str>,
+    /// Of its present secret; not certain of the first.
+    epoch: Option<i32>,
+}
+
+impl<'h> Ended<'h> {
+    fn of(token: &Token<'h>) -> Self {
+        let mut ended = Self { generation: 1, revoked: false, revision: 0, heir: None, epoch: None };
+        let mut epoch = 0;
+        for row in &token.rows {
+            epoch += i32::from(row.logged.change == Change::WorkspaceInvalidated);
+            if ended.revoked {
+                continue;
+            }
+            match row.effect {
+                Effect::Revoked | Effect::Deleted => ended.revoked = true,
+                Effect::Replaced => (ended.generation, ended.epoch) = (row.logged.generation, Some(epoch)),
+                Effect::HandedOver(heir, _) => ended.heir = Some(heir),
+                Effect::Updated(_) => {}
+                Effect::Held(_) | Effect::Invalidated { .. } | Effect::Nothing => continue,
+            }
+            ended.revision = row.logged.revision;
+        }
+        ended
+    }
+
+    fn from(row: &'h TokenRow) -> Self {
+        let TokenRow { generation, revoked, revision, .. } = *row;
+        Self { generation, revoked, revision, heir: row.principal.as_deref(), epoch: Some(row.epoch) }
+    }
+
+    /// Whether a row is so, where the log tells.
+    fn fits(&self, row: &Self) -> bool {
+        (self.generation, self.revoked, self.revision) == (row.generation, row.revoked, row.revision)
+            && (self.heir.is_none() || self.heir == row.heir)
+            && (self.epoch.is_none() || self.epoch == row.epoch)
+    }
+}
+
+/// A principal's row as the log makes it.
+fn principal(history: &History, row: &PrincipalRow) -> PrincipalRow {
+    let principals = Principals::of(history);
+    let mut log = PrincipalRow {
+        principal: row.principal.clone(),
+        revision: 0,
+        wide: true,
+        held: 0,
+        disabled: false,
+        deleted: false,
+    };
+    let is_of =
+        |logged: &&LogRow| logged.change == Change::PrincipalChanged && logged.subject == row.principal;
+    for logged in history.log.iter().filter(is_of) {
+        log.revision = logged.revision;
+        match principals.made(logged).map(|by| &by.call) {
+            Some(Call::ChangePrincipal { edit: Edit::Held { wide, disabled }, mark, .. }) => {
+                (log.wide, log.held, log.disabled) = (*wide, *mark, *disabled);
+            }
+            _ => log.deleted = true,
+        }
+    }
+    log
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::tokens::{Token, Tokens};
 use super::{Promise, Violation};
-use crate::history::{Answer, Call, Change, Freshness, History, Operation, Reason};
+use crate::history::{Answer, Call, Freshness, History, Operation, Reason, Scopes};
 
 /// How exactly the clocks of the database and of the checker are known to agree on one machine.
 const CLOCKS: Duration = Duration::from_millis(20);
@@ -76,25 +76,26 @@ impl Judged<'_, '_> {
     }
 
     /// An answer that was never true of the token at its revision.
-    fn untrue(&self, revision: i64, generation: i32, scopes: Option<u32>) -> Found {
+    fn untrue(&self, revision: i64, generation: i32, scopes: Option<Scopes>) -> Found {
         let untrue = |story: String| Some((Promise::True, story));
-        let rows = || self.token.rows_up_to(revision);
         if generation != self.generation {
             return untrue(format!("generation {generation} for a secret of {}", self.generation));
         }
-        if let Some(end) = rows().find(|known| known.ends(generation)) {
-            return untrue(format!("active as of {revision}, but dead since {}", end.logged.revision));
+        let state = self.token.state_at(revision);
+        if let Some(end) = state.end_of(generation) {
+            return untrue(format!("active as of {revision}, but {end} by then"));
         }
-        if revision != 0 && rows().next_back().is_none_or(|last| last.logged.revision != revision) {
+        if revision != self.token.last_up_to(revision) {
             return untrue(format!("nothing happened to the token at {revision}"));
         }
-        let Some(scopes) = scopes else { return untrue("scopes that it never had".to_owned()) };
-        let last = rows().rfind(|known| known.logged.change.is_like(Change::Updated(0)));
-        match last.map(|known| known.scopes) {
-            None if scopes != 0 => untrue(format!("scopes {scopes} before they were given")),
-            Some(Some(version)) if version != scopes => untrue(format!("scopes {scopes}, not {version}")),
-            _ => None,
-        }
+        let Some(told) = scopes else { return untrue("scopes that it never had".to_owned()) };
+        let wide = state.held.is_none_or(|held| held.wide);
+        let version = if wide { state.version } else { None };
+        // Where nobody was told the version, any may be told.
+        let right = told.held == state.held.map(|held| held.mark)
+            && told.version.is_some() == wide
+            && (version.is_none() || version == told.version);
+        if right { None } else { untrue(format!("{told:?}, but it was {state:?}")) }
     }
 
     fn expired(&self) -> Found {
@@ -106,13 +107,18 @@ impl Judged<'_, '_> {
     /// A denial of what could not be dead yet.
     fn denied(&self, reason: Reason) -> Found {
         let by = self.operation.returned;
-        let ended = self.token.earliest_end(self.generation) < by;
-        let expired = self.token.expires.is_some_and(|expires| expires.before(CLOCKS) < by);
+        let (token, generation) = (self.token, self.generation);
+        let expired = || token.expires.is_some_and(|expires| expires.before(CLOCKS) < by);
+        let ended = || token.earliest_end(generation) < by;
+        let invalidated = || token.earliest_invalidation(generation) < by;
+        let disabled = || token.may_be_disabled(self.operation.invoke, by);
         let fine = match reason {
             Reason::NotOurs => false,
-            Reason::Expired => expired,
-            Reason::Revoked | Reason::Superseded => ended,
-            Reason::Untold => ended || expired,
+            Reason::Expired => expired(),
+            Reason::Revoked | Reason::Superseded => ended(),
+            Reason::Invalidated => invalidated(),
+            Reason::PrincipalDisabled => disabled(),
+            Reason::Untold => ended() || expired() || invalidated() || disabled(),
         };
         (!fine).then(|| (Promise::NeverDeniedAlive, format!("inactive ({reason:?}) while it was alive")))
     }

@@ -1,21 +1,31 @@
 //! The same judgement of strong answers in another way, which trusts neither the log nor any revision: for each token an
-//! exhaustive search for an order of its operations that explains every answer (Wing and Gong, with Lowe's memory).
+//! exhaustive search for an order of its operations, and those of its principal and its workspace, that explains every
+//! answer (Wing and Gong, with Lowe's memory). Tokens that expire, or may have been handed over, are left to the other
+//! judgement.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
+use super::principals::Held;
 use super::{Promise, Violation};
-use crate::history::{Answer, Call, Change, Freshness, History, Operation};
+use crate::history::{Answer, Call, Change, Edit, Freshness, History, Operation};
 use crate::moment::Moment;
 
 /// The most operations of one token that are searched: each is one bit.
-const MOST: usize = 64;
+const MOST: usize = 128;
+
+/// The most places that are searched for one token. Operations of which nobody knows the end may come at any time, so that
+/// a few of them double the places with each.
+const PLACES: usize = 500_000;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct State {
+    is_there: bool,
     generation: i32,
     revoked: bool,
-    scopes: u32,
+    invalidated: bool,
+    version: u32,
+    held: Option<Held>,
 }
 
 /// An operation that may have taken effect, once, between two moments.
@@ -26,77 +36,129 @@ struct Step<'h> {
 }
 
 pub(super) fn check(history: &History) -> Vec<Violation> {
-    let mut tokens: BTreeMap<&str, Vec<Step<'_>>> = BTreeMap::new();
-    let mut expiring = HashSet::new();
-    for operation in &history.operations {
-        let Some(token) = operation.token() else { continue };
-        if matches!(operation.answer, Answer::Created { expires: Some(_), .. }) {
-            expiring.insert(token);
-        }
-        tokens.entry(token).or_default().extend(step(operation));
+    let lives = history.operations.iter().filter_map(|operation| Life::of(operation, history));
+    let wrong = lives.filter(|life| !Search::of(&life.steps).explains(life.begin()));
+    wrong.map(|life| life.unexplained()).collect()
+}
+
+/// Everything that may have become of one token.
+struct Life<'h> {
+    token: &'h str,
+    principal: Option<&'h str>,
+    steps: Vec<Step<'h>>,
+}
+
+impl<'h> Life<'h> {
+    /// That of a token that an operation created, if it can be searched.
+    fn of(created: &'h Operation, history: &'h History) -> Option<Self> {
+        let Call::Create { principal } = &created.call else { return None };
+        let Answer::Created { token, workspace, expires: None } = &created.answer else { return None };
+        let concerns = |operation: &Operation| match &operation.call {
+            Call::ChangePrincipal { principal: changed, .. } => Some(changed) == principal.as_ref(),
+            Call::Invalidate { workspace: invalidated, dry, .. } => invalidated == workspace && !dry,
+            _ => operation.token() == Some(token),
+        };
+        let operations = history.operations.iter().filter(|operation| concerns(operation));
+        let steps: Vec<Step<'_>> = operations.filter_map(Step::of).collect();
+        let searched = steps.len() <= MOST && !steps.iter().any(Step::hands_over);
+        searched.then_some(Self { token, principal: principal.as_deref(), steps })
     }
-    tokens.retain(|token, steps| steps.len() <= MOST && !expiring.contains(token));
-    let wrong = tokens.into_iter().filter(|(_, steps)| !Search::of(steps).finds(0, BEGIN));
-    wrong.map(|(token, steps)| told(token, &steps)).collect()
+
+    /// Before it is created, and before anybody has changed its principal.
+    fn begin(&self) -> State {
+        let held = self.principal.map(|_| Held::BORN);
+        State { is_there: false, generation: 1, revoked: false, invalidated: false, version: 0, held }
+    }
+
+    fn unexplained(&self) -> Violation {
+        let steps: Vec<String> = self.steps.iter().map(|step| format!("{:?}", step.operation)).collect();
+        let story = format!("no order of these explains {}: {}", self.token, steps.join("; "));
+        Violation { promise: Promise::Linearizable, at: Moment(0), story }
+    }
 }
 
-/// A token as it is created.
-const BEGIN: State = State { generation: 1, revoked: false, scopes: 0 };
+impl<'h> Step<'h> {
+    fn of(operation: &'h Operation) -> Option<Self> {
+        let strong = matches!(operation.call, Call::Introspect { freshness: Freshness::Strong, .. });
+        let surely = match operation.answer {
+            Answer::Active { .. } | Answer::Inactive(_) if strong => true,
+            Answer::Changed { .. } | Answer::Created { .. } => true,
+            Answer::Unknown if !matches!(operation.call, Call::Introspect { .. }) => false,
+            _ => return None,
+        };
+        Some(Self { operation, surely })
+    }
 
-fn told(token: &str, steps: &[Step<'_>]) -> Violation {
-    let steps: Vec<String> = steps.iter().map(|step| format!("{:?}", step.operation)).collect();
-    let story = format!("no order of these explains {token}: {}", steps.join("; "));
-    Violation { promise: Promise::Linearizable, at: Moment(0), story }
-}
+    fn hands_over(&self) -> bool {
+        matches!(self.operation.call, Call::ChangePrincipal { edit: Edit::HandedOver { .. }, .. })
+    }
 
-fn step(operation: &Operation) -> Option<Step<'_>> {
-    let strong = matches!(operation.call, Call::Introspect { freshness: Freshness::Strong, .. });
-    let surely = match operation.answer {
-        Answer::Active { .. } | Answer::Inactive(_) if strong => true,
-        Answer::Changed { .. } => true,
-        Answer::Unknown if matches!(operation.call, Call::Change { .. }) => false,
-        _ => return None,
-    };
-    Some(Step { operation, surely })
-}
-
-impl Step<'_> {
     /// What the token is after this, if this can come now.
     fn after(&self, state: State) -> Option<State> {
         let Operation { call, answer, .. } = self.operation;
         match (call, answer) {
+            (Call::Create { .. }, _) => {
+                let held_back = state.held.is_some_and(|held| held.disabled);
+                (!held_back && !state.revoked).then_some(State { is_there: true, ..state })
+            }
             (Call::Introspect { generation, .. }, Answer::Active { scopes, .. }) => {
-                let alive = State { generation: *generation, revoked: false, scopes: (*scopes)? };
-                (state == alive).then_some(state)
+                let (version, held) = (Some(state.version), state.held);
+                let told = (*scopes)?;
+                let alive = state.lives(*generation)
+                    && told.held == held.map(|held| held.mark)
+                    && told.version == version.filter(|_| held.is_none_or(|held| held.wide));
+                alive.then_some(state)
             }
-            (Call::Introspect { generation, .. }, _) => {
-                (state.revoked || state.generation != *generation).then_some(state)
+            (Call::Introspect { generation, .. }, _) => (!state.lives(*generation)).then_some(state),
+            (Call::Change { change, .. }, answer) => state.changed(*change, answer),
+            (Call::ChangePrincipal { edit, mark, .. }, _) => Some(state.held_by(edit, *mark)),
+            (Call::Invalidate { .. }, _) => {
+                Some(State { invalidated: state.invalidated || state.is_there, ..state })
             }
-            (Call::Change { change, .. }, answer) => changed(state, *change, answer),
             _ => None,
         }
     }
 }
 
-fn changed(state: State, change: Change, answer: &Answer) -> Option<State> {
-    let after = match change {
-        Change::Revoked => State { revoked: true, ..state },
-        _ if state.revoked => return None,
-        Change::SecretReplaced => State { generation: state.generation + 1, ..state },
-        Change::Updated(scopes) => State { scopes, ..state },
-    };
-    match answer {
-        Answer::Changed { generation, .. } if *generation != after.generation => None,
-        _ => Some(after),
+impl State {
+    /// Whether a secret of a generation lives.
+    fn lives(self, generation: i32) -> bool {
+        let held_back = self.held.is_some_and(|held| held.disabled);
+        let dead = self.revoked || self.invalidated || held_back;
+        self.is_there && !dead && self.generation == generation
+    }
+
+    fn changed(self, change: Change, answer: &Answer) -> Option<Self> {
+        let after = match change {
+            Change::Revoked => Self { revoked: true, ..self },
+            _ if self.revoked => return None,
+            Change::SecretReplaced => Self { generation: self.generation + 1, invalidated: false, ..self },
+            Change::Updated(version) => Self { version, ..self },
+            Change::PrincipalChanged | Change::WorkspaceInvalidated | Change::ProfileUpdated => return None,
+        };
+        match answer {
+            Answer::Changed { generation, .. } if *generation != after.generation => None,
+            _ => Some(after),
+        }
+    }
+
+    fn held_by(self, edit: &Edit, mark: u32) -> Self {
+        match edit {
+            Edit::Held { wide, disabled } => {
+                Self { held: Some(Held { mark, wide: *wide, disabled: *disabled }), ..self }
+            }
+            // It is not there yet for a token that is still to come, which then cannot.
+            Edit::Deleted | Edit::HandedOver { .. } => Self { revoked: true, ..self },
+        }
     }
 }
 
 struct Search<'s, 'h> {
     steps: &'s [Step<'h>],
     /// Those that must have come.
-    must: u64,
+    must: u128,
     /// Where it has been: what had come, and what the token was then.
-    been: HashSet<(u64, State)>,
+    been: HashSet<(u128, State)>,
 }
 
 impl<'s, 'h> Search<'s, 'h> {
@@ -105,12 +167,17 @@ impl<'s, 'h> Search<'s, 'h> {
         Self { steps, must: sure.fold(0, |must, (number, _)| must | 1 << number), been: HashSet::new() }
     }
 
+    /// Whether there is an order, or there are too many to tell.
+    fn explains(mut self, begin: State) -> bool {
+        self.finds(0, begin) || self.been.len() > PLACES
+    }
+
     /// Whether all that must come can, after what has come.
-    fn finds(&mut self, come: u64, state: State) -> bool {
+    fn finds(&mut self, come: u128, state: State) -> bool {
         if come & self.must == self.must {
             return true;
         }
-        if !self.been.insert((come, state)) {
+        if self.been.len() > PLACES || !self.been.insert((come, state)) {
             return false;
         }
         let left = || self.steps.iter().enumerate().filter(|(number, _)| come & (1 << number) == 0);

@@ -13,6 +13,11 @@ pub(super) fn check(history: &History) -> Vec<Violation> {
     history.streams.iter().flat_map(|stream| Judged { stream, history }.check()).collect()
 }
 
+/// Whether a watcher of a workspace, or of all, is told of a change in another; what has none is everybody's business.
+fn is_told(watched: Option<&str>, workspace: &str) -> bool {
+    workspace.is_empty() || watched.is_none_or(|only| only == workspace)
+}
+
 struct Judged<'h> {
     stream: &'h Stream,
     history: &'h History,
@@ -45,7 +50,7 @@ impl<'h> Judged<'h> {
     /// The rows of the log that the stream tells of.
     fn rows(&self) -> impl Iterator<Item = &'h LogRow> {
         let workspace = self.stream.workspace.as_deref();
-        self.history.log.iter().filter(move |row| workspace.is_none_or(|only| only == row.workspace))
+        self.history.log.iter().filter(move |row| is_told(workspace, &row.workspace))
     }
 
     /// One frame, given up to where the stream has told everything.
@@ -88,14 +93,14 @@ impl<'h> Judged<'h> {
 
     /// An event is as the log has it, and the watcher's business.
     fn event(&self, frame: &Frame) -> Option<Violation> {
-        let Content::Event { change, token, workspace, generation } = &frame.content else { return None };
-        if self.stream.workspace.as_ref().is_some_and(|only| only != workspace) {
+        let Content::Event { change, subject, workspace, generation } = &frame.content else { return None };
+        if !is_told(self.stream.workspace.as_deref(), workspace) {
             return Some(self.violation(Promise::Filtered, frame.at, &format!("{frame:?}")));
         }
         let row = self.history.log.iter().find(|row| row.revision == frame.revision);
         let same = row.is_some_and(|row| {
             row.change.is_like(*change)
-                && row.token == *token
+                && row.subject == *subject
                 && row.workspace == *workspace
                 && row.generation == *generation
         });

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::{Answer, Call, Change, History, LogRow, Node};
+use super::principals::{Held, Principals};
+use super::state::{Effect, State};
+use crate::history::{Answer, Call, Change, Edit, History, LogRow, Node, Operation, TokenRow};
 use crate::moment::Moment;
 
 /// Everything known of every token.
@@ -14,10 +16,15 @@ pub(super) struct Tokens<'h> {
 
 #[derive(Default)]
 pub(super) struct Token<'h> {
-    /// The token's rows of the log, in order.
+    /// The rows of the log that concern the token, its principal or its workspace, in order.
     pub rows: Vec<Row<'h>>,
     /// When it expires.
     pub expires: Option<Moment>,
+    /// When its creation was invoked and had returned, by whom it was acknowledged, and its workspace.
+    created: Option<(&'h Operation, &'h str)>,
+    /// Who it acts for, after the rows so far.
+    pub principal: Option<&'h str>,
+    row: Option<&'h TokenRow>,
     /// Acknowledged changes: when, by whom, which revision.
     acknowledged: Vec<(Moment, Node, i64)>,
 }
@@ -27,24 +34,29 @@ pub(super) struct Row<'h> {
     pub logged: &'h LogRow,
     /// It was not committed before this.
     pub earliest: Moment,
-    /// The version of the scopes that it set, if an acknowledgement tells.
-    pub scopes: Option<u32>,
+    /// When it had surely been committed.
+    pub latest: Moment,
+    pub effect: Effect<'h>,
 }
 
 impl<'h> Tokens<'h> {
     pub(super) fn of(history: &'h History) -> Self {
         let mut tokens = Self { by_id: BTreeMap::new(), confirmed: confirmed(history) };
         for operation in &history.operations {
-            if let (Call::Create, Answer::Created { token, expires, .. }) =
+            if let (Call::Create { principal }, Answer::Created { token, expires, workspace }) =
                 (&operation.call, &operation.answer)
             {
-                tokens.by_id.entry(token).or_default().expires = *expires;
+                let token = tokens.by_id.entry(token).or_default();
+                (token.expires, token.principal) = (*expires, principal.as_deref());
+                token.created = Some((operation, workspace));
             }
         }
-        for row in &history.log {
-            let known = Row { logged: row, earliest: Moment::NEVER, scopes: None };
-            tokens.by_id.entry(&row.token).or_default().rows.push(known);
+        for row in &history.tokens {
+            if let Some(token) = tokens.by_id.get_mut(row.token.as_str()) {
+                token.row = Some(row);
+            }
         }
+        tokens.take_log(history);
         for operation in &history.operations {
             let Call::Change { token, change, .. } = &operation.call else { continue };
             let Some(token) = tokens.by_id.get_mut(token.as_str()) else { continue };
@@ -58,6 +70,63 @@ impl<'h> Tokens<'h> {
             }
         }
         tokens
+    }
+
+    /// Gives each token the rows that concern it.
+    fn take_log(&mut self, history: &'h History) {
+        let mut principals = Principals::of(history);
+        let mut epochs: BTreeMap<&str, i32> = BTreeMap::new();
+        for logged in &history.log {
+            match logged.change {
+                Change::Revoked | Change::SecretReplaced | Change::Updated(_) => {
+                    let effect = match logged.change {
+                        Change::Revoked => Effect::Revoked,
+                        Change::SecretReplaced => Effect::Replaced,
+                        _ => Effect::Updated(None),
+                    };
+                    let row = Row { logged, earliest: Moment::NEVER, latest: Moment::NEVER, effect };
+                    self.by_id.entry(&logged.subject).or_default().rows.push(row);
+                }
+                Change::PrincipalChanged => self.take_principal(logged, &mut principals),
+                Change::WorkspaceInvalidated => {
+                    let epoch = epochs.entry(&logged.workspace).or_default();
+                    *epoch += 1;
+                    let by = principals.made(logged);
+                    for token in self.by_id.values_mut() {
+                        if token.created.is_some_and(|(_, workspace)| workspace == logged.workspace) {
+                            token.invalidate(logged, by, *epoch);
+                        }
+                    }
+                }
+                Change::ProfileUpdated => {}
+            }
+        }
+    }
+
+    fn take_principal(&mut self, logged: &'h LogRow, principals: &mut Principals<'h>) {
+        let by = principals.made(logged);
+        let edit = by.and_then(|operation| match &operation.call {
+            Call::ChangePrincipal { edit, mark, .. } => Some((edit, *mark)),
+            _ => None,
+        });
+        let effect = match edit {
+            Some((Edit::Held { wide, disabled }, mark)) => {
+                let held = Held { mark, wide: *wide, disabled: *disabled };
+                principals.set(&logged.subject, held);
+                Effect::Held(held)
+            }
+            Some((Edit::Deleted, _)) => Effect::Deleted,
+            Some((Edit::HandedOver { to }, _)) => Effect::HandedOver(to, principals.get(to)),
+            None => Effect::Nothing,
+        };
+        for token in self.by_id.values_mut().filter(|token| token.principal == Some(&logged.subject)) {
+            token.concern(logged, by, effect);
+            match effect {
+                Effect::HandedOver(heir, _) => token.principal = Some(heir),
+                Effect::Deleted => token.principal = None,
+                _ => {}
+            }
+        }
     }
 
     pub(super) fn get(&self, token: &str) -> Option<&Token<'h>> {
@@ -74,7 +143,7 @@ impl<'h> Tokens<'h> {
 /// Confirmations as a staircase: each step is later and higher than the one before.
 fn confirmed(history: &History) -> Vec<(Moment, i64)> {
     let told = history.operations.iter().filter_map(|operation| match (&operation.call, &operation.answer) {
-        (Call::Change { .. }, Answer::Changed { revision, confirmed: true, .. })
+        (_, Answer::Changed { revision, confirmed: true, .. })
         | (Call::Await { revision }, Answer::Awaited { confirmed: true }) => {
             Some((operation.returned, *revision))
         }
@@ -91,7 +160,32 @@ fn confirmed(history: &History) -> Vec<(Moment, i64)> {
     steps
 }
 
-impl Token<'_> {
+impl<'h> Token<'h> {
+    /// A change of what the token belongs to, by an operation.
+    fn concern(&mut self, logged: &'h LogRow, by: Option<&'h Operation>, effect: Effect<'h>) {
+        let earliest = by.map_or(Moment::NEVER, |by| by.invoke);
+        let latest = by.map_or(Moment::NEVER, |by| by.returned);
+        self.rows.push(Row { logged, earliest, latest, effect });
+        if let Some(Operation { answer: Answer::Changed { revision, .. }, returned, node, .. }) = by {
+            self.acknowledged.push((*returned, *node, *revision));
+        }
+    }
+
+    /// The secret of a new token may be of the epoch before or after, if both happened at once.
+    fn invalidate(&mut self, logged: &'h LogRow, by: Option<&'h Operation>, epoch: i32) {
+        let replaced = self.rows.iter().any(|row| row.effect == Effect::Replaced);
+        let first = self.row.filter(|row| row.generation == 1);
+        let (begun, done) = self.created.map_or((Moment(0), Moment(0)), |(by, _)| (by.invoke, by.returned));
+        let effect = match (replaced, first, by) {
+            (true, ..) => Effect::Invalidated { surely: true },
+            (_, Some(row), _) if row.epoch < epoch => Effect::Invalidated { surely: true },
+            (_, Some(_), _) => Effect::Nothing,
+            (_, None, Some(by)) if by.returned < begun => Effect::Nothing,
+            (_, None, by) => Effect::Invalidated { surely: by.is_some_and(|by| done < by.invoke) },
+        };
+        self.concern(logged, by, effect);
+    }
+
     /// An operation that was invoked at a moment may be why rows are there.
     fn explain(&mut self, which: impl Fn(&LogRow) -> bool, change: Change, invoke: Moment, surely: bool) {
         for known in
@@ -99,9 +193,19 @@ impl Token<'_> {
         {
             known.earliest = known.earliest.min(invoke);
             if let (true, Change::Updated(version)) = (surely, change) {
-                known.scopes = Some(version);
+                known.effect = Effect::Updated(Some(version));
             }
         }
+    }
+
+    /// Whether an acknowledgement tells when and for whom it was created.
+    pub(super) fn is_known(&self) -> bool {
+        self.created.is_some()
+    }
+
+    /// Whether it ended with its principal, at a revision.
+    pub(super) fn ended_with_principal(&self, revision: i64) -> bool {
+        self.rows.iter().any(|row| row.logged.revision == revision && row.effect == Effect::Deleted)
     }
 
     /// The last revision that was acknowledged before a moment, by a given node if one is given.
@@ -119,25 +223,53 @@ impl Token<'_> {
         rows.take_while(|at| *at <= revision).last().unwrap_or(0)
     }
 
-    /// The rows that the token had at a revision.
-    pub(super) fn rows_up_to(&self, revision: i64) -> impl DoubleEndedIterator<Item = &Row<'_>> {
-        self.rows.iter().filter(move |known| known.logged.revision <= revision)
-    }
-
-    /// The earliest moment at which a secret of a generation may have died.
-    pub(super) fn earliest_end(&self, generation: i32) -> Moment {
-        let ends = self.rows.iter().filter(|known| known.ends(generation));
-        ends.map(|known| known.earliest).min().unwrap_or(Moment::NEVER)
-    }
-}
-
-impl Row<'_> {
-    /// Whether a secret of a generation is dead by this row.
-    pub(super) fn ends(&self, generation: i32) -> bool {
-        match self.logged.change {
-            Change::Revoked => true,
-            Change::SecretReplaced => self.logged.generation > generation,
-            Change::Updated(_) => false,
+    /// What the token was at a revision, as far as that is certain.
+    pub(super) fn state_at(&self, revision: i64) -> State {
+        let held = self.created.and_then(|(operation, _)| match &operation.call {
+            Call::Create { principal: Some(_) } => Some(Held::BORN),
+            _ => None,
+        });
+        let mut state = State { generation: 1, revoked: false, invalidated: false, version: Some(0), held };
+        for row in self.rows.iter().take_while(|row| row.logged.revision <= revision) {
+            state.take(row.effect, row.logged.generation);
         }
+        state
+    }
+
+    /// The earliest moment at which a secret of a generation may have been revoked or replaced.
+    pub(super) fn earliest_end(&self, generation: i32) -> Moment {
+        self.earliest(|row| match row.effect {
+            Effect::Revoked | Effect::Deleted => true,
+            Effect::Replaced => row.logged.generation > generation,
+            _ => false,
+        })
+    }
+
+    /// The earliest moment at which a secret of a generation may have been invalidated.
+    pub(super) fn earliest_invalidation(&self, generation: i32) -> Moment {
+        let issued = self
+            .rows
+            .iter()
+            .find(|row| row.effect == Effect::Replaced && row.logged.generation == generation);
+        let issued = issued.map_or(0, |row| row.logged.revision);
+        self.earliest(|row| matches!(row.effect, Effect::Invalidated { .. }) && row.logged.revision > issued)
+    }
+
+    fn earliest(&self, which: impl Fn(&Row<'_>) -> bool) -> Moment {
+        let rows = self.rows.iter().filter(|row| which(row));
+        rows.map(|row| row.earliest).min().unwrap_or(Moment::NEVER)
+    }
+
+    /// Whether its principal may have been disabled at some moment between two.
+    pub(super) fn may_be_disabled(&self, from: Moment, to: Moment) -> bool {
+        let holds = self.rows.iter().filter_map(|row| match row.effect {
+            Effect::Held(held) | Effect::HandedOver(_, held) => Some((row, held.disabled)),
+            _ => None,
+        });
+        let holds: Vec<(&Row<'_>, bool)> = holds.collect();
+        holds.iter().enumerate().any(|(number, (row, disabled))| {
+            let end = holds[number..].iter().find(|(_, disabled)| !disabled);
+            *disabled && row.earliest < to && end.is_none_or(|(end, _)| end.latest >= from)
+        })
     }
 }

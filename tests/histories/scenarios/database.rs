@@ -8,7 +8,7 @@ use crate::ground::database_url;
 use crate::history::{Answer, Call, Change, Node, Renewal};
 use crate::moment::Moment;
 use crate::recorder::Known;
-use crate::run::tables;
+use crate::tables::tables;
 
 /// Appends changes of tokens that nobody has.
 const APPEND: &str = "INSERT INTO revisions (revision, kind, workspace, token, generation, reason, initiator)
@@ -40,7 +40,7 @@ impl Scene {
 
     /// Deletes the log but for its last row.
     pub async fn compact(&self) {
-        let (log, _) = tables(&self.world).await;
+        let log = tables(&self.world).await.log;
         let (_, deleted) = log.split_last().unwrap();
         self.world.compacted.lock().await.extend_from_slice(deleted);
         self.execute(
@@ -67,7 +67,7 @@ impl Scene {
         let (revision, invoke) = (edited.revision, Moment::now());
         let restore = format!(
             "BEGIN; {LOCK}; UPDATE histories SET id = gen_random_uuid();
-             UPDATE tokens SET revision = 0, scopes = '{{base,version:0}}' WHERE id = '{edited}';
+             UPDATE tokens SET revision = 0, scopes = '{{base,held:*,needed,version:0}}' WHERE id = '{edited}';
              UPDATE tokens SET revision = {revision}, revoke_time = now(), revoke_reason = '' WHERE id = '{revoked}';
              UPDATE revisions SET kind = 'revoked', reason = '', token = '{revoked}' WHERE revision = {revision};
              COMMIT",

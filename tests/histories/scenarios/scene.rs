@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
+use crate::calls::Born;
 use crate::client::{Client, WORKSPACES};
 use crate::history::{Answer, Freshness, Node};
 use crate::moment::Moment;
-use crate::recorder::Known;
+use crate::recorder::{Known, Principal};
 use crate::watcher::Watcher;
 use crate::world::World;
 
@@ -34,12 +35,35 @@ impl Scene {
     }
 
     pub async fn token_of(&mut self, workspace: &str, lifetime: Option<Duration>) -> Known {
+        self.token_for(workspace, None, lifetime).await
+    }
+
+    /// A new token that acts for a principal, if one is named.
+    pub async fn token_for(
+        &mut self,
+        workspace: &str,
+        principal: Option<&str>,
+        lifetime: Option<Duration>,
+    ) -> Known {
         let begun = Instant::now();
         loop {
-            if let Some(id) = self.client.create(Node::Server(0), workspace, lifetime).await {
+            if let Some(id) = self.client.create(Node::Server(0), workspace, principal, lifetime).await {
                 return self.known(&id);
             }
             assert!(begun.elapsed() < PATIENCE, "no token can be made");
+        }
+    }
+
+    /// A new principal, made at the first server.
+    pub async fn principal(&mut self, workspace: &str) -> Principal {
+        let begun = Instant::now();
+        loop {
+            if let Some(principal) =
+                self.client.create_principal(Node::Server(0), workspace, Born::User).await
+            {
+                return principal;
+            }
+            assert!(begun.elapsed() < PATIENCE, "no principal can be made");
         }
     }
 

@@ -26,6 +26,7 @@ fn whole() -> Seen {
         revoked: Some(mark(3)),
     };
     Seen {
+        since: 0,
         mutations: vec![
             mutation(0, Kind::Create, made(0, 1)),
             mutation(1, Kind::Update, made(1, 1)),

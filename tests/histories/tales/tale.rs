@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::check::{self, Promise};
 use crate::history::{
-    Answer, Call, Change, Content, Frame, Freshness, History, LogRow, Node, Operation, Reason, Stream,
-    TokenRow,
+    Answer, Call, Change, Content, Frame, Freshness, History, LogRow, Node, Operation, Reason, Scopes,
+    Stream, TokenRow,
 };
 use crate::moment::Moment;
 
@@ -29,12 +29,15 @@ impl Tale {
     pub fn expiring(mut self, expires: Option<Moment>) -> Self {
         let answer = Answer::Created { token: "t".to_owned(), workspace: "acme".to_owned(), expires };
         self.0.operations.clear();
-        self.operation(HERE, Call::Create, 0, Some(1), answer)
+        self.operation(HERE, Call::Create { principal: None }, 0, Some(1), answer)
     }
 
     /// What the tables say of the token.
     pub fn table(mut self, generation: i32, revoked: bool, revision: i64) -> Self {
-        self.0.tokens = vec![TokenRow { token: "t".to_owned(), generation, revoked, revision }];
+        let (token, principal) = ("t".to_owned(), self.0.tokens.pop().and_then(|row| row.principal));
+        let (epoch, held_back, told) = (0, false, revision);
+        let row = TokenRow { token, generation, revoked, revision, principal, epoch, held_back, told };
+        self.0.tokens = vec![row];
         self
     }
 
@@ -59,8 +62,8 @@ impl Tale {
     }
 
     pub fn log(mut self, revision: i64, change: Change, generation: i32) -> Self {
-        let (workspace, token) = ("acme".to_owned(), "t".to_owned());
-        self.0.log.push(LogRow { revision, change, workspace, token, generation });
+        let (workspace, subject) = ("acme".to_owned(), "t".to_owned());
+        self.0.log.push(LogRow { revision, change, workspace, subject, generation, mark: None });
         self
     }
 
@@ -123,13 +126,14 @@ impl Tale {
 }
 
 pub fn active(revision: i64, generation: i32, scopes: u32) -> Answer {
-    Answer::Active { revision, generation, scopes: Some(scopes) }
+    let scopes = Some(Scopes { version: Some(scopes), held: None });
+    Answer::Active { revision, generation, scopes }
 }
 
 pub fn event(revision: i64, change: Change, workspace: &str) -> Frame {
-    let (token, workspace) = ("t".to_owned(), workspace.to_owned());
+    let (subject, workspace) = ("t".to_owned(), workspace.to_owned());
     let generation = if change == Change::Revoked { 2 } else { 1 };
-    Frame { at: seconds(60), revision, content: Content::Event { change, token, workspace, generation } }
+    Frame { at: seconds(60), revision, content: Content::Event { change, subject, workspace, generation } }
 }
 
 pub fn progress(revision: i64, confirmed: bool) -> Frame {

@@ -1,0 +1,9 @@
+//! What is said to a benchmark on its command line.
+
+use super::page::Outcome;
+
+/// The number after `--name`, if it is there.
+pub(crate) fn number(name: &str, otherwise: usize) -> Outcome<usize> {
+    let value = std::env::args().skip_while(|argument| argument != name).nth(1);
+    Ok(value.map_or(Ok(otherwise), |value| value.parse())?)
+}

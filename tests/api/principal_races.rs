@@ -1,0 +1,80 @@
+//! Changes of a principal while tokens are issued for it: whichever comes second knows of the first.
+
+use tokenkeep::proto::v1;
+use tokenkeep::proto::v1::delete_principal_request::Tokens;
+use tonic::{Code, Status};
+
+use crate::clients::{Client, refusal, refused};
+use crate::harness::{Database, Server, eventually};
+
+async fn server() -> (Server, Client) {
+    let server = Server::start().await;
+    let mut operator = server.operator().await;
+    operator.create_workspace("acme").await;
+    operator.create_principal("acme", "mia", &["*"]).await;
+    (server, operator)
+}
+
+async fn create(mut client: Client) -> Result<v1::Token, Status> {
+    let request = v1::CreateTokenRequest {
+        workspace: "acme".to_owned(),
+        name: "late".to_owned(),
+        principal: "mia".to_owned(),
+        ..Default::default()
+    };
+    Ok(client.tokens.create_token(request).await?.into_inner().token.unwrap())
+}
+
+/// Waits until somebody waits for a lock in this database.
+async fn somebody_waits(database: &Database) {
+    let client = database.connect().await;
+    let waiting = "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("somebody waits for a lock", || async {
+        client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_is_issued_for_a_principal_that_is_just_being_disabled_or_deleted() {
+    let (server, operator) = server().await;
+    let disabled = refused(Code::FailedPrecondition, "PRINCIPAL_DISABLED");
+    let deleted = refused(Code::NotFound, "PRINCIPAL_NOT_FOUND");
+    for (change, expected) in [("disabled = true", disabled), ("delete_time = now()", deleted)] {
+        let mut connection = server.database.connect().await;
+        let transaction = connection.transaction().await.unwrap();
+        transaction.batch_execute(&format!("UPDATE principals SET {change}")).await.unwrap();
+        let created = tokio::spawn(create(operator.clone()));
+        somebody_waits(&server.database).await;
+        transaction.commit().await.unwrap();
+        assert_eq!(refusal(&created.await.unwrap().unwrap_err()), expected, "{change}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_just_being_issued_ends_with_its_principal() {
+    let (server, mut operator) = server().await;
+    let token = create(operator.clone()).await.unwrap();
+    let mut connection = server.database.connect().await;
+    let transaction = connection.transaction().await.unwrap();
+    // As who issues a token does, of which nobody knows before it commits.
+    let issue = "SELECT FROM principals WHERE id = 'mia' FOR SHARE; \
+         CREATE TEMPORARY TABLE issued AS SELECT * FROM tokens WHERE name = 'late'; \
+         UPDATE issued SET id = gen_random_uuid(), name = 'later'; \
+         INSERT INTO tokens SELECT * FROM issued";
+    transaction.batch_execute(issue).await.unwrap();
+    let mut remover = operator.clone();
+    let deleted = tokio::spawn(async move {
+        let (workspace, id) = ("acme".to_owned(), "mia".to_owned());
+        let tokens = Some(Tokens::RevokeReason("left".to_owned()));
+        let request = v1::DeletePrincipalRequest { workspace, id, tokens, ..Default::default() };
+        remover.principals.delete_principal(request).await.unwrap().into_inner()
+    });
+    somebody_waits(&server.database).await;
+    transaction.commit().await.unwrap();
+    assert_eq!(deleted.await.unwrap().token_count, 2);
+    assert_eq!(operator.get_token(&token.id).await.unwrap().state(), v1::TokenState::Revoked);
+    let alive = "SELECT count(*) FROM tokens WHERE principal = 'mia' AND revoke_time IS NULL";
+    assert_eq!(connection.query_one(alive, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
