@@ -42,17 +42,10 @@ ALTER TABLE token_last_uses
     ALTER COLUMN last_use_time SET NOT NULL;
 DROP INDEX tokens_by_type;
 DROP INDEX tokens_by_creator;
+DROP TABLE previous_secrets;
 ALTER TABLE tokens
     DROP CONSTRAINT tokens_principal_whole,
-    DROP CONSTRAINT tokens_previous_whole,
     DROP CONSTRAINT tokens_suspended_whole,
     DROP COLUMN principal_kind,
-    DROP COLUMN previous_expire_time,
-    DROP COLUMN previous_obfuscated_secret,
-    DROP COLUMN previous_epoch,
-    DROP COLUMN previous_secret_hash,
-    DROP COLUMN previous_tag,
-    DROP COLUMN previous_kid,
-    DROP COLUMN previous_generation,
     DROP COLUMN suspend_reason,
     DROP COLUMN suspend_time;

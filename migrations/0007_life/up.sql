@@ -5,26 +5,24 @@ ALTER TABLE tokens
     ADD COLUMN suspend_reason text CHECK (
         char_length(suspend_reason) <= 256 AND suspend_reason !~ '[\u0001-\u001f\u007f-\u009f]'
     ),
-    -- The secret before the present one, as long as both may work.
-    ADD COLUMN previous_generation integer CHECK (previous_generation >= 1 AND previous_generation < generation),
-    ADD COLUMN previous_kid text CHECK (previous_kid ~ '^[0-9A-Za-z]{2}$'),
-    ADD COLUMN previous_tag bytea CHECK (octet_length(previous_tag) = 8),
-    ADD COLUMN previous_secret_hash text CHECK (previous_secret_hash LIKE '$argon2id$%'),
-    ADD COLUMN previous_epoch integer CHECK (previous_epoch >= 0),
-    ADD COLUMN previous_obfuscated_secret text CHECK (char_length(previous_obfuscated_secret) BETWEEN 1 AND 32),
-    ADD COLUMN previous_expire_time timestamptz,
     -- Said again here, so that a list of one kind needs no other table; a principal's kind never changes.
     ADD COLUMN principal_kind text CHECK (principal_kind IN ('user', 'service_account')),
-    ADD CONSTRAINT tokens_suspended_whole CHECK ((suspend_time IS NULL) = (suspend_reason IS NULL)),
-    ADD CONSTRAINT tokens_previous_whole CHECK (
-        num_nulls(
-            previous_generation, previous_kid, previous_tag, previous_secret_hash, previous_epoch,
-            previous_obfuscated_secret, previous_expire_time
-        ) IN (0, 7)
-    );
+    ADD CONSTRAINT tokens_suspended_whole CHECK ((suspend_time IS NULL) = (suspend_reason IS NULL));
 UPDATE tokens SET principal_kind = principals.kind FROM principals
     WHERE principals.workspace = tokens.workspace AND principals.id = tokens.principal;
 ALTER TABLE tokens ADD CONSTRAINT tokens_principal_whole CHECK ((principal IS NULL) = (principal_kind IS NULL));
+
+-- The secret before the present one, as long as both may work. Apart from the tokens, of which few have one.
+CREATE TABLE previous_secrets (
+    token uuid PRIMARY KEY REFERENCES tokens (id),
+    generation integer NOT NULL CHECK (generation >= 1),
+    kid text NOT NULL CHECK (kid ~ '^[0-9A-Za-z]{2}$'),
+    tag bytea NOT NULL CHECK (octet_length(tag) = 8),
+    secret_hash text NOT NULL CHECK (secret_hash LIKE '$argon2id$%'),
+    epoch integer NOT NULL CHECK (epoch >= 0),
+    obfuscated_secret text NOT NULL CHECK (char_length(obfuscated_secret) BETWEEN 1 AND 32),
+    expire_time timestamptz NOT NULL
+);
 
 CREATE INDEX tokens_by_principal_kind ON tokens (workspace, principal_kind, id) WHERE principal_kind IS NOT NULL;
 CREATE INDEX tokens_by_creator ON tokens (workspace, creator, id);
