@@ -21,7 +21,7 @@ use tokenkeep::server::listen::ListenAddress;
 use tokenkeep::server::serving::ServingOptions;
 use tokenkeep::service::{Caller, Permission, Revocation};
 use tokenkeep::store::{DatabaseOptions, Store, Transaction, log, tokens};
-use tokenkeep::text::{Initiator, RevokeReason};
+use tokenkeep::text::{Initiator, Reason};
 use tokenkeep::token::{Precondition, TokenId};
 use tokio::task::JoinSet;
 use tonic::Request;
@@ -189,7 +189,7 @@ impl Way {
                 transaction.finish(revoked).await?;
             }
             Self::InProcess(server, caller) => {
-                let (precondition, reason) = (Precondition::Any, RevokeReason::parse(String::new())?);
+                let (precondition, reason) = (Precondition::Any, Reason::parse(String::new())?);
                 let revocation = Revocation { id, precondition, reason, initiator: None, awaited: false };
                 server.service().revoke_token(caller, revocation, None).await?;
             }
@@ -207,7 +207,7 @@ impl Way {
 /// A revoke in a transaction of its own.
 async fn revoke(transaction: &mut Transaction, id: TokenId) -> Outcome<()> {
     let locked = tokens::lock(transaction, &[id]).await?.pop().ok_or("no such token")?;
-    let reason = RevokeReason::parse(String::new())?;
+    let reason = Reason::parse(String::new())?;
     let change = Change::Token {
         what: TokenChange::Revoked { reason: reason.clone() },
         workspace: locked.token.workspace.clone(),

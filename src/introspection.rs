@@ -70,6 +70,8 @@ pub enum InactiveReason {
     Invalidated,
     /// Its principal is disabled, or deleted.
     PrincipalDisabled,
+    /// It is suspended.
+    Suspended,
     /// None of its audiences was named.
     OtherAudience,
     /// The client's address is in none of its blocks, or not known.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::introspection::Record;
 use crate::profile::ProfileName;
-use crate::text::{Initiator, PrincipalId, RevokeReason};
+use crate::text::{Initiator, PrincipalId, Reason};
 use crate::token::{Generation, Kid, Revision, TokenId};
 use crate::workspace::WorkspaceId;
 
@@ -66,7 +66,7 @@ pub enum Change {
         /// The workspace.
         workspace: WorkspaceId,
         /// Why, as the caller said.
-        reason: RevokeReason,
+        reason: Reason,
     },
     /// A workspace has another profile.
     WorkspaceUpdated {
@@ -122,12 +122,19 @@ pub enum TokenChange {
     /// It is dead for good.
     Revoked {
         /// Why, as the caller said.
-        reason: RevokeReason,
+        reason: Reason,
     },
     /// Its secret was regenerated.
     SecretReplaced,
     /// Something that an introspection tells or judges was edited.
     Updated,
+    /// It does not work until it is resumed.
+    Suspended {
+        /// Why, as the caller said.
+        reason: Reason,
+    },
+    /// It works again.
+    Resumed,
 }
 
 /// One change, before it has a place in the log.

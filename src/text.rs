@@ -120,8 +120,8 @@ text_type!(
     |text| required(text, 256)
 );
 text_type!(
-    /// Why a token was revoked: at most 256 characters on one line, possibly none.
-    RevokeReason,
+    /// Why a token was revoked or suspended: at most 256 characters on one line, possibly none.
+    Reason,
     |text| check(&text, 256, Lines::One).map(|()| text)
 );
 text_type!(

@@ -19,7 +19,7 @@ pub use presented::{IssuedSecret, Kid, Malformed, Presented, SHAPE, Secret, Tag}
 pub use scope::{Scope, ScopeSet};
 
 use crate::profile::{ProfileName, TokenType};
-use crate::text::{Description, Initiator, Invalid, Metadata, Name, PrincipalId, RevokeReason};
+use crate::text::{Description, Initiator, Invalid, Metadata, Name, PrincipalId, Reason};
 use crate::workspace::WorkspaceId;
 
 /// The id of a token: a UUID of version 7, so that ids sort by creation.
@@ -166,6 +166,8 @@ pub enum TokenState {
     Revoked,
     /// Its secret was invalidated, with all others of its workspace or of its server key; it works again once regenerated.
     Invalidated,
+    /// It was suspended, until it is resumed.
+    Suspended,
 }
 
 /// When a token is to expire, as a caller asks for it.
@@ -196,7 +198,16 @@ pub struct Ended {
     /// When it was revoked.
     pub time: SystemTime,
     /// Why, as the caller said.
-    pub reason: RevokeReason,
+    pub reason: Reason,
+}
+
+/// The suspension of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspended {
+    /// Since when.
+    pub time: SystemTime,
+    /// Why, as the caller said.
+    pub reason: Reason,
 }
 
 /// What is known of a token, save everything that could prove its secret.
@@ -238,6 +249,8 @@ pub struct Token {
     pub last_use_time: Option<SystemTime>,
     /// Its end, if it was revoked.
     pub ended: Option<Ended>,
+    /// Its suspension, if it is suspended.
+    pub suspended: Option<Suspended>,
     /// The state by the database's clock at the moment it was read.
     pub state: TokenState,
     /// Which secret is live.

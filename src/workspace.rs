@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::profile::ProfileName;
-use crate::text::{Initiator, Invalid, Name, RevokeReason};
+use crate::text::{Initiator, Invalid, Name, Reason};
 use crate::token::{Etag, Precondition, Revision};
 
 /// The id of a workspace: 1 to 63 characters of `a-z`, `0-9`, `-`, beginning with a letter, not ending with `-`: a
@@ -150,7 +150,7 @@ pub struct Invalidation {
     /// Which version of the workspace.
     pub precondition: Precondition,
     /// Why.
-    pub reason: RevokeReason,
+    pub reason: Reason,
     /// On whose behalf.
     pub initiator: Option<Initiator>,
     /// Whether the caller will wait until no cache answers from before.

@@ -182,7 +182,7 @@ impl Cache {
 /// Whether a seeded defect makes a change pass for none.
 fn passed_over(change: &TokenChange) -> bool {
     match change {
-        TokenChange::Revoked { .. } => false,
+        TokenChange::Revoked { .. } | TokenChange::Suspended { .. } | TokenChange::Resumed => false,
         TokenChange::SecretReplaced => seeded(Defect::ReplacedSecretKept),
         TokenChange::Updated => seeded(Defect::UpdatesIgnored),
     }

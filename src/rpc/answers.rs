@@ -26,6 +26,8 @@ pub(super) fn token(token: Token) -> v1::Token {
     let etag = token.etag().as_str().to_owned();
     let (revoke_time, revoke_reason) =
         token.ended.map(|ended| (ended.time, ended.reason.into_string())).unzip();
+    let (suspend_time, suspend_reason) =
+        token.suspended.map(|suspended| (suspended.time, suspended.reason.into_string())).unzip();
     v1::Token {
         id: token.id.to_string(),
         workspace: token.workspace.to_string(),
@@ -41,6 +43,8 @@ pub(super) fn token(token: Token) -> v1::Token {
         last_use_time: token.last_use_time.map(Timestamp::from),
         revoke_time: revoke_time.map(Timestamp::from),
         revoke_reason: revoke_reason.unwrap_or_default(),
+        suspend_time: suspend_time.map(Timestamp::from),
+        suspend_reason: suspend_reason.unwrap_or_default(),
         state: token_state(token.state).into(),
         generation: token.generation.0,
         obfuscated_secret: token.obfuscated_secret,
@@ -76,6 +80,7 @@ const fn token_state(state: TokenState) -> v1::TokenState {
         TokenState::Expired => v1::TokenState::Expired,
         TokenState::Revoked => v1::TokenState::Revoked,
         TokenState::Invalidated => v1::TokenState::Invalidated,
+        TokenState::Suspended => v1::TokenState::Suspended,
     }
 }
 
@@ -148,6 +153,11 @@ fn token_change(what: &TokenChange, told_reason: &mut String) -> v1::RevocationK
         }
         TokenChange::SecretReplaced => v1::RevocationKind::SecretReplaced,
         TokenChange::Updated => v1::RevocationKind::Updated,
+        TokenChange::Suspended { reason } => {
+            *told_reason = reason.to_string();
+            v1::RevocationKind::Suspended
+        }
+        TokenChange::Resumed => v1::RevocationKind::Resumed,
     }
 }
 

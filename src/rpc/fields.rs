@@ -202,8 +202,9 @@ fn token_state(state: i32) -> Result<TokenState, Invalid> {
         Ok(v1::TokenState::Expired) => Ok(TokenState::Expired),
         Ok(v1::TokenState::Revoked) => Ok(TokenState::Revoked),
         Ok(v1::TokenState::Invalidated) => Ok(TokenState::Invalidated),
+        Ok(v1::TokenState::Suspended) => Ok(TokenState::Suspended),
         Ok(v1::TokenState::Unspecified) | Err(_) => Err(Invalid::Malformed(
-            "TOKEN_STATE_ACTIVE, TOKEN_STATE_EXPIRED, TOKEN_STATE_REVOKED or TOKEN_STATE_INVALIDATED",
+            "TOKEN_STATE_ACTIVE, TOKEN_STATE_EXPIRED, TOKEN_STATE_REVOKED, TOKEN_STATE_INVALIDATED or TOKEN_STATE_SUSPENDED",
         )),
     }
 }

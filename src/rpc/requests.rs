@@ -11,9 +11,9 @@ use prost_types::FieldMask;
 use super::fields::Fields;
 use crate::proto::v1;
 use crate::service::{
-    Error, NewTokenWords, Regeneration, Revocation, TokenChange, TokenPageRequest, WatchRequest,
+    Error, NewTokenWords, Regeneration, Revocation, Suspension, TokenChange, TokenPageRequest, WatchRequest,
 };
-use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, PrincipalId, RevokeReason};
+use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, PrincipalId, Reason};
 use crate::token::{Expiry, Precondition, Revision, Scope, TokenEdit, TokenFilter, TokenId};
 use crate::workspace::WorkspaceId;
 
@@ -204,13 +204,36 @@ pub(super) fn regenerate_token(request: v1::RegenerateTokenRequest) -> Result<Re
 pub(super) fn revoke_token(request: v1::RevokeTokenRequest) -> Result<Revocation, Error> {
     let mut fields = Fields::default();
     let id = fields.take("id", TokenId::parse(&request.id));
-    let reason = fields.take("reason", RevokeReason::parse(request.reason));
+    let reason = fields.take("reason", Reason::parse(request.reason));
     let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
     let precondition = precondition(request.etag);
     let awaited = fields.awaited(request.wait);
     let words = || {
         Some(Revocation { id: id?, precondition, reason: reason?, initiator: initiator?, awaited: awaited? })
     };
+    fields.finish(words())
+}
+
+pub(super) fn suspend_token(request: v1::SuspendTokenRequest) -> Result<Suspension, Error> {
+    let mut fields = Fields::default();
+    let id = fields.take("id", TokenId::parse(&request.id));
+    let reason = fields.take("reason", Reason::parse(request.reason)).map(Some);
+    let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
+    let precondition = precondition(request.etag);
+    let awaited = fields.awaited(request.wait);
+    let words = || {
+        Some(Suspension { id: id?, precondition, reason: reason?, initiator: initiator?, awaited: awaited? })
+    };
+    fields.finish(words())
+}
+
+pub(super) fn resume_token(request: v1::ResumeTokenRequest) -> Result<Suspension, Error> {
+    let mut fields = Fields::default();
+    let id = fields.take("id", TokenId::parse(&request.id));
+    let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
+    let precondition = precondition(request.etag);
+    let words =
+        || Some(Suspension { id: id?, precondition, reason: None, initiator: initiator?, awaited: false });
     fields.finish(words())
 }
 

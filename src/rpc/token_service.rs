@@ -110,6 +110,43 @@ impl TokenService for TokenRpc {
             .await
     }
 
+    async fn suspend_token(
+        &self,
+        request: Request<v1::SuspendTokenRequest>,
+    ) -> Answer<v1::SuspendTokenResponse> {
+        let deadline = deadline(&request);
+        self.0
+            .answer(
+                request,
+                Permission::SuspendToken,
+                requests::suspend_token,
+                move |service, caller, suspension| async move {
+                    let (token, fleet_confirmed) =
+                        service.suspend_token(&caller, suspension, deadline).await?;
+                    Ok(v1::SuspendTokenResponse { token: Some(answers::token(token)), fleet_confirmed })
+                },
+            )
+            .await
+    }
+
+    async fn resume_token(
+        &self,
+        request: Request<v1::ResumeTokenRequest>,
+    ) -> Answer<v1::ResumeTokenResponse> {
+        let deadline = deadline(&request);
+        self.0
+            .answer(
+                request,
+                Permission::SuspendToken,
+                requests::resume_token,
+                move |service, caller, suspension| async move {
+                    let (token, _) = service.suspend_token(&caller, suspension, deadline).await?;
+                    Ok(v1::ResumeTokenResponse { token: Some(answers::token(token)) })
+                },
+            )
+            .await
+    }
+
     async fn wait_for_revision(
         &self,
         request: Request<v1::WaitForRevisionRequest>,

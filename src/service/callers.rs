@@ -33,6 +33,8 @@ pub enum Permission {
     RegenerateToken,
     /// Revoke tokens.
     RevokeToken,
+    /// Suspend and resume tokens.
+    SuspendToken,
     /// Judge presented tokens.
     Introspect,
     /// Be told why a token is not active.
@@ -71,6 +73,7 @@ impl Permission {
             Self::UpdateToken => "tokenkeep:tokens:update",
             Self::RegenerateToken => "tokenkeep:tokens:regenerate",
             Self::RevokeToken => "tokenkeep:tokens:revoke",
+            Self::SuspendToken => "tokenkeep:tokens:suspend",
             Self::Introspect => "tokenkeep:introspect",
             Self::LearnInactiveReason => "tokenkeep:introspect:reason",
             Self::TellAddress => "tokenkeep:introspect:address",
@@ -268,6 +271,7 @@ impl Service {
             | InactiveReason::Superseded
             | InactiveReason::Invalidated
             | InactiveReason::PrincipalDisabled
+            | InactiveReason::Suspended
             | InactiveReason::OtherAudience
             | InactiveReason::OtherAddress => CallerRejection::Inactive,
         });

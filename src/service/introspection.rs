@@ -114,6 +114,7 @@ const fn result_of(reason: InactiveReason) -> IntrospectionResult {
         InactiveReason::Superseded => IntrospectionResult::Superseded,
         InactiveReason::Invalidated => IntrospectionResult::Invalidated,
         InactiveReason::PrincipalDisabled => IntrospectionResult::PrincipalDisabled,
+        InactiveReason::Suspended => IntrospectionResult::Suspended,
         InactiveReason::OtherAudience => IntrospectionResult::OtherAudience,
         InactiveReason::OtherAddress => IntrospectionResult::OtherAddress,
     }

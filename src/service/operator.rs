@@ -57,7 +57,8 @@ impl Issuer {
 /// The operator's token, in whatever state but revoked.
 pub(super) async fn find_operator_token(connection: &mut Connection) -> Result<Option<Token>, Error> {
     let filter = TokenFilter {
-        states: [TokenState::Active, TokenState::Expired, TokenState::Invalidated].into(),
+        states: [TokenState::Active, TokenState::Expired, TokenState::Invalidated, TokenState::Suspended]
+            .into(),
         name_prefix: Some(NamePrefix::parse(NAME.to_owned()).map_err(field("name"))?),
         scope: Some(everything()),
         ..TokenFilter::default()

@@ -220,6 +220,7 @@ fn living(credential: &Credential) -> Result<(), InactiveReason> {
         TokenState::Expired => return Err(InactiveReason::Expired),
         TokenState::Revoked => return Err(InactiveReason::Revoked),
         TokenState::Invalidated => return Err(InactiveReason::Invalidated),
+        TokenState::Suspended => return Err(InactiveReason::Suspended),
     }
     let disabled = credential.principal.as_ref().is_some_and(|Limits { disabled, .. }| *disabled);
     require(!disabled, InactiveReason::PrincipalDisabled)

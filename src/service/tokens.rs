@@ -8,7 +8,7 @@ use crate::keyring::{Purpose, Unreadable};
 use crate::profile::Profile;
 use crate::store::tokens::TokenQuery;
 use crate::store::{Connection, tokens, workspaces};
-use crate::text::{Initiator, RevokeReason};
+use crate::text::{Initiator, Reason};
 use crate::token::{Precondition, Token, TokenEdit, TokenFilter, TokenId};
 use crate::workspace::WorkspaceId;
 
@@ -45,10 +45,25 @@ pub struct Revocation {
     /// Which version of it.
     pub precondition: Precondition,
     /// Why.
-    pub reason: RevokeReason,
+    pub reason: Reason,
     /// On whose behalf.
     pub initiator: Option<Initiator>,
     /// Whether the caller will wait until no cache accepts the token, so that every server says at once when it does not.
+    pub awaited: bool,
+}
+
+/// Which token to suspend or to resume.
+#[derive(Debug)]
+pub struct Suspension {
+    /// Which one.
+    pub id: TokenId,
+    /// Which version of it.
+    pub precondition: Precondition,
+    /// Why to suspend it; `None` to resume it.
+    pub reason: Option<Reason>,
+    /// On whose behalf.
+    pub initiator: Option<Initiator>,
+    /// Whether the caller will wait until no cache answers from before.
     pub awaited: bool,
 }
 
@@ -171,11 +186,46 @@ impl Service {
             action: Action::Revoke(reason),
             awaited,
         };
+        self.make_everywhere(mutation, deadline).await
+    }
+
+    /// Suspends a token, or resumes it; one that is so already stays as it is. If that is wanted, waits as
+    /// [`Service::revoke_token`] does.
+    ///
+    /// # Errors
+    /// [`Error::TokenNotFound`], [`Error::EtagMismatch`], [`Error::TokenRevoked`]; [`Error::ScopeEscalation`] to resume.
+    pub async fn suspend_token(
+        &self,
+        caller: &Caller,
+        suspension: Suspension,
+        deadline: Option<Instant>,
+    ) -> Result<(Token, bool), Error> {
+        let Suspension { id, precondition, reason, initiator, awaited } = suspension;
+        let mutation = Mutation {
+            token: id,
+            caller: caller.clone(),
+            initiator: caller.on_behalf_of(initiator)?,
+            precondition,
+            profile: None,
+            action: reason.map_or(Action::Resume, Action::Suspend),
+            awaited,
+        };
+        self.make_everywhere(mutation, deadline).await
+    }
+
+    /// Makes a change. If somebody waits for that, waits until no cache answers from before it, but not up to a deadline,
+    /// and tells besides whether that came about.
+    async fn make_everywhere(
+        &self,
+        mutation: Mutation,
+        deadline: Option<Instant>,
+    ) -> Result<(Token, bool), Error> {
+        let awaited = mutation.awaited;
         let Outcome { token, change } = self.committing.commit(mutation).await?;
         let everywhere = match change {
             _ if !awaited => false,
             Some(change) => self.wait_for_fleet(change, deadline).await,
-            // It is revoked all the same, if it cannot be told whether everybody knows.
+            // It is so all the same, if it cannot be told whether everybody knows.
             None => self.wait_for_revision(token.revision, deadline).await.unwrap_or(false),
         };
         Ok((self.profiles.advise(token), everywhere))

@@ -11,7 +11,7 @@ use crate::keyring::{TagKey, TagKeys};
 use crate::profile::{Audience, ProfileName, TokenType};
 use crate::proto::v1;
 use crate::revocation::{Change, Event, HistoryId, NewEvent, Position, TokenChange};
-use crate::text::{Handle, Initiator, Invalid, Metadata, Name, PrincipalId, RevokeReason};
+use crate::text::{Handle, Initiator, Invalid, Metadata, Name, PrincipalId, Reason};
 use crate::token::{Audiences, Cidr, Cidrs, ExternalId, Generation, Kid, Revision, Scope, ScopeSet, TokenId};
 use crate::workspace::WorkspaceId;
 
@@ -69,12 +69,16 @@ fn event(revision: Revision, told: v1::RevocationEvent) -> Option<Event> {
 fn change(told: v1::RevocationEvent) -> Option<Change> {
     use v1::RevocationKind as Kind;
     let kind = told.kind();
-    let (workspace, reason) = (|| WorkspaceId::parse(told.workspace).ok(), RevokeReason::parse(told.reason));
+    let (workspace, reason) = (|| WorkspaceId::parse(told.workspace).ok(), Reason::parse(told.reason));
     let what = match kind {
         Kind::Unspecified => return None,
         Kind::Revoked => TokenChange::Revoked { reason: reason.ok()? },
         Kind::SecretReplaced => TokenChange::SecretReplaced,
         Kind::Updated => TokenChange::Updated,
+        Kind::Suspended => TokenChange::Suspended { reason: reason.ok()? },
+        Kind::Resumed => TokenChange::Resumed,
+        // To be told apart once sidecars know of them: until then everything is dropped.
+        Kind::BulkRevoked => return None,
         Kind::PrincipalChanged => {
             let principal = PrincipalId::parse(told.principal).ok()?;
             return Some(Change::PrincipalChanged { workspace: workspace()?, principal });
@@ -161,6 +165,7 @@ fn inactive_reason(reason: i32) -> Option<InactiveReason> {
         v1::InactiveReason::Superseded => Some(InactiveReason::Superseded),
         v1::InactiveReason::Invalidated => Some(InactiveReason::Invalidated),
         v1::InactiveReason::PrincipalDisabled => Some(InactiveReason::PrincipalDisabled),
+        v1::InactiveReason::Suspended => Some(InactiveReason::Suspended),
         v1::InactiveReason::OtherAudience => Some(InactiveReason::OtherAudience),
         v1::InactiveReason::OtherAddress => Some(InactiveReason::OtherAddress),
     }

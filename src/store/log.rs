@@ -21,7 +21,7 @@ use super::transaction::Transaction;
 use crate::defect::{Defect, seeded};
 use crate::profile::ProfileName;
 use crate::revocation::{Appended, Change, Event, Head, HistoryId, NewEvent, Position, Segment, TokenChange};
-use crate::text::{Initiator, PrincipalId, RevokeReason};
+use crate::text::{Initiator, PrincipalId, Reason};
 use crate::token::{Generation, Kid, Revision, TokenId};
 use crate::workspace::WorkspaceId;
 
@@ -128,7 +128,7 @@ impl EventRow {
                 principal: present("revisions.principal", principal, PrincipalId::parse)?,
             },
             ("workspace_invalidated", Some(reason)) => {
-                let reason = understood("revisions.reason", RevokeReason::parse(reason))?;
+                let reason = understood("revisions.reason", Reason::parse(reason))?;
                 Change::WorkspaceInvalidated { workspace: workspace()?, reason }
             }
             ("workspace_updated", None) => Change::WorkspaceUpdated { workspace: workspace()? },
@@ -161,11 +161,16 @@ fn present<Column, Value, Refusal>(
 fn token_change(kind: &str, reason: Option<String>) -> Result<TokenChange, StoreError> {
     match (kind, reason) {
         ("revoked", Some(reason)) => {
-            let reason = understood("revisions.reason", RevokeReason::parse(reason))?;
+            let reason = understood("revisions.reason", Reason::parse(reason))?;
             Ok(TokenChange::Revoked { reason })
         }
         ("secret_replaced", None) => Ok(TokenChange::SecretReplaced),
         ("updated", None) => Ok(TokenChange::Updated),
+        ("suspended", Some(reason)) => {
+            let reason = understood("revisions.reason", Reason::parse(reason))?;
+            Ok(TokenChange::Suspended { reason })
+        }
+        ("resumed", None) => Ok(TokenChange::Resumed),
         _ => Err(StoreError::Corrupt { what: "revisions.kind" }),
     }
 }
@@ -175,6 +180,8 @@ fn kind(change: &Change) -> (&'static str, Option<&str>) {
         Change::Token { what: TokenChange::Revoked { reason }, .. } => ("revoked", Some(reason.as_str())),
         Change::Token { what: TokenChange::SecretReplaced, .. } => ("secret_replaced", None),
         Change::Token { what: TokenChange::Updated, .. } => ("updated", None),
+        Change::Token { what: TokenChange::Suspended { reason }, .. } => ("suspended", Some(reason.as_str())),
+        Change::Token { what: TokenChange::Resumed, .. } => ("resumed", None),
         Change::PrincipalChanged { .. } => ("principal_changed", None),
         Change::WorkspaceInvalidated { reason, .. } => ("workspace_invalidated", Some(reason.as_str())),
         Change::WorkspaceUpdated { .. } => ("workspace_updated", None),

@@ -112,6 +112,9 @@ diesel::table! {
         epoch -> Int4,
         external_id -> Nullable<Int8>,
         secret_time -> Timestamptz,
+        suspend_time -> Nullable<Timestamptz>,
+        suspend_reason -> Nullable<Text>,
+        principal_kind -> Nullable<Text>,
     }
 }
 

@@ -95,15 +95,15 @@ fn in_state<'query>(state: TokenState) -> Predicate<'query> {
     let expired = tokens::expire_time.le(statement_timestamp().nullable());
     let unexpired =
         tokens::expire_time.is_null().or(tokens::expire_time.gt(statement_timestamp().nullable()));
+    let valid = tokens::revoke_time.is_null().and(unexpired).and(diesel::dsl::not(is_invalidated()));
     match state {
         TokenState::Revoked => Box::new(revoked.nullable()),
         TokenState::Expired => Box::new(tokens::revoke_time.is_null().and(expired)),
         TokenState::Invalidated => {
             Box::new(tokens::revoke_time.is_null().and(unexpired).and(is_invalidated()))
         }
-        TokenState::Active => {
-            Box::new(tokens::revoke_time.is_null().and(unexpired).and(diesel::dsl::not(is_invalidated())))
-        }
+        TokenState::Suspended => Box::new(valid.and(tokens::suspend_time.is_not_null())),
+        TokenState::Active => Box::new(valid.and(tokens::suspend_time.is_null())),
     }
 }
 

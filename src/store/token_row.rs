@@ -1,6 +1,7 @@
 //! A row of `tokens` and how it becomes a token.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use diesel::data_types::PgInterval;
 use diesel::dsl::{AsExprOf, auto_type};
@@ -13,10 +14,10 @@ use super::error::{StoreError, understood};
 use super::moment::Moment;
 use super::schema::{server_keys, token_last_uses, tokens, workspaces};
 use crate::profile::{Audience, ProfileName, TokenType};
-use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, RevokeReason};
+use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, Reason};
 use crate::token::{
-    Audiences, Cidr, Cidrs, Ended, Expiry, ExternalId, Generation, Kid, Revision, Scope, ScopeSet, Token,
-    TokenId, TokenState,
+    Audiences, Cidr, Cidrs, Ended, Expiry, ExternalId, Generation, Kid, Revision, Scope, ScopeSet, Suspended,
+    Token, TokenId, TokenState,
 };
 use crate::workspace::WorkspaceId;
 
@@ -56,6 +57,8 @@ pub(super) struct TokenRow {
     allowed_cidrs: Vec<String>,
     external_id: Option<i64>,
     secret_time: Moment,
+    suspend_time: Option<Moment>,
+    suspend_reason: Option<String>,
     #[diesel(select_expression = statement_timestamp(), select_expression_type = statement_timestamp)]
     pub(super) read_time: Moment,
 }
@@ -154,7 +157,10 @@ impl TokenRow {
             create_time: self.create_time.0,
             update_time: self.update_time.0,
             last_use_time: last_use_time.map(|moment| moment.0),
-            ended: ended(self.revoke_time, self.revoke_reason)?,
+            ended: since("tokens.revoke_time", self.revoke_time, self.revoke_reason)?
+                .map(|(time, reason)| Ended { time, reason }),
+            suspended: since("tokens.suspend_time", self.suspend_time, self.suspend_reason)?
+                .map(|(time, reason)| Suspended { time, reason }),
             state,
             external_id: external_id("tokens.external_id", self.external_id)?,
             generation: Generation(self.generation),
@@ -173,6 +179,8 @@ impl TokenRow {
             TokenState::Expired
         } else if invalidated {
             TokenState::Invalidated
+        } else if self.suspend_time.is_some() {
+            TokenState::Suspended
         } else {
             TokenState::Active
         }
@@ -225,13 +233,15 @@ fn metadata(value: serde_json::Value) -> Result<Metadata, StoreError> {
     understood("tokens.metadata", Metadata::parse(entries))
 }
 
-fn ended(moment: Option<Moment>, reason: Option<String>) -> Result<Option<Ended>, StoreError> {
+/// What holds since a moment, and why; both columns are filled, or neither.
+fn since(
+    what: &'static str,
+    moment: Option<Moment>,
+    reason: Option<String>,
+) -> Result<Option<(SystemTime, Reason)>, StoreError> {
     match (moment, reason) {
         (None, None) => Ok(None),
-        (Some(Moment(time)), Some(reason)) => {
-            let reason = understood("tokens.revoke_reason", RevokeReason::parse(reason))?;
-            Ok(Some(Ended { time, reason }))
-        }
-        (Some(_), None) | (None, Some(_)) => Err(StoreError::Corrupt { what: "tokens.revoke_time" }),
+        (Some(Moment(time)), Some(reason)) => Ok(Some((time, understood(what, Reason::parse(reason))?))),
+        (Some(_), None) | (None, Some(_)) => Err(StoreError::Corrupt { what }),
     }
 }

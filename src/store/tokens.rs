@@ -21,7 +21,7 @@ use super::transaction::Transaction;
 use crate::defect::{Defect, seeded};
 use crate::hash::SecretHash;
 use crate::profile::TokenType;
-use crate::text::{Description, Initiator, Metadata, Name, PrincipalId};
+use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, Reason};
 use crate::token::{
     Audiences, Cidrs, Expiry, ExternalId, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenEdit, TokenId,
 };
@@ -195,6 +195,27 @@ pub async fn replace_secret(
     let columns = (TokenRow::as_returning(), is_invalidated(), profile(), last_use_time());
     let row = connection.row(query.returning(columns)).await?;
     not_of_retired_key(into_token(row)?, secret.kid)
+}
+
+/// Suspends a token that the transaction has locked, for a reason, or resumes it without one.
+///
+/// # Errors
+/// As [`update`].
+pub async fn suspend(
+    connection: &mut Connection,
+    id: TokenId,
+    reason: Option<&Reason>,
+    revision: Revision,
+) -> Result<Token, StoreError> {
+    let time = reason.map(|_| statement_timestamp());
+    let changes = (
+        tokens::suspend_time.eq(time),
+        tokens::suspend_reason.eq(reason.map(Reason::as_str)),
+        changed_at(revision),
+    );
+    let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
+    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), last_use_time());
+    into_token(connection.row(query.returning(columns)).await?)
 }
 
 #[diesel::declare_sql_function]

@@ -35,6 +35,7 @@ impl TokenFilter {
             TokenState::Expired => 'e',
             TokenState::Revoked => 'r',
             TokenState::Invalidated => 'i',
+            TokenState::Suspended => 's',
         };
         let states: String = states.iter().map(state).collect();
         let microseconds =

@@ -9,7 +9,7 @@ use tokenkeep::revocation::{Change, NewEvent, TokenChange};
 use tokenkeep::store::servers::{self, ServerId};
 use tokenkeep::store::tokens::{self, Locked, NewSecret, NewToken, Revocation};
 use tokenkeep::store::{Store, StoreError, Transaction, log, principals};
-use tokenkeep::text::{Description, Handle, Initiator, Metadata, Name, PrincipalId, RevokeReason};
+use tokenkeep::text::{Description, Handle, Initiator, Metadata, Name, PrincipalId, Reason};
 use tokenkeep::token::{Audiences, Cidrs, Expiry, Generation, Kid, Scope, ScopeSet, Tag, Token, TokenId};
 use tokenkeep::workspace::{TokenPrefix, WorkspaceId};
 
@@ -29,8 +29,8 @@ pub(crate) fn scopes(texts: &[&str]) -> ScopeSet {
     ScopeSet::new(texts.iter().map(|text| Scope::parse((*text).to_owned()).unwrap()).collect()).unwrap()
 }
 
-pub(crate) fn reason(text: &str) -> RevokeReason {
-    RevokeReason::parse(text.to_owned()).unwrap()
+pub(crate) fn reason(text: &str) -> Reason {
+    Reason::parse(text.to_owned()).unwrap()
 }
 
 pub(crate) fn secret(mark: u8) -> NewSecret {

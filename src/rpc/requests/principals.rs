@@ -5,7 +5,7 @@ use crate::principal::{Legacy, NewPrincipal, PrincipalChange, PrincipalEdit, Pri
 use crate::profile::PrincipalKind;
 use crate::proto::v1;
 use crate::service::{Error, InvalidField, NewTokenWords, PrincipalPageRequest};
-use crate::text::{Handle, Initiator, Invalid, Name, PrincipalId, RevokeReason};
+use crate::text::{Handle, Initiator, Invalid, Name, PrincipalId, Reason};
 use crate::token::ExternalId;
 use crate::workspace::WorkspaceId;
 
@@ -172,8 +172,8 @@ pub(in crate::rpc) fn delete_principal(request: v1::DeletePrincipalRequest) -> R
     let id = fields.take("id", PrincipalId::parse(request.id));
     let legacy = match request.tokens {
         None => fields.take("tokens", Err(Invalid::Missing)),
-        Some(Tokens::RevokeReason(reason)) => {
-            fields.take("revoke_reason", RevokeReason::parse(reason)).map(Legacy::Revoked)
+        Some(Tokens::Reason(reason)) => {
+            fields.take("revoke_reason", Reason::parse(reason)).map(Legacy::Revoked)
         }
         Some(Tokens::HandOverTo(heir)) => {
             fields.take("hand_over_to", PrincipalId::parse(heir)).map(Legacy::HandedOver)

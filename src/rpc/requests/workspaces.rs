@@ -4,7 +4,7 @@ use super::{Fields, mask, precondition};
 use crate::profile::ProfileName;
 use crate::proto::v1;
 use crate::service::{Error, WorkspacePageRequest};
-use crate::text::{Initiator, Invalid, Name, RevokeReason};
+use crate::text::{Initiator, Invalid, Name, Reason};
 use crate::workspace::{Invalidation, TokenPrefix, WorkspaceEdit, WorkspaceId};
 
 pub(in crate::rpc) struct NewWorkspace {
@@ -81,7 +81,7 @@ pub(in crate::rpc) fn invalidate_workspace(
 ) -> Result<Invalidation, Error> {
     let mut fields = Fields::default();
     let id = fields.take("id", WorkspaceId::parse(request.id));
-    let reason = fields.take("reason", RevokeReason::parse(request.reason));
+    let reason = fields.take("reason", Reason::parse(request.reason));
     let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
     let awaited = fields.awaited(request.wait);
     let (dry_run, precondition) = (request.dry_run, precondition(request.etag));

@@ -83,7 +83,7 @@ mod tests {
     use crate::proof::Prover;
     use crate::proto::v1;
     use crate::revocation::{Change, Event, HistoryId, NewEvent, TokenChange};
-    use crate::text::{Initiator, RevokeReason};
+    use crate::text::{Initiator, Reason};
     use crate::token::{Generation, Revision, Secret, TokenId};
     use crate::workspace::WorkspaceId;
 
@@ -108,7 +108,7 @@ mod tests {
 
     fn revocation(revision: i64) -> Frame {
         let change = Change::Token {
-            what: TokenChange::Revoked { reason: RevokeReason::parse("left the company".into()).unwrap() },
+            what: TokenChange::Revoked { reason: Reason::parse("left the company".into()).unwrap() },
             workspace: WorkspaceId::parse("acme".into()).unwrap(),
             token: TokenId::generate(),
             generation: Generation::FIRST,

@@ -75,6 +75,10 @@ async fn write(
             Action::ReplaceSecret { secret, expiry, .. } => {
                 written.push(tokens::replace_secret(connection, id, secret, expiry, revision).await?);
             }
+            Action::Suspend(reason) => {
+                written.push(tokens::suspend(connection, id, Some(&reason), revision).await?);
+            }
+            Action::Resume => written.push(tokens::suspend(connection, id, None, revision).await?),
             Action::Revoke(reason) => ends.push(Revocation { token, reason, revision }),
         }
     }

@@ -8,7 +8,7 @@ use super::super::{Caller, Error};
 use crate::profile::{Edit, Forbidden, Profile, TokenType};
 use crate::revocation::{Change, NewEvent, TokenChange};
 use crate::store::tokens::{Locked, NewSecret};
-use crate::text::{Initiator, Invalid, RevokeReason};
+use crate::text::{Initiator, Invalid, Reason};
 use crate::token::{
     Audiences, Expiry, Generation, Precondition, ScopeSet, Token, TokenEdit, TokenId, TokenState,
 };
@@ -47,7 +47,11 @@ pub(in super::super) enum Action {
         expiry: Option<Expiry>,
     },
     /// End it.
-    Revoke(RevokeReason),
+    Revoke(Reason),
+    /// Have it not work for a while.
+    Suspend(Reason),
+    /// Have it work again.
+    Resume,
 }
 
 /// What is to become of a token that was judged.
@@ -81,6 +85,7 @@ impl Mutation {
                 self.require_version(&token)?;
                 Ok(Judged::Changes(token, Action::Revoke(reason.clone())))
             }
+            Action::Suspend(_) | Action::Resume => self.judge_suspension(token),
         }
     }
 
@@ -100,6 +105,21 @@ impl Mutation {
             edit.expiry = self.settle(edit.expiry, &token, scopes, time, "token.expire_time")?;
         }
         Ok(Judged::Changes(token, Action::Edit(edit)))
+    }
+
+    fn judge_suspension(&self, token: Token) -> Result<Judged, Error> {
+        let (action, resumes) = (self.action.clone(), matches!(self.action, Action::Resume));
+        if resumes {
+            self.caller.require_covering(&token.scopes)?;
+        }
+        if token.state == TokenState::Revoked {
+            return Err(Error::TokenRevoked(token.id));
+        }
+        if token.suspended.is_some() != resumes {
+            return Ok(Judged::Unchanged(token));
+        }
+        self.require_version(&token)?;
+        Ok(Judged::Changes(token, action))
     }
 
     /// Refuses what the profile does not allow, and gives a token of another type the scopes of that type.
@@ -161,6 +181,8 @@ impl Mutation {
             Action::Edit(_) => (TokenChange::Updated, token.generation),
             Action::ReplaceSecret { seen, .. } => (TokenChange::SecretReplaced, Generation(seen.0 + 1)),
             Action::Revoke(reason) => (TokenChange::Revoked { reason: reason.clone() }, token.generation),
+            Action::Suspend(reason) => (TokenChange::Suspended { reason: reason.clone() }, token.generation),
+            Action::Resume => (TokenChange::Resumed, token.generation),
         };
         let (workspace, initiator) = (token.workspace.clone(), self.initiator.clone());
         NewEvent { change: Change::Token { workspace, token: token.id, generation, what }, initiator }
@@ -181,7 +203,7 @@ pub(in super::super) fn require_regenerable(
     match token.state {
         TokenState::Revoked => Err(Error::TokenRevoked(token.id)),
         TokenState::Expired if expiry.is_none() => Err(Error::TokenExpired(token.id)),
-        TokenState::Active | TokenState::Expired | TokenState::Invalidated => Ok(()),
+        TokenState::Active | TokenState::Expired | TokenState::Invalidated | TokenState::Suspended => Ok(()),
     }
 }
 
