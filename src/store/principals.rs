@@ -224,7 +224,9 @@ const REVOKE_TOKENS: &str = "\
     WHERE workspace = $1 AND principal = $2 AND revoke_time IS NULL";
 
 const HAND_TOKENS_OVER: &str = "\
-    UPDATE tokens SET principal = $4, revision = $3, update_time = statement_timestamp() \
+    UPDATE tokens SET principal = $4, \
+    principal_kind = (SELECT kind FROM principals WHERE workspace = $1 AND id = $4), \
+    revision = $3, update_time = statement_timestamp() \
     WHERE workspace = $1 AND principal = $2 AND revoke_time IS NULL";
 
 const DELETE: &str = "\

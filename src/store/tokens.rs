@@ -12,7 +12,7 @@ pub use super::token_list::{TokenQuery, count_active, list};
 
 use super::connection::Connection;
 use super::error::StoreError;
-use super::schema::{tokens, workspaces};
+use super::schema::{principals, tokens, workspaces};
 use super::token_row::{
     TokenColumns, TokenRow, epoch, expire_time, into_token, is_invalidated, last_use_time,
     not_of_retired_key, profile, statement_timestamp, token_type_column,
@@ -80,12 +80,16 @@ pub struct NewToken {
 /// [`StoreError::Conflict`] if the workspace is not there or the id is taken; [`StoreError::KeyRetired`];
 /// [`StoreError::Unavailable`].
 pub async fn insert(connection: &mut Connection, token: NewToken) -> Result<Token, StoreError> {
+    let acts_for = token.principal.as_ref().map_or("", PrincipalId::as_str).to_owned();
+    let kind = principals::table.find((token.workspace.as_str().to_owned(), acts_for));
+    let kind = kind.select(principals::kind).single_value();
     let values = (
         tokens::id.eq(token.id.as_uuid()),
         tokens::workspace.eq(token.workspace.as_str()),
         tokens::name.eq(token.name.as_str()),
         tokens::description.eq(token.description.as_str()),
         tokens::principal.eq(token.principal.as_ref().map(PrincipalId::as_str)),
+        tokens::principal_kind.eq(kind),
         tokens::creator.eq(token.creator.as_str()),
         tokens::token_type.eq(token_type_column(token.token_type)),
         tokens::scopes.eq(scopes_column(&token.scopes)),
