@@ -99,7 +99,7 @@ pub(super) fn profile() -> _ {
     workspaces::table.filter(workspaces::id.eq(tokens::workspace)).select(workspaces::profile).single_value()
 }
 
-/// What is selected of a token, whoever asks: its row, [`is_invalidated`], [`profile`] and [`last_use_time`].
+/// What is selected of a token, whoever asks: its row, `is_invalidated`, `profile` and `last_use_time`.
 pub(super) type TokenColumns = (TokenRow, bool, Option<String>, Option<Moment>);
 
 type Bound<Value, SqlType> = AsExprOf<Option<Value>, Nullable<SqlType>>;

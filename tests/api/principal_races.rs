@@ -64,12 +64,12 @@ async fn a_token_that_is_just_being_issued_ends_with_its_principal() {
          UPDATE issued SET id = gen_random_uuid(), name = 'later'; \
          INSERT INTO tokens SELECT * FROM issued";
     transaction.batch_execute(issue).await.unwrap();
-    let mut deleter = operator.clone();
+    let mut client = operator.clone();
     let deleted = tokio::spawn(async move {
         let (workspace, id) = ("acme".to_owned(), "mia".to_owned());
         let tokens = Some(Tokens::RevokeReason("left".to_owned()));
         let request = v1::DeletePrincipalRequest { workspace, id, tokens, ..Default::default() };
-        deleter.principals.delete_principal(request).await.unwrap().into_inner()
+        client.principals.delete_principal(request).await.unwrap().into_inner()
     });
     somebody_waits(&server.database).await;
     transaction.commit().await.unwrap();

@@ -52,7 +52,7 @@ pub async fn right_request(rpc: &str, workspace: &str, operator: &mut Client) ->
         return of_principal(rpc, workspace.to_owned(), operator).await;
     }
     let (token, secret) = operator.create_token(workspace, "target", &["articles:read"]).await;
-    match of_token(rpc, token, &secret, workspace.to_owned()) {
+    match of_token(rpc, token, &secret, workspace) {
         Ok(call) => call,
         Err(id) => of_sidecar(rpc, id, secret, operator).await,
     }
@@ -122,11 +122,11 @@ async fn of_principal(rpc: &str, workspace: String, operator: &mut Client) -> Ca
 }
 
 /// On a token; its id, if the RPC is none of these.
-fn of_token(rpc: &str, token: v1::Token, secret: &str, workspace: String) -> Result<Call, String> {
+fn of_token(rpc: &str, token: v1::Token, secret: &str, workspace: &str) -> Result<Call, String> {
     let v1::Token { id, etag, .. } = token;
     let presented = v1::IntrospectTokenRequest {
         token: secret.to_owned(),
-        workspace: workspace.clone(),
+        workspace: workspace.to_owned(),
         ..Default::default()
     };
     Ok(match rpc {
@@ -143,7 +143,7 @@ fn of_token(rpc: &str, token: v1::Token, secret: &str, workspace: String) -> Res
         "BatchIntrospectTokens" => {
             Call::BatchIntrospectTokens(v1::BatchIntrospectTokensRequest { requests: vec![presented] })
         }
-        "Check" => Call::Check(Box::new(check("anything", &workspace, secret))),
+        "Check" => Call::Check(Box::new(check("anything", workspace, secret))),
         _ => return Err(id),
     })
 }
