@@ -66,8 +66,6 @@ pub enum Defect {
     EpochIgnored,
     /// What a principal may do is looked at when a token is created, and never again.
     EffectiveScopesAtCreation,
-    /// A secret that replaces an invalidated one is of the epoch of that.
-    EpochKept,
     /// What was looked up is remembered as of when it is, whatever floor was raised meanwhile.
     FloorsPassedInFlight,
 }

@@ -10,6 +10,10 @@ use tonic_health::server::HealthReporter;
 
 use crate::metrics::Metrics;
 use crate::operations;
+use crate::proto::envoy::service::auth::v3::authorization_server;
+use crate::proto::v1::{
+    principal_service_server, sidecar_service_server, token_service_server, workspace_service_server,
+};
 use crate::service::Service;
 use crate::store::Store;
 
@@ -17,12 +21,13 @@ use crate::store::Store;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The names a client may ask about; "" is the server as a whole.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "",
-    "tokenkeep.v1.TokenService",
-    "tokenkeep.v1.WorkspaceService",
-    "tokenkeep.v1.SidecarService",
-    "envoy.service.auth.v3.Authorization",
+    token_service_server::SERVICE_NAME,
+    workspace_service_server::SERVICE_NAME,
+    principal_service_server::SERVICE_NAME,
+    sidecar_service_server::SERVICE_NAME,
+    authorization_server::SERVICE_NAME,
 ];
 
 const UP: u8 = 0;
@@ -107,6 +112,21 @@ impl Health {
     async fn tell(&self, status: ServingStatus) {
         for name in NAMES {
             self.reporter.set_service_status(name, status).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NAMES;
+    use crate::proto::method_paths;
+
+    #[test]
+    fn a_client_may_ask_about_each_service() {
+        for path in method_paths().unwrap() {
+            let service = path.split('/').nth(1).unwrap();
+            // Of health and of reflection nobody asks whether they serve: they answer, or not.
+            assert!(service.starts_with("grpc.") || NAMES.contains(&service), "{service}");
         }
     }
 }

@@ -10,12 +10,14 @@ use tonic_health::server::HealthReporter;
 
 use super::Sidecar;
 use crate::operations;
+use crate::proto::envoy::service::auth::v3::authorization_server;
+use crate::proto::v1::token_service_server;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The names a client may ask about; "" is the sidecar as a whole.
-const NAMES: [&str; 3] = ["", "tokenkeep.v1.TokenService", "envoy.service.auth.v3.Authorization"];
+const NAMES: [&str; 3] = ["", token_service_server::SERVICE_NAME, authorization_server::SERVICE_NAME];
 
 /// The sidecar's health, as gRPC clients and `/healthz` see it.
 #[derive(Clone)]

@@ -18,7 +18,6 @@ use super::token_row::{
     not_of_retired_key, profile, statement_timestamp, token_type_column,
 };
 use super::transaction::Transaction;
-use crate::defect::{Defect, seeded};
 use crate::hash::SecretHash;
 use crate::profile::TokenType;
 use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, Reason};
@@ -190,7 +189,7 @@ pub async fn replace_secret(
     let changes = (
         tokens::generation.eq(tokens::generation + 1),
         secret_columns(&secret),
-        (!seeded(Defect::EpochKept)).then(|| tokens::epoch.eq(epoch())),
+        tokens::epoch.eq(epoch()),
         tokens::secret_time.eq(statement_timestamp()),
         expiry.map(|expiry| tokens::expire_time.eq(expire_time(expiry))),
         changed_at(revision),

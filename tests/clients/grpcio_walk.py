@@ -22,7 +22,11 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from reflected import DEADLINE, Json, Refused, Service, Watch, refusal
 
-TOKENS, WORKSPACES, HEALTH = "tokenkeep.v1.TokenService", "tokenkeep.v1.WorkspaceService", "grpc.health.v1.Health"
+TOKENS, WORKSPACES = "tokenkeep.v1.TokenService", "tokenkeep.v1.WorkspaceService"
+PRINCIPALS, HEALTH = "tokenkeep.v1.PrincipalService", "grpc.health.v1.Health"
+
+# The principal that the token of the walk acts for.
+ADA = "user:ada"
 
 PROMISES: list[Callable[[Walk], None]] = []
 
@@ -42,16 +46,18 @@ class Walk:
         self.tokens = Service(channel, pool.FindServiceByName(TOKENS), credential)
         self.strangers_tokens = Service(channel, pool.FindServiceByName(TOKENS), None)
         self.workspaces = Service(channel, pool.FindServiceByName(WORKSPACES), credential)
+        self.principals = Service(channel, pool.FindServiceByName(PRINCIPALS), credential)
         self.health = Service(channel, pool.FindServiceByName(HEALTH), None)
         self.workspace = f"walk-{uuid.uuid4().hex[:12]}"
 
     @promise
     def reflection_lists_every_service(self) -> None:
-        assert {TOKENS, WORKSPACES, HEALTH} <= set(self._database.get_services())
+        assert {TOKENS, WORKSPACES, PRINCIPALS, HEALTH} <= set(self._database.get_services())
 
     @promise
     def health_serves_the_whole_and_each_service(self) -> None:
-        for service in ("", TOKENS, WORKSPACES):
+        told = [name for name in self._database.get_services() if name.startswith("tokenkeep.")]
+        for service in ("", *told):
             assert self.health.call("Check", service=service)["status"] == "SERVING"
 
     @promise
@@ -76,13 +82,22 @@ class Walk:
         self.beginning = first["cursor"]
 
     @promise
+    def a_token_needs_its_principal(self) -> None:
+        wanted = {"workspace": self.workspace, "name": "early", "principal": ADA}
+        refused = refusal(lambda: self.tokens.call("CreateToken", **wanted))
+        assert refused == Refused("NOT_FOUND", "PRINCIPAL_NOT_FOUND", "tokenkeep")
+        user = {"workspace": self.workspace, "id": ADA, "kind": "PRINCIPAL_KIND_USER", "name": "Ada", "scopes": ["*"]}
+        created = self.principals.call("CreatePrincipal", principal=user)["principal"]
+        assert self.principals.call("GetPrincipal", workspace=self.workspace, id=ADA)["principal"] == created
+
+    @promise
     def a_token_is_created_and_its_secret_answered(self) -> None:
         response = self.tokens.call(
             "CreateToken",
             workspace=self.workspace,
             name="walker",
             description="walks",
-            principal="user:ada",
+            principal=ADA,
             initiator="the walk",
             scopes=["orders:write", "orders:read"],
             metadata={"team": "a"},
@@ -115,7 +130,7 @@ class Walk:
             self.tokens.call("CreateToken", workspace=self.workspace, name=name, scopes=["orders:*"])
         assert self.names() == ["third", "second", "walker"]
         assert self.names(name_prefix="wal") == ["walker"]
-        assert self.names(principal="user:ada") == ["walker"]
+        assert self.names(principal=ADA) == ["walker"]
         assert self.names(scope="orders:*") == ["third", "second"]
         assert self.names(expiring_within="7200s") == ["walker"]
         assert self.names(expiring_within="60s") == []
@@ -164,7 +179,7 @@ class Walk:
     def an_introspection_tells_what_the_token_is(self) -> None:
         told = self.introspect(self.secret, required_scopes=["orders:read"], include_metadata=True)
         assert (told["active"], told["decision"]) == (True, "DECISION_ALLOW")
-        assert (told["jti"], told["sub"], told["workspace"]) == (self.token["id"], "user:ada", self.workspace)
+        assert (told["jti"], told["sub"], told["workspace"]) == (self.token["id"], ADA, self.workspace)
         assert (told["scope"], told["token_type"]) == ("orders:read orders:write", "Bearer")
         assert (told["metadata"], told["cache_lifetime"]) == ({"team": "a"}, "0s")
 

@@ -38,12 +38,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             |scene| Box::pin(narrowed(scene)),
         ),
         Scenario::new(
-            "EpochKept",
-            "whoever regenerates after an invalidation gets a secret that is dead",
-            &[Promise::NeverDeniedAlive, Promise::ExactlyOnce],
-            |scene| Box::pin(invalidated(scene)),
-        ),
-        Scenario::new(
             "FloorsPassedInFlight",
             "a token of a disabled principal is cached by whoever was just looking it up",
             &[Promise::WithinLease, Promise::Converges],
