@@ -55,6 +55,7 @@ pub(super) fn token(token: Token) -> v1::Token {
         allowed_cidrs: token.allowed_cidrs.as_slice().iter().map(Cidr::to_string).collect(),
         rotation_due_time: token.rotation_due_time.map(Timestamp::from),
         external_id: external_id(token.external_id),
+        ..v1::Token::default()
     }
 }
 
@@ -172,5 +173,6 @@ pub(super) fn workspace(workspace: Workspace) -> v1::Workspace {
         etag,
         profile: workspace.profile.as_ref().map(ToString::to_string).unwrap_or_default(),
         revision: workspace.revision.0,
+        ..v1::Workspace::default()
     }
 }

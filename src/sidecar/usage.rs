@@ -87,8 +87,9 @@ impl Sidecar {
             token_id: token.to_string(),
             // At most a lifetime of this process, which fits.
             age: prost_types::Duration::try_from(now.since(*time)).ok(),
+            ..v1::TokenUse::default()
         };
-        let request = v1::ReportUsageRequest { uses: batch.iter().map(use_of).collect() };
+        let request = v1::ReportUsageRequest { uses: batch.iter().map(use_of).collect(), ..Default::default() };
         self.counts.call_was_made(Call::ReportUsage);
         within(REPORT, link.connections.tokens.clone().report_usage(request)).await?;
         Ok(())

@@ -1,6 +1,6 @@
 //! Tokens: insert, find, lock, change; and pages of them.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use diesel::dsl::auto_type;
 use diesel::prelude::*;
@@ -210,9 +210,9 @@ pub async fn suspend(
     reason: Option<&Reason>,
     revision: Revision,
 ) -> Result<Token, StoreError> {
-    let time = reason.map(|_| statement_timestamp());
+    let since = Expiry::After(Duration::ZERO);
     let changes = (
-        tokens::suspend_time.eq(time),
+        tokens::suspend_time.eq(expire_time(reason.map_or(Expiry::Never, |_| since))),
         tokens::suspend_reason.eq(reason.map(Reason::as_str)),
         changed_at(revision),
     );

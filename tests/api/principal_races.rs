@@ -67,7 +67,7 @@ async fn a_token_that_is_just_being_issued_ends_with_its_principal() {
     let mut remover = operator.clone();
     let deleted = tokio::spawn(async move {
         let (workspace, id) = ("acme".to_owned(), "mia".to_owned());
-        let tokens = Some(Tokens::Reason("left".to_owned()));
+        let tokens = Some(Tokens::RevokeReason("left".to_owned()));
         let request = v1::DeletePrincipalRequest { workspace, id, tokens, ..Default::default() };
         remover.principals.delete_principal(request).await.unwrap().into_inner()
     });

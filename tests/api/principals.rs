@@ -208,7 +208,7 @@ async fn deleting_a_principal_revokes_its_tokens_in_one_change() {
         issued.push(token_of(&mut operator, "mia", &["a"]).await);
         assert_eq!(told(&mut beside, &issued.last().unwrap().1).await, Told::Active);
     }
-    let answer = delete(&mut operator, "mia", Tokens::Reason("left".into())).await.unwrap();
+    let answer = delete(&mut operator, "mia", Tokens::RevokeReason("left".into())).await.unwrap();
     assert_eq!((answer.token_count, answer.fleet_confirmed), (5, true));
     for (token, secret) in &issued {
         assert_eq!(told(&mut beside, secret).await, Told::Inactive(InactiveReason::Revoked));
@@ -216,7 +216,7 @@ async fn deleting_a_principal_revokes_its_tokens_in_one_change() {
         assert_eq!((token.revoke_reason.as_str(), token.revision), ("left", answer.revision));
         assert_eq!(token.principal, "mia", "it still says whose it was");
     }
-    let again = delete(&mut operator, "mia", Tokens::Reason(String::new())).await.unwrap_err();
+    let again = delete(&mut operator, "mia", Tokens::RevokeReason(String::new())).await.unwrap_err();
     assert_eq!(refusal(&again), refused(Code::NotFound, "PRINCIPAL_NOT_FOUND"));
 }
 
@@ -277,7 +277,7 @@ async fn principals_are_listed_by_id_and_by_kind_page_by_page() {
     for id in ["c", "a", "b"] {
         operator.create_principal("acme", id, &[]).await;
     }
-    delete(&mut operator, "b", Tokens::Reason(String::new())).await.unwrap();
+    delete(&mut operator, "b", Tokens::RevokeReason(String::new())).await.unwrap();
     let mut request =
         v1::ListPrincipalsRequest { workspace: "acme".to_owned(), page_size: 1, ..Default::default() };
     let mut ids = Vec::new();

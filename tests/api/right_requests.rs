@@ -114,7 +114,7 @@ async fn of_principal(rpc: &str, workspace: String, operator: &mut Client) -> Ca
             Call::UpdatePrincipal(v1::UpdatePrincipalRequest { principal, ..Default::default() })
         }
         "DeletePrincipal" => {
-            let tokens = Some(v1::delete_principal_request::Tokens::Reason("gone".to_owned()));
+            let tokens = Some(v1::delete_principal_request::Tokens::RevokeReason("gone".to_owned()));
             Call::DeletePrincipal(v1::DeletePrincipalRequest { workspace, id, tokens, ..Default::default() })
         }
         other => panic!("no request for {other}"),

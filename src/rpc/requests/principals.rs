@@ -172,7 +172,7 @@ pub(in crate::rpc) fn delete_principal(request: v1::DeletePrincipalRequest) -> R
     let id = fields.take("id", PrincipalId::parse(request.id));
     let legacy = match request.tokens {
         None => fields.take("tokens", Err(Invalid::Missing)),
-        Some(Tokens::Reason(reason)) => {
+        Some(Tokens::RevokeReason(reason)) => {
             fields.take("revoke_reason", Reason::parse(reason)).map(Legacy::Revoked)
         }
         Some(Tokens::HandOverTo(heir)) => {

@@ -86,7 +86,7 @@ pub async fn change_principal(
         Edit::Held { wide, disabled } => {
             return update(products, (workspace, id), (*wide, *disabled), mark, fleet).await;
         }
-        Edit::Deleted => Legacy::Reason(String::new()),
+        Edit::Deleted => Legacy::RevokeReason(String::new()),
         Edit::HandedOver { to } => Legacy::HandOverTo(to.clone()),
     };
     let request = v1::DeletePrincipalRequest {
