@@ -71,6 +71,9 @@ fn of_workspace(rpc: &str, workspace: String) -> Option<Call> {
             let name = "new".to_owned();
             Call::CreateToken(v1::CreateTokenRequest { workspace, name, ..Default::default() })
         }
+        "ListAuditEvents" => {
+            Call::ListAuditEvents(v1::ListAuditEventsRequest { workspace, ..Default::default() })
+        }
         "ListTokens" => Call::ListTokens(v1::ListTokensRequest { workspace, ..Default::default() }),
         "WaitForRevision" => Call::WaitForRevision(v1::WaitForRevisionRequest { revision: 1 }),
         "WatchRevocations" => {
@@ -143,6 +146,8 @@ fn of_token(rpc: &str, token: v1::Token, secret: &str, workspace: &str) -> Resul
             Call::RegenerateToken(v1::RegenerateTokenRequest { id, etag, ..Default::default() })
         }
         "RevokeToken" => Call::RevokeToken(v1::RevokeTokenRequest { id, ..Default::default() }),
+        "SuspendToken" => Call::SuspendToken(v1::SuspendTokenRequest { id, ..Default::default() }),
+        "ResumeToken" => Call::ResumeToken(v1::ResumeTokenRequest { id, ..Default::default() }),
         "IntrospectToken" => Call::IntrospectToken(presented),
         "BatchIntrospectTokens" => {
             Call::BatchIntrospectTokens(v1::BatchIntrospectTokensRequest { requests: vec![presented] })
