@@ -8,12 +8,13 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use secrecy::{ExposeSecret as _, SecretString};
+use tokenkeep::audit::Origin;
 use tokenkeep::compose::{Server, ServerOptions};
 use tokenkeep::hash::{Cost, Hasher};
-use tokenkeep::keyring::Keyring;
+use tokenkeep::keyring::{Keyring, ReplayKeys, day_of};
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
 use tokenkeep::revocation::{Change, NewEvent, TokenChange};
@@ -86,7 +87,8 @@ impl Scene {
         let server = Box::pin(Server::start(server(database, options)?)).await?;
         let issued = server.service().issue_operator_token(true).await?.ok_or("no operator's token")?;
         let secret = SecretString::from(issued.secret.expose());
-        let caller = server.service().authenticate(&secret, Permission::RevokeToken).await?;
+        let caller =
+            server.service().authenticate(&secret, Permission::RevokeToken, Origin::default()).await?;
         let address = server.addresses().first().ok_or("no address")?;
         let mut channels = Vec::new();
         for _ in 0..CALLERS.iter().max().map_or(1, |most| most.div_ceil(STREAMS)) {

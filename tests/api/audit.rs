@@ -42,14 +42,16 @@ async fn a_mutation_is_told_with_who_what_from_where_and_in_which_trace() {
     let created = operator.tokens.create_token(request).await.unwrap().into_inner();
     let token = created.token.unwrap();
 
-    let told = events(&operator, "acme", v1::AuditFilter { token_id: token.id.clone(), ..Default::default() }).await;
+    let told =
+        events(&operator, "acme", v1::AuditFilter { token_id: token.id.clone(), ..Default::default() }).await;
     let [event] = &told[..] else { panic!("{told:?}") };
     assert_eq!((event.action.as_str(), event.initiator.as_str()), ("create_token", "mia"));
     assert_eq!((event.workspace.as_str(), &event.token_id), ("acme", &token.id));
     assert_eq!((event.peer_address.as_str(), event.trace_id.as_str()), ("127.0.0.1", trace));
     assert_eq!((event.request_digest.len(), event.refusal.as_str()), (64, ""));
     assert!(!event.caller.is_empty() && event.event_time.is_some());
-    let details: Vec<(&str, &str)> = event.details.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let details: Vec<(&str, &str)> =
+        event.details.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(details, [("expire_time", "never"), ("scopes", "a:read b:read"), ("type", "CUSTOM")]);
     let everything = format!("{told:?}");
     assert!(!everything.contains(&created.secret) && !everything.contains(&words.request_id));
@@ -63,7 +65,8 @@ async fn a_tokens_whole_life_can_be_read_back_newest_first_page_by_page() {
     let edit = v1::UpdateTokenRequest { token: Some(edited), ..Default::default() };
     operator.tokens.update_token(edit).await.unwrap();
     operator.regenerate(&token.id, "").await.unwrap();
-    let suspend = v1::SuspendTokenRequest { id: token.id.clone(), reason: "odd".to_owned(), ..Default::default() };
+    let suspend =
+        v1::SuspendTokenRequest { id: token.id.clone(), reason: "odd".to_owned(), ..Default::default() };
     operator.tokens.suspend_token(suspend).await.unwrap();
     let resume = v1::ResumeTokenRequest { id: token.id.clone(), ..Default::default() };
     operator.tokens.resume_token(resume).await.unwrap();
@@ -82,7 +85,8 @@ async fn a_tokens_whole_life_can_be_read_back_newest_first_page_by_page() {
         request.page_token = page.next_page_token;
     }
     let actions: Vec<&str> = told.iter().map(|event| event.action.as_str()).collect();
-    let life = ["revoke_token", "resume_token", "suspend_token", "regenerate_token", "update_token", "create_token"];
+    let life =
+        ["revoke_token", "resume_token", "suspend_token", "regenerate_token", "update_token", "create_token"];
     assert_eq!(actions, life);
     assert_eq!(told[0].revision, revoked.revision);
     assert_eq!(told[4].details.get("fields").map(String::as_str), Some("name"));
@@ -100,7 +104,10 @@ async fn what_was_not_made_is_not_told() {
     let (token, _) = operator.create_token("acme", "target", &[]).await;
     let admin = server.database.connect().await;
     // The audit cannot be written, and so nothing can be changed.
-    admin.batch_execute("ALTER TABLE audit_events ADD CONSTRAINT full CHECK (action <> 'revoke_token')").await.unwrap();
+    admin
+        .batch_execute("ALTER TABLE audit_events ADD CONSTRAINT full CHECK (action <> 'revoke_token')")
+        .await
+        .unwrap();
     operator.revoke(&token.id).await.unwrap_err();
     assert_eq!(operator.get_token(&token.id).await.unwrap().state(), v1::TokenState::Active);
     admin.batch_execute("ALTER TABLE audit_events DROP CONSTRAINT \"full\"").await.unwrap();

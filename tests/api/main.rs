@@ -55,6 +55,7 @@ mod sidecar_service;
 mod sidecar_silence;
 mod sidecar_without_lease;
 mod sidecars;
+mod suspension;
 mod tls;
 mod watch;
 mod watch_ends;
