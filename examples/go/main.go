@@ -1,6 +1,8 @@
 // Creates, judges, revokes and watches API tokens that tokenkeep keeps, from a shell.
 package main
 
+//go:generate buf generate
+
 import (
 	"bufio"
 	"cmp"
@@ -13,6 +15,8 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+
+	"google.golang.org/grpc/status"
 
 	tokenkeepv1 "example.com/tokens/tokenkeep/v1"
 )
@@ -66,7 +70,7 @@ func run(ctx context.Context, arguments []string) int {
 		return badUsage
 	}
 	if err != nil && ctx.Err() == nil {
-		log.Printf("failed: %s %v", reason(err), err)
+		log.Print("failed: ", explained(err))
 		return noAnswer
 	}
 	return 0
@@ -88,7 +92,7 @@ func introspect(ctx context.Context, c *client, requiredScopes []string) int {
 	switch {
 	case err != nil:
 		// Nobody is let in, and nobody is told that their token is invalid.
-		log.Printf("cannot decide: %s %v", reason(err), err)
+		log.Print("cannot decide: ", explained(err))
 		return noAnswer
 	case !verdict.GetActive():
 		fmt.Println("inactive", strings.TrimPrefix(verdict.GetInactiveReason().String(), "INACTIVE_REASON_"))
@@ -128,7 +132,7 @@ func watch(ctx context.Context, c *client, cursorFile string) error {
 		if !slices.Contains(historyLost, reason(err)) {
 			return err
 		}
-		fmt.Println("lost", reason(err), err)
+		fmt.Println("lost", explained(err))
 		cursor = nil
 	}
 }
@@ -145,4 +149,9 @@ func keep(file, cursor string) error {
 		return err
 	}
 	return os.Rename(file+".new", file)
+}
+
+func explained(err error) string {
+	told := status.Convert(err)
+	return strings.Join(strings.Fields(fmt.Sprintf("%v %s %s", told.Code(), reason(err), told.Message())), " ")
 }

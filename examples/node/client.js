@@ -16,8 +16,6 @@ const CHANNEL_OPTIONS = {
   // Without these a channel that lost its server waits up to two minutes before it connects again.
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 1_000,
-  // Attempts are made here, where each has a deadline and is told how long to wait.
-  "grpc.enable_retries": 0,
 };
 
 const { tokenkeep, google } = grpc.loadPackageDefinition(
@@ -25,6 +23,7 @@ const { tokenkeep, google } = grpc.loadPackageDefinition(
     includeDirs: [fileURLToPath(new URL("../../proto", import.meta.url)), import.meta.dirname],
     defaults: true,
     enums: String,
+    json: true, // Opens the details of errors.
     longs: String,
     oneofs: true,
   }),

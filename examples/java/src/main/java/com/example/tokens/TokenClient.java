@@ -116,7 +116,7 @@ final class TokenClient {
             if (!failure.mayPass()) {
                 throw failure;
             }
-            LOGGER.log(System.Logger.Level.WARNING, "resuming the stream: {0}", failure);
+            LOGGER.log(System.Logger.Level.WARNING, "resuming the stream: {0}", failure.toString());
             waitFor(failure.pause(attempt));
         }
     }
