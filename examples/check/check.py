@@ -10,6 +10,8 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -31,18 +33,22 @@ class Check:
         self.operator = Operator(self.address, self.credential)
         set_up(self.address, server.data)
         self.examples = [Example(name, self.address, scratch) for name in COMMANDS if only in ("", name)]
-        self.passed = self.failed = 0
+        self.results: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
     def promise(self, example: Example, name: str, step: Callable[[], Any]) -> None:
         """Reports whether the step went through."""
         try:
             step()
         except Exception as error:
-            self.failed += 1
-            print(f"FAILED {example.name}: {name}: {type(error).__name__}: {error}", flush=True)
+            self._report("FAILED", f"{example.name}: {name}: {type(error).__name__}: {error}")
         else:
-            self.passed += 1
-            print(f"PASSED {example.name}: {name}", flush=True)
+            self._report("PASSED", f"{example.name}: {name}")
+
+    def _report(self, result: str, line: str) -> None:
+        with self._lock:  # Several walk at a time.
+            self.results[result] += 1
+            print(result, line, flush=True)
 
     def each(self, name: str, step: Callable[[Example], Any]) -> None:
         """One promise of all the examples, at the same time."""
@@ -153,8 +159,8 @@ def main() -> int:
             check.through_restarts()
         finally:
             server.stop()
-    print(f"{check.passed} passed, {check.failed} failed")
-    return min(check.failed, 1)
+    print(f"{check.results['PASSED']} passed, {check.results['FAILED']} failed")
+    return min(check.results["FAILED"], 1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-// A client of tokenkeep that tells a verdict from an outage, retries without doing anything twice, and resumes streams.
+// A client of tokenkeep that tells a verdict from an outage, does nothing twice, and resumes its stream.
 
 import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";

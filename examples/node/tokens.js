@@ -89,7 +89,7 @@ function keep(cursorFile, cursor) {
 /** Our own token. It is never an argument: everybody on the machine can read those. */
 function credential() {
   const { TOKENKEEP_TOKEN_FILE, TOKENKEEP_TOKEN = "" } = process.env;
-  return TOKENKEEP_TOKEN_FILE ? readFileSync(TOKENKEEP_TOKEN_FILE, "utf8").trim() : TOKENKEEP_TOKEN;
+  return (TOKENKEEP_TOKEN_FILE ? readFileSync(TOKENKEEP_TOKEN_FILE, "utf8") : TOKENKEEP_TOKEN).trim();
 }
 
 async function lineOfInput() {

@@ -77,7 +77,7 @@ def credential() -> str:
     if path := os.environ.get("TOKENKEEP_TOKEN_FILE"):
         return Path(path).read_text().strip()
     if token := os.environ.get("TOKENKEEP_TOKEN"):
-        return token
+        return token.strip()
     raise SystemExit("set TOKENKEEP_TOKEN_FILE or TOKENKEEP_TOKEN")
 
 

@@ -26,7 +26,7 @@ import tokenkeep.v1.TokenServiceOuterClass.WatchRevocationsRequest;
 import tokenkeep.v1.TokenServiceOuterClass.WatchRevocationsResponse;
 
 /**
- * The tokens of one workspace. Tells a verdict from an outage, retries without doing anything twice, and resumes streams.
+ * The tokens of one workspace. Tells a verdict from an outage, does nothing twice, and resumes its stream.
  */
 final class TokenClient {
     /** For one attempt: longer than any healthy answer takes. */

@@ -153,9 +153,10 @@ final class Tokens {
     private static String credential() {
         Optional<String> file = setting("TOKENKEEP_TOKEN_FILE");
         try {
-            return file.isPresent()
-                    ? Files.readString(Path.of(file.get())).strip()
+            String token = file.isPresent()
+                    ? Files.readString(Path.of(file.get()))
                     : setting("TOKENKEEP_TOKEN").orElse("");
+            return token.strip();
         } catch (IOException error) {
             throw new UncheckedIOException(error);
         }
