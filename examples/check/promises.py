@@ -14,7 +14,7 @@ from between import Between, Call, Refusal, hang, lose_the_answer
 from stage import COMMANDS, EXAMPLES, Example, Operator, Told, Watcher
 from tokenkeep.v1 import token_service_pb2 as rpc
 
-ALLOWED, NOT_ALLOWED, NO_ANSWER = 0, 1, 3  # Exit codes of the examples.
+ALLOWED, NO_ANSWER, NOT_ALLOWED = 0, 1, 3  # Exit codes of the examples.
 PATIENCE = 5.0  # Seconds that an example gives a call.
 ASKED = 0.4  # Seconds that a refusal asks not to be called for.
 
@@ -161,6 +161,12 @@ def a_refused_credential_says_nothing_about_the_token(walk: Walk) -> None:
     told = walk.example.run("introspect", given=secret, TOKENKEEP_TOKEN_FILE="", TOKENKEEP_TOKEN="mistyped")
     assert told.code == NO_ANSWER and not told.output, told
     assert re.search(r"^cannot decide: UNAUTHENTICATED CREDENTIAL_INVALID", told.errors, re.M | re.I), told
+
+
+@promise
+def a_credential_that_cannot_be_read_says_nothing_either(walk: Walk) -> None:
+    told = walk.example.run("introspect", given=walk.operator.create(walk.name()).secret, TOKENKEEP_TOKEN_FILE="gone")
+    assert told.code == NO_ANSWER and not told.output, told
 
 
 @promise

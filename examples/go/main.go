@@ -1,4 +1,4 @@
-// Creates, judges, revokes and watches API tokens that tokenkeep keeps, from a shell.
+// Command tokens creates, judges, revokes and watches API tokens that tokenkeep keeps.
 package main
 
 //go:generate buf generate
@@ -26,12 +26,12 @@ const usage = `usage: tokens create NAME [SCOPE…]    prints a new token's id a
        tokens revoke ID REASON        ends a token for good
        tokens watch CURSOR_FILE       prints revocations, and goes on where it was`
 
-// Exit codes.
+// Exit codes, the same for every language. Elsewhere a program that crashes ends with 1, which must be no verdict.
 const (
 	allowed    = 0
-	notAllowed = 1
+	noAnswer   = 1
 	badUsage   = 2
-	noAnswer   = 3
+	notAllowed = 3
 )
 
 // The history that a cursor belongs to is gone: whatever was derived from the stream has to be verified anew.

@@ -12,11 +12,11 @@ const USAGE = `usage: tokens.js create NAME [SCOPE…]    prints a new token's i
        tokens.js revoke ID REASON        ends a token for good
        tokens.js watch CURSOR_FILE       prints revocations, and goes on where it was`;
 
-// Exit codes.
+// Exit codes. A program that crashes ends with 1, which must be no verdict.
 const ALLOWED = 0;
-const NOT_ALLOWED = 1;
+const NO_ANSWER = 1;
 const BAD_USAGE = 2;
-const NO_ANSWER = 3;
+const NOT_ALLOWED = 3;
 
 // The history that a cursor belongs to is gone: whatever was derived from the stream has to be verified anew.
 const HISTORY_LOST = new Set(["REVISION_COMPACTED", "CURSOR_FOREIGN", "CURSOR_AHEAD"]);

@@ -13,6 +13,7 @@ from itertools import count
 from typing import TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -27,7 +28,7 @@ LIFETIME = 30 * 24 * 60 * 60  # Seconds that a new token lives.
 # Without these a channel that lost its server waits up to two minutes before it connects again.
 CHANNEL_OPTIONS = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
 
-Request, Response = TypeVar("Request"), TypeVar("Response")
+Response = TypeVar("Response")
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ class TokenClient:
             await asyncio.sleep(failure.pause(attempt))
             attempt += 1
 
-    async def _call(self, method: Callable[..., Awaitable[Response]], request: Request) -> Response:
+    async def _call(self, method: Callable[..., Awaitable[Response]], request: Message) -> Response:
         """The answer to a request that can safely be sent again. What changes something carries a request id, the
         same at each attempt, so that it is done once even if an answer was lost."""
         deadline = time.monotonic() + PATIENCE

@@ -10,12 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import grpc
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 from client import CHANNEL_OPTIONS, Failure, TokenClient
 from tokenkeep.v1 import revocation_pb2 as revocation
 from tokenkeep.v1 import token_service_pb2 as rpc
 
-ALLOWED, NOT_ALLOWED, NO_ANSWER = 0, 1, 3  # Exit codes.
+ALLOWED, NO_ANSWER, NOT_ALLOWED = 0, 1, 3  # Exit codes. A program that crashes ends with 1, which must be no verdict.
 
 # The history that a cursor belongs to is gone: whatever was derived from the stream has to be verified anew.
 HISTORY_LOST = {"REVISION_COMPACTED", "CURSOR_FOREIGN", "CURSOR_AHEAD"}
@@ -60,7 +61,7 @@ def described(event: revocation.RevocationEvent) -> str:
     return f"{name(revocation.RevocationKind, event.kind)} {concerned} {event.reason}".rstrip()
 
 
-def name(enumeration: type, number: int) -> str:
+def name(enumeration: EnumTypeWrapper, number: int) -> str:
     """The name of a value; the number of one that is newer than this program."""
     return enumeration.Name(number).split("_", 2)[2] if number in enumeration.values() else str(number)
 

@@ -30,11 +30,11 @@ final class Tokens {
                    tokens revoke ID REASON        ends a token for good
                    tokens watch CURSOR_FILE       prints revocations, and goes on where it was""";
 
-    // Exit codes.
+    // Exit codes. A program that crashes ends with 1, which must be no verdict.
     private static final int ALLOWED = 0;
-    private static final int NOT_ALLOWED = 1;
+    private static final int NO_ANSWER = 1;
     private static final int BAD_USAGE = 2;
-    private static final int NO_ANSWER = 3;
+    private static final int NOT_ALLOWED = 3;
 
     /** The history that a cursor belongs to is gone: whatever was derived from the stream has to be verified anew. */
     private static final Set<String> HISTORY_LOST = Set.of("REVISION_COMPACTED", "CURSOR_FOREIGN", "CURSOR_AHEAD");
