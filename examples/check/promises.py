@@ -212,6 +212,18 @@ def a_history_that_is_lost_is_told_and_a_new_one_begun(walk: Walk) -> None:
 
 
 @promise
+def a_stream_goes_on_with_another_credential(walk: Walk) -> None:
+    first, second = (walk.operator.create(walk.name(), "tokenkeep:revocations:watch") for _ in range(2))
+    token_file = walk.example.scratch("replaced")
+    token_file.write_text(first.secret)
+    with closing(walk.example.watch(TOKENKEEP_TOKEN_FILE=str(token_file))) as watcher:
+        watcher.up()
+        token_file.write_text(second.secret)
+        walk.operator.revoke(first.token.id)
+        watcher.hears(walk.operator.revoked(walk.name()))
+
+
+@promise
 def an_altered_cursor_is_not_gone_on_from(walk: Walk) -> None:
     cursor_file = walk.example.scratch("altered")
     cursor_file.write_text("altered")

@@ -137,14 +137,17 @@ class Operator:
         self._rpc = TokenServiceStub(self._channel)
         self._options = {"metadata": [("authorization", f"Bearer {credential}")], "timeout": 10, "wait_for_ready": True}
 
-    def create(self, name: str) -> rpc.CreateTokenResponse:
-        request = rpc.CreateTokenRequest(workspace=WORKSPACE, name=name, scopes=["articles:find"])
+    def create(self, name: str, scope: str = "articles:find") -> rpc.CreateTokenResponse:
+        request = rpc.CreateTokenRequest(workspace=WORKSPACE, name=name, scopes=[scope])
         return self._rpc.CreateToken(request, **self._options)
+
+    def revoke(self, id: str) -> None:
+        self._rpc.RevokeToken(rpc.RevokeTokenRequest(id=id, reason="lost laptop"), **self._options)
 
     def revoked(self, name: str) -> str:
         """The id of a token that was created and revoked."""
         id = self.create(name).token.id
-        self._rpc.RevokeToken(rpc.RevokeTokenRequest(id=id, reason="lost laptop"), **self._options)
+        self.revoke(id)
         return id
 
     def is_told_a_verdict(self) -> bool:

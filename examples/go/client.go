@@ -65,11 +65,14 @@ func (c *client) revoke(ctx context.Context, id, reason string) (*tokenkeepv1.Re
 // It returns when handle fails, or when another attempt cannot help.
 func (c *client) watch(ctx context.Context, cursor string, handle func(*tokenkeepv1.WatchRevocationsResponse) error) error {
 	for attempt := 0; ; attempt++ {
+		heard := false
 		err := c.stream(ctx, cursor, func(frame *tokenkeepv1.WatchRevocationsResponse) error {
-			cursor, attempt = frame.GetCursor(), 0
+			cursor, attempt, heard = frame.GetCursor(), 0, true
 			return handle(frame)
 		})
-		if !mayPass(err) {
+		// A stream ends with the credential that opened it; there may be another by now.
+		outlived := heard && status.Code(err) == codes.Unauthenticated
+		if !mayPass(err) && !outlived {
 			return err
 		}
 		log.Printf("resuming the stream: %v", err)

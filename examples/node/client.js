@@ -99,11 +99,13 @@ export class TokenClient {
       const silent = () => stream.destroy(new Failure(grpc.status.UNAVAILABLE, "the stream fell silent"));
       let alarm = setTimeout(silent, SILENCE);
       let failure = new Failure(grpc.status.UNAVAILABLE, "the stream ended");
+      let heard = false;
       try {
         for await (const frame of stream) {
           clearTimeout(alarm); // The time that the caller takes is not the stream's.
           ({ cursor } = frame);
           attempt = 0;
+          heard = true;
           yield frame;
           alarm = setTimeout(silent, SILENCE);
         }
@@ -113,7 +115,9 @@ export class TokenClient {
         clearTimeout(alarm);
         stream.cancel();
       }
-      if (!failure.mayPass) throw failure;
+      // A stream ends with the credential that opened it; there may be another by now.
+      const outlived = heard && failure.code === grpc.status.UNAUTHENTICATED;
+      if (!failure.mayPass && !outlived) throw failure;
       console.warn(`resuming the stream: ${failure}`);
       await sleep(failure.pause(attempt));
     }

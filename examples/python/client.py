@@ -102,9 +102,10 @@ class TokenClient:
         while True:
             request = rpc.WatchRevocationsRequest(workspace=self._workspace, cursor=cursor)
             stream = self._rpc.WatchRevocations(request, metadata=self._metadata())
+            heard = False
             try:
                 while (frame := await asyncio.wait_for(stream.read(), SILENCE)) is not grpc.aio.EOF:
-                    cursor, attempt = frame.cursor, 0
+                    cursor, attempt, heard = frame.cursor, 0, True
                     yield frame
                 failure = Failure(grpc.StatusCode.UNAVAILABLE, "the stream ended")
             except asyncio.TimeoutError:
@@ -113,7 +114,9 @@ class TokenClient:
                 failure = Failure.of(error)
             finally:
                 stream.cancel()
-            if not failure.may_pass:
+            # A stream ends with the credential that opened it; there may be another by now.
+            outlived = heard and failure.code is grpc.StatusCode.UNAUTHENTICATED
+            if not failure.may_pass and not outlived:
                 raise failure
             logger.warning("resuming the stream: %s", failure)
             await asyncio.sleep(failure.pause(attempt))

@@ -38,6 +38,10 @@ final class Failure extends Exception {
         retryAfter = Optional.empty();
     }
 
+    Status.Code code() {
+        return code;
+    }
+
     /** What to tell failures apart by, and never by the message; empty where no server answered. */
     String reason() {
         return reason;

@@ -94,6 +94,7 @@ final class TokenClient {
         String cursor = start;
         for (int attempt = 0; ; attempt++) {
             Failure failure;
+            boolean heard = false;
             var stream = rpc().watchRevocations(WatchRevocationsRequest.newBuilder()
                     .setWorkspace(workspace)
                     .setCursor(cursor)
@@ -103,6 +104,7 @@ final class TokenClient {
                 while ((frame = stream.read(SILENCE, MILLISECONDS)) != null) {
                     cursor = frame.getCursor();
                     attempt = 0;
+                    heard = true;
                     handler.accept(frame);
                 }
                 failure = new Failure(Status.Code.UNAVAILABLE, "the stream ended");
@@ -113,7 +115,9 @@ final class TokenClient {
             } finally {
                 stream.cancel("no longer read", null);
             }
-            if (!failure.mayPass()) {
+            // A stream ends with the credential that opened it; there may be another by now.
+            boolean outlived = heard && failure.code() == Status.Code.UNAUTHENTICATED;
+            if (!failure.mayPass() && !outlived) {
                 throw failure;
             }
             LOGGER.log(System.Logger.Level.WARNING, "resuming the stream: {0}", failure.toString());
