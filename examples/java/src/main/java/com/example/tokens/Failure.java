@@ -20,7 +20,7 @@ final class Failure extends Exception {
 
     private final Status.Code code;
     private final String reason;
-    private final transient Optional<Duration> retryAfter;
+    private final Duration retryAfter; // Null if the server does not say.
 
     Failure(StatusException error) {
         super(error.getStatus().getDescription(), error);
@@ -28,14 +28,15 @@ final class Failure extends Exception {
         reason = detail(error, ErrorInfo.class).map(ErrorInfo::getReason).orElse("");
         retryAfter = detail(error, RetryInfo.class)
                 .map(RetryInfo::getRetryDelay)
-                .map(delay -> Duration.ofSeconds(delay.getSeconds(), delay.getNanos()));
+                .map(delay -> Duration.ofSeconds(delay.getSeconds(), delay.getNanos()))
+                .orElse(null);
     }
 
     Failure(Status.Code code, String message) {
         super(message);
         this.code = code;
         reason = "";
-        retryAfter = Optional.empty();
+        retryAfter = null;
     }
 
     Status.Code code() {
@@ -51,7 +52,7 @@ final class Failure extends Exception {
     boolean mayPass() {
         return switch (code) {
             case UNAVAILABLE, DEADLINE_EXCEEDED -> true;
-            case RESOURCE_EXHAUSTED -> retryAfter.isPresent();
+            case RESOURCE_EXHAUSTED -> retryAfter != null;
             default -> false;
         };
     }
@@ -59,7 +60,8 @@ final class Failure extends Exception {
     /** How long to wait: what the server asks for, and a random time, lest all come back at once. */
     Duration pause(int attempt) {
         long most = 100L << Math.min(attempt, 5);
-        return retryAfter.orElse(Duration.ZERO).plusMillis(ThreadLocalRandom.current().nextLong(most));
+        Duration asked = retryAfter == null ? Duration.ZERO : retryAfter;
+        return asked.plusMillis(ThreadLocalRandom.current().nextLong(most));
     }
 
     @Override
