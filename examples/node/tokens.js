@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 // Creates, judges, revokes and watches API tokens, from a shell.
 
-import { once } from "node:events";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
@@ -93,8 +92,8 @@ function credential() {
 }
 
 async function lineOfInput() {
-  const [line] = await once(createInterface({ input: process.stdin }), "line");
-  return line.trim();
+  for await (const line of createInterface({ input: process.stdin })) return line.trim();
+  return "";
 }
 
 async function run([command, ...rest]) {
