@@ -137,7 +137,7 @@ def an_outage_is_no_verdict(walk: Walk) -> None:
     calls = walk.between.calls["IntrospectToken"]
     between = pauses(calls)
     assert len(calls) >= 3 and min(between) >= ASKED, between
-    assert max(between) - min(between) > 0.005, f"no jitter: {between}"
+    assert max(between) - min(between) > 0.1, f"in step with all others: {between}"
     assert calls[-1].moment - calls[0].moment < PATIENCE + 1.0
 
 
