@@ -71,6 +71,7 @@ class Between(grpc.GenericRpcHandler):
         self._upstream = grpc.insecure_channel(target)
         self._server = grpc.server(ThreadPoolExecutor(16), handlers=[self])
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.server = f"http://{self.address}"
         self._server.start()
 
     def fail(self, method: str, *faults: Fault) -> None:

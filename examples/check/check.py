@@ -108,7 +108,7 @@ class Check:
         """The server comes up where no watcher is, with TLS. Answers the id of a token that was revoked there."""
         address = free_address()
         self.server.start_with_tls(address)
-        settings = {"TOKENKEEP_ADDRESS": address, "TOKENKEEP_CA_FILE": str(self.server.ca_file)}
+        settings = {"TOKENKEEP_SERVER": f"https://{address}", "TOKENKEEP_SERVER_CA": str(self.server.ca_file)}
         self.each("a verdict over TLS", lambda it: decided(it, secrets[it.name], **settings))
         operator = Operator(address, self.credential, self.server.ca_file.read_bytes())
         id = operator.revoked("while the watchers were away")

@@ -35,10 +35,10 @@ class Walk:
 
     def run(self, *arguments: str, given: str = "", **settings: str) -> Told:
         """Runs the example through the server in between."""
-        return self.example.run(*arguments, given=given, TOKENKEEP_ADDRESS=self.between.address, **settings)
+        return self.example.run(*arguments, given=given, TOKENKEEP_SERVER=self.between.server, **settings)
 
     def watch(self) -> Watcher:
-        return self.example.watch(TOKENKEEP_ADDRESS=self.between.address)
+        return self.example.watch(TOKENKEEP_SERVER=self.between.server)
 
     def name(self) -> str:
         return f"{self.example.name}-{uuid.uuid4().hex[:8]}"
@@ -158,14 +158,16 @@ def an_attempt_that_hangs_is_given_up_for_another(walk: Walk) -> None:
 @promise
 def a_refused_credential_says_nothing_about_the_token(walk: Walk) -> None:
     secret = walk.operator.create(walk.name()).secret
-    told = walk.example.run("introspect", given=secret, TOKENKEEP_TOKEN_FILE="", TOKENKEEP_TOKEN="mistyped")
+    told = walk.example.run("introspect", given=secret, TOKENKEEP_CREDENTIAL_FILE="", TOKENKEEP_CREDENTIAL="mistyped")
     assert told.code == NO_ANSWER and not told.output, told
     assert re.search(r"^cannot decide: UNAUTHENTICATED CREDENTIAL_INVALID", told.errors, re.M | re.I), told
 
 
 @promise
 def a_credential_that_cannot_be_read_says_nothing_either(walk: Walk) -> None:
-    told = walk.example.run("introspect", given=walk.operator.create(walk.name()).secret, TOKENKEEP_TOKEN_FILE="gone")
+    told = walk.example.run(
+        "introspect", given=walk.operator.create(walk.name()).secret, TOKENKEEP_CREDENTIAL_FILE="gone"
+    )
     assert told.code == NO_ANSWER and not told.output, told
 
 
@@ -173,7 +175,7 @@ def a_credential_that_cannot_be_read_says_nothing_either(walk: Walk) -> None:
 def a_credential_from_the_environment_serves_as_well(walk: Walk) -> None:
     credential = (EXAMPLES / "credential").read_text()
     secret = walk.operator.create(walk.name()).secret
-    told = walk.example.run("introspect", given=secret, TOKENKEEP_TOKEN_FILE="", TOKENKEEP_TOKEN=credential)
+    told = walk.example.run("introspect", given=secret, TOKENKEEP_CREDENTIAL_FILE="", TOKENKEEP_CREDENTIAL=credential)
     assert told.code == ALLOWED, told
 
 
@@ -216,7 +218,7 @@ def a_stream_goes_on_with_another_credential(walk: Walk) -> None:
     first, second = (walk.operator.create(walk.name(), "tokenkeep:revocations:watch") for _ in range(2))
     token_file = walk.example.scratch("replaced")
     token_file.write_text(first.secret)
-    with closing(walk.example.watch(TOKENKEEP_TOKEN_FILE=str(token_file))) as watcher:
+    with closing(walk.example.watch(TOKENKEEP_CREDENTIAL_FILE=str(token_file))) as watcher:
         watcher.up()
         token_file.write_text(second.secret)
         walk.operator.revoke(first.token.id)

@@ -199,7 +199,7 @@ class Example:
         done = subprocess.run(
             ["bash", "-c", commands],
             cwd=self.directory,
-            env=environment(TOKENKEEP_ADDRESS=self.address),
+            env=environment(TOKENKEEP_SERVER=f"http://{self.address}"),
             capture_output=True,
             text=True,
             timeout=DEADLINE,
@@ -213,10 +213,8 @@ class Example:
 
     def environment(self, settings: dict[str, str]) -> dict[str, str]:
         credential = str(EXAMPLES / "credential")
-        return environment(
-            **{"TOKENKEEP_ADDRESS": self.address, "TOKENKEEP_TOKEN_FILE": credential, "TOKENKEEP_WORKSPACE": WORKSPACE}
-            | settings
-        )
+        ours = {"TOKENKEEP_SERVER": f"http://{self.address}", "TOKENKEEP_CREDENTIAL_FILE": credential}
+        return environment(**{**ours, "TOKENKEEP_WORKSPACE": WORKSPACE, **settings})
 
     def scratch(self, name: str) -> Path:
         return self._scratch / name

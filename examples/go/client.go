@@ -179,8 +179,8 @@ func sleep(ctx context.Context, duration time.Duration) error {
 type credential struct{ overTLS bool }
 
 func (c credential) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	token := os.Getenv("TOKENKEEP_TOKEN")
-	if path := os.Getenv("TOKENKEEP_TOKEN_FILE"); path != "" {
+	token := os.Getenv("TOKENKEEP_CREDENTIAL")
+	if path := os.Getenv("TOKENKEEP_CREDENTIAL_FILE"); path != "" {
 		content, err := os.ReadFile(path)
 		if err != nil {
 			return nil, status.Error(codes.Unauthenticated, err.Error())
@@ -192,10 +192,14 @@ func (c credential) GetRequestMetadata(context.Context, ...string) (map[string]s
 
 func (c credential) RequireTransportSecurity() bool { return c.overTLS }
 
-// connect uses TLS if there is a CA to verify the server by, else plaintext, which is fit for loopback only.
-func connect(address, caFile string) (*grpc.ClientConn, error) {
+// connect uses TLS to an https address, verified by the CA if one is named; else plaintext, which is fit for loopback only.
+func connect(server, caFile string) (*grpc.ClientConn, error) {
+	scheme, address, _ := strings.Cut(server, "://")
 	transport := insecure.NewCredentials()
-	if caFile != "" {
+	switch {
+	case scheme == "https" && caFile == "":
+		transport = credentials.NewTLS(nil)
+	case scheme == "https":
 		var err error
 		if transport, err = credentials.NewClientTLSFromFile(caFile, ""); err != nil {
 			return nil, err
@@ -205,6 +209,6 @@ func connect(address, caFile string) (*grpc.ClientConn, error) {
 	soon := backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
 	return grpc.NewClient(address,
 		grpc.WithTransportCredentials(transport),
-		grpc.WithPerRPCCredentials(credential{overTLS: caFile != ""}),
+		grpc.WithPerRPCCredentials(credential{overTLS: scheme == "https"}),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: soon, MinConnectTimeout: attemptTimeout}))
 }

@@ -45,7 +45,7 @@ func main() {
 }
 
 func run(ctx context.Context, arguments []string) int {
-	connection, err := connect(cmp.Or(os.Getenv("TOKENKEEP_ADDRESS"), "127.0.0.1:50051"), os.Getenv("TOKENKEEP_CA_FILE"))
+	connection, err := connect(cmp.Or(os.Getenv("TOKENKEEP_SERVER"), "http://127.0.0.1:50051"), os.Getenv("TOKENKEEP_SERVER_CA"))
 	if err != nil {
 		log.Print(err)
 		return badUsage

@@ -68,9 +68,10 @@ export class TokenClient {
   #credential;
   #workspace;
 
-  /** TLS if there is a CA to verify the server by, else plaintext, which is fit for loopback only. */
-  constructor({ address, ca, credential, workspace }) {
-    const transport = ca ? grpc.credentials.createSsl(ca) : grpc.credentials.createInsecure();
+  /** TLS to an `https` address, verified by the CA if one is given; else plaintext, which is fit for loopback only. */
+  constructor({ server, ca, credential, workspace }) {
+    const [scheme, address] = server.split("://");
+    const transport = scheme === "https" ? grpc.credentials.createSsl(ca) : grpc.credentials.createInsecure();
     this.#rpc = new tokenkeep.v1.TokenService(address, transport, CHANNEL_OPTIONS);
     this.#credential = credential;
     this.#workspace = workspace;

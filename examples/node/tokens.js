@@ -87,8 +87,8 @@ function keep(cursorFile, cursor) {
 
 /** Our own token. It is never an argument: everybody on the machine can read those. */
 function credential() {
-  const { TOKENKEEP_TOKEN_FILE, TOKENKEEP_TOKEN = "" } = process.env;
-  return (TOKENKEEP_TOKEN_FILE ? readFileSync(TOKENKEEP_TOKEN_FILE, "utf8") : TOKENKEEP_TOKEN).trim();
+  const { TOKENKEEP_CREDENTIAL_FILE, TOKENKEEP_CREDENTIAL = "" } = process.env;
+  return (TOKENKEEP_CREDENTIAL_FILE ? readFileSync(TOKENKEEP_CREDENTIAL_FILE, "utf8") : TOKENKEEP_CREDENTIAL).trim();
 }
 
 async function lineOfInput() {
@@ -97,10 +97,10 @@ async function lineOfInput() {
 }
 
 async function run([command, ...rest]) {
-  const { TOKENKEEP_ADDRESS, TOKENKEEP_CA_FILE, TOKENKEEP_WORKSPACE } = process.env;
+  const { TOKENKEEP_SERVER, TOKENKEEP_SERVER_CA, TOKENKEEP_WORKSPACE } = process.env;
   const client = new TokenClient({
-    address: TOKENKEEP_ADDRESS ?? "127.0.0.1:50051",
-    ca: TOKENKEEP_CA_FILE && readFileSync(TOKENKEEP_CA_FILE),
+    server: TOKENKEEP_SERVER ?? "http://127.0.0.1:50051",
+    ca: TOKENKEEP_SERVER_CA ? readFileSync(TOKENKEEP_SERVER_CA) : null,
     credential,
     workspace: TOKENKEEP_WORKSPACE ?? "acme",
   });

@@ -75,20 +75,21 @@ def keep(cursor_file: Path, cursor: str) -> None:
 
 def credential() -> str:
     """Our own token. It is never an argument: everybody on the machine can read those."""
-    if path := os.environ.get("TOKENKEEP_TOKEN_FILE"):
+    if path := os.environ.get("TOKENKEEP_CREDENTIAL_FILE"):
         return Path(path).read_text().strip()
-    if token := os.environ.get("TOKENKEEP_TOKEN"):
+    if token := os.environ.get("TOKENKEEP_CREDENTIAL"):
         return token.strip()
-    raise SystemExit("set TOKENKEEP_TOKEN_FILE or TOKENKEEP_TOKEN")
+    raise SystemExit("set TOKENKEEP_CREDENTIAL_FILE or TOKENKEEP_CREDENTIAL")
 
 
 def open_channel() -> grpc.aio.Channel:
-    """TLS if there is a CA to verify the server by, else plaintext, which is fit for loopback only."""
-    address = os.environ.get("TOKENKEEP_ADDRESS", "127.0.0.1:50051")
-    if ca_file := os.environ.get("TOKENKEEP_CA_FILE"):
-        credentials = grpc.ssl_channel_credentials(Path(ca_file).read_bytes())
-        return grpc.aio.secure_channel(address, credentials, CHANNEL_OPTIONS)
-    return grpc.aio.insecure_channel(address, CHANNEL_OPTIONS)
+    """TLS to an `https` address, verified by the CA if one is set; else plaintext, which is fit for loopback only."""
+    scheme, _, address = os.environ.get("TOKENKEEP_SERVER", "http://127.0.0.1:50051").partition("://")
+    if scheme != "https":
+        return grpc.aio.insecure_channel(address, CHANNEL_OPTIONS)
+    ca_file = os.environ.get("TOKENKEEP_SERVER_CA")
+    credentials = grpc.ssl_channel_credentials(Path(ca_file).read_bytes() if ca_file else None)
+    return grpc.aio.secure_channel(address, credentials, CHANNEL_OPTIONS)
 
 
 def parsed() -> argparse.Namespace:

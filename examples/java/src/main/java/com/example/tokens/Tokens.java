@@ -10,6 +10,7 @@ import java.io.File;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -151,25 +152,30 @@ final class Tokens {
 
     /** Our own token. It is never an argument: everybody on the machine can read those. */
     private static String credential() {
-        Optional<String> file = setting("TOKENKEEP_TOKEN_FILE");
+        Optional<String> file = setting("TOKENKEEP_CREDENTIAL_FILE");
         try {
             String token = file.isPresent()
                     ? Files.readString(Path.of(file.get()))
-                    : setting("TOKENKEEP_TOKEN").orElse("");
+                    : setting("TOKENKEEP_CREDENTIAL").orElse("");
             return token.strip();
         } catch (IOException error) {
             throw new UncheckedIOException(error);
         }
     }
 
-    /** TLS if there is a CA to verify the server by, else plaintext, which is fit for loopback only. */
+    /** TLS to an https address, verified by the CA if one is set; else plaintext, which is fit for loopback only. */
     private static ManagedChannel openChannel() throws IOException {
-        Optional<String> ca = setting("TOKENKEEP_CA_FILE");
-        ChannelCredentials transport = ca.isPresent()
-                ? TlsChannelCredentials.newBuilder().trustManager(new File(ca.get())).build()
-                : InsecureChannelCredentials.create();
-        String address = setting("TOKENKEEP_ADDRESS").orElse("127.0.0.1:50051");
-        return Grpc.newChannelBuilder(address, transport).build();
+        URI server = URI.create(setting("TOKENKEEP_SERVER").orElse("http://127.0.0.1:50051"));
+        ChannelCredentials transport = InsecureChannelCredentials.create();
+        if ("https".equals(server.getScheme())) {
+            var tls = TlsChannelCredentials.newBuilder();
+            Optional<String> ca = setting("TOKENKEEP_SERVER_CA");
+            if (ca.isPresent()) {
+                tls.trustManager(new File(ca.get()));
+            }
+            transport = tls.build();
+        }
+        return Grpc.newChannelBuilder(server.getAuthority(), transport).build();
     }
 
     private static Optional<String> setting(String name) {
