@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::{Keyring, ServerKey, hexadecimal};
+use super::{Keyring, ServerKey, hexadecimal, replay};
 use crate::private_file::PrivateFile;
 use crate::token::{Kid, Secret};
 
@@ -132,6 +133,10 @@ pub fn create_key(
         Some(kid) => kid,
         None => next_name(&taken).ok_or(KeyringError::NoNameLeft)?,
     };
+    if keys.is_empty() && !directory.join("replay").exists() {
+        // Made along with the first key, it goes wherever that is copied to.
+        replay::make_in(directory, replay::day_of(SystemTime::now()))?;
+    }
     let path = key_file(directory, kid);
     write_key(&path)?;
     read_key(&path)
@@ -211,7 +216,7 @@ mod tests {
             }
         });
         assert_eq!(Keyring::read(directory.path()).unwrap().keys().count(), 8);
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 8);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 9, "and one file of replay keys");
     }
 
     #[test]

@@ -105,9 +105,7 @@ impl ReplayKeys {
         held.lock().map_err(unreadable)?;
         let (digest_key, key) = match fs::read_to_string(&path).map(Zeroizing::new) {
             Ok(text) => parse(&text).ok_or_else(|| KeyringError::BadReplayKey(path.clone()))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => generate(oldest)
-                .and_then(|made| write(&path, &made.0, &made.1).map(|()| made))
-                .map_err(|source| unwritable(&path, source))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path, oldest)?,
             Err(error) => return Err(unreadable(error)),
         };
         let digest = Hmac::new_from_slice(digest_key.as_slice());
@@ -205,6 +203,16 @@ impl ReplayKeys {
 #[must_use]
 pub fn oldest_day(now: SystemTime, window: Duration) -> Day {
     day_of(now.checked_sub(window).unwrap_or(UNIX_EPOCH))
+}
+
+/// Makes the file of the replay keys in a directory that its maker holds locked, and that has none.
+pub(super) fn make_in(directory: &Path, oldest: Day) -> Result<(), KeyringError> {
+    make(&directory.join("replay"), oldest).map(drop)
+}
+
+fn make(path: &Path, oldest: Day) -> Result<(Key, DayKey), KeyringError> {
+    let made = generate(oldest).and_then(|made| write(path, &made.0, &made.1).map(|()| made));
+    made.map_err(|source| unwritable(path, source))
 }
 
 fn generate(day: Day) -> io::Result<(Key, DayKey)> {
