@@ -280,3 +280,20 @@ fn the_documents_name_only_files_that_are_there() {
         }
     }
 }
+
+/// The comparison with others claims nothing of ours that no test shows.
+#[test]
+fn every_yes_of_the_comparison_is_a_test() {
+    let page = fs::read_to_string("docs/comparison.md").unwrap();
+    let links = page.split("](../").skip(1).map(|link| link.split_once(')').unwrap().0);
+    let named: Vec<(&str, &str)> = links.map(|link| link.split_once(" \"").unwrap()).collect();
+    assert!(named.len() > 30, "{named:?}");
+    for (file, test) in named {
+        let source = fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let test = test.trim_end_matches('"');
+        assert!(source.contains(&format!("fn {test}()")), "{file} has no test {test}");
+    }
+    let features = page.lines().filter(|line| line.starts_with("| ") && line.contains("](../")).count();
+    let rows = page.lines().filter(|line| line.starts_with("| ")).count();
+    assert_eq!(features + 1, rows, "a feature without a test");
+}
