@@ -80,7 +80,12 @@ diesel::table! {
 diesel::table! {
     token_last_uses (token) {
         token -> Uuid,
-        last_use_time -> Timestamptz,
+        last_use_time -> Nullable<Timestamptz>,
+        use_count -> Int8,
+        previous_generation -> Nullable<Int4>,
+        previous_last_use_time -> Nullable<Timestamptz>,
+        superseded_use_count -> Int8,
+        superseded_use_time -> Nullable<Timestamptz>,
     }
 }
 
