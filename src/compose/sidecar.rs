@@ -10,7 +10,7 @@ use tonic::service::Routes;
 
 use super::beside::{Beside, EdgeOptions};
 use super::process::{self, Parts, ProcessError};
-use super::{routes, sampling};
+use super::{routes, sampling, uses};
 use crate::cache::Cache;
 use crate::metrics::{Metrics, Sampled};
 use crate::proof::Prover;
