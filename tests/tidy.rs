@@ -15,6 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("revocation", &["introspection", "profile", "text", "token", "workspace"]),
     ("edge", &["text", "token", "workspace", "introspection", "profile"]),
     ("clock", &[]),
+    ("uses", &["clock", "token"]),
     ("lease", &["clock", "revocation", "token"]),
     (
         "cache",
@@ -43,7 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &["text"]),
     ("metrics", &[]),
     ("operations", &["metrics", "server", "telemetry"]),
-    ("store", &["text", "token", "workspace", "profile", "principal", "revocation", "hash"]),
+    ("store", &["text", "token", "workspace", "profile", "principal", "revocation", "hash", "uses"]),
     ("feed", &["cache", "clock", "store", "revocation", "metrics", "telemetry", "token"]),
     (
         "fleet",
@@ -52,6 +53,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "service",
         &[
+            "uses",
             "text",
             "token",
             "workspace",
@@ -74,6 +76,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "sidecar",
         &[
+            "uses",
             "edge",
             "profile",
             "text",
@@ -100,6 +103,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "rpc",
         &[
+            "uses",
             "edge",
             "principal",
             "profile",

@@ -18,7 +18,7 @@ use crate::uses::{Outbox, Report, Use, Used};
 /// For how long a secret must have been dead for its use to revoke the token, where that is asked for: longer than whoever
 /// rotates takes to hand the new secret out and to restart what holds it, and than any request or retry that was under way
 /// lasts. Who still uses it then has missed the rotation, or should not have it.
-pub const GRACE: Duration = Duration::from_mins(10);
+const GRACE: Duration = Duration::from_mins(10);
 
 /// On whose behalf such a token is revoked.
 const INITIATOR: &str = "tokenkeep";

@@ -9,9 +9,9 @@ use crate::keyring::Purpose;
 use crate::profile::{Forbidden, Profile, ProfileName};
 use crate::revocation::{Appended, Change, NewEvent};
 use crate::store::{Transaction, log, tokens, workspaces};
-use crate::text::{Initiator, Name};
+use crate::text::Initiator;
 use crate::token::Precondition;
-use crate::workspace::{Invalidation, TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId};
+use crate::workspace::{Invalidation, NewWorkspace, TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId};
 
 /// Which page of the workspaces.
 #[derive(Debug)]
@@ -41,10 +41,7 @@ impl Service {
     pub async fn create_workspace(
         &self,
         caller: &Caller,
-        id: WorkspaceId,
-        name: Name,
-        token_prefix: TokenPrefix,
-        profile: Option<ProfileName>,
+        new: NewWorkspace,
     ) -> Result<Workspace, Error> {
         if caller.reach() != Reach::Every {
             return Err(Error::EveryWorkspaceRequired);
@@ -52,10 +49,9 @@ impl Service {
         // In a transaction, although it is one statement: a loss before COMMIT is then known to have changed nothing.
         let mut transaction = self.store.begin().await?;
         let created = async {
-            self.require_prefix(&mut transaction, profile.as_ref(), &token_prefix).await?;
-            let connection = transaction.connection();
-            let created = workspaces::insert(connection, &id, &name, &token_prefix, profile.as_ref()).await?;
-            created.ok_or(Error::WorkspaceExists(id))
+            self.require_prefix(&mut transaction, new.profile.as_ref(), &new.token_prefix).await?;
+            let created = workspaces::insert(transaction.connection(), &new).await?;
+            created.ok_or(Error::WorkspaceExists(new.id))
         };
         let created = created.await;
         transaction.finish(created).await
@@ -231,4 +227,5 @@ fn changes_nothing(edit: &WorkspaceEdit, workspace: &Workspace) -> bool {
     edit.name.as_ref().is_none_or(|name| *name == workspace.name)
         && edit.token_prefix.as_ref().is_none_or(|prefix| *prefix == workspace.token_prefix)
         && edit.profile.as_ref().is_none_or(|profile| *profile == workspace.profile)
+        && edit.superseded_use.is_none_or(|then| then == workspace.superseded_use)
 }

@@ -135,6 +135,7 @@ diesel::table! {
         epoch -> Int4,
         last_external_id -> Int8,
         revision -> Int8,
+        superseded_use -> Text,
     }
 }
 
