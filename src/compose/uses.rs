@@ -45,7 +45,10 @@ pub(super) async fn write(service: Arc<Service>, every: Duration) {
 pub(super) async fn forget_reports(store: Store) {
     loop {
         if let Err(error) = forget(&store).await {
-            tracing::debug!(error = crate::telemetry::chain(&error), "old reports cannot be forgotten; trying on");
+            tracing::debug!(
+                error = crate::telemetry::chain(&error),
+                "old reports cannot be forgotten; trying on"
+            );
         }
         sleep(FORGETTING).await;
     }

@@ -38,11 +38,7 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::EveryWorkspaceRequired`], [`Error::WorkspaceExists`], [`Error::ProfileNotFound`], [`Error::ProfileForbids`].
-    pub async fn create_workspace(
-        &self,
-        caller: &Caller,
-        new: NewWorkspace,
-    ) -> Result<Workspace, Error> {
+    pub async fn create_workspace(&self, caller: &Caller, new: NewWorkspace) -> Result<Workspace, Error> {
         if caller.reach() != Reach::Every {
             return Err(Error::EveryWorkspaceRequired);
         }

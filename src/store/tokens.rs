@@ -14,8 +14,8 @@ use super::connection::Connection;
 use super::error::StoreError;
 use super::schema::{principals, tokens, workspaces};
 use super::token_row::{
-    TokenColumns, TokenRow, epoch, expire_time, into_token, is_invalidated,
-    not_of_retired_key, profile, statement_timestamp, token_type_column, uses,
+    TokenColumns, TokenRow, epoch, expire_time, into_token, is_invalidated, not_of_retired_key, profile,
+    statement_timestamp, token_type_column, uses,
 };
 use super::transaction::Transaction;
 use crate::hash::SecretHash;
@@ -135,9 +135,8 @@ pub struct Locked {
 pub async fn lock(transaction: &mut Transaction, ids: &[TokenId]) -> Result<Vec<Locked>, StoreError> {
     let wanted: Vec<Uuid> = ids.iter().map(TokenId::as_uuid).collect();
     let query = tokens::table.filter(tokens::id.eq_any(wanted)).order(tokens::id);
-    let query = query
-        .select((TokenRow::as_select(), is_invalidated(), profile(), uses()))
-        .for_no_key_update();
+    let query =
+        query.select((TokenRow::as_select(), is_invalidated(), profile(), uses())).for_no_key_update();
     let rows: Vec<TokenColumns> = transaction.connection().rows(query).await?;
     let locked = rows.into_iter().map(|columns| {
         let time = columns.0.read_time.0;

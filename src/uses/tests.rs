@@ -23,8 +23,7 @@ async fn uses_of_a_secret_add_up_and_the_latest_is_told() {
     let mut handing = outbox.open().await;
     let mut told = handing.report().unwrap().uses.clone();
     told.sort_by_key(|used| used.secret);
-    let expected =
-        [(FIRST, 3, at(3)), (Used::Live(Generation(2)), 1, at(5)), (Used::Superseded, 1, at(4))];
+    let expected = [(FIRST, 3, at(3)), (Used::Live(Generation(2)), 1, at(5)), (Used::Superseded, 1, at(4))];
     assert_eq!(told, expected.map(|(secret, count, last)| Use { token, secret, count, last }));
     handing.arrived();
     assert_eq!(handing.report(), None);

@@ -5,9 +5,7 @@ use crate::profile::ProfileName;
 use crate::proto::v1;
 use crate::service::{Error, WorkspacePageRequest};
 use crate::text::{Initiator, Invalid, Name, Reason};
-use crate::workspace::{
-    Invalidation, NewWorkspace, SupersededUse, TokenPrefix, WorkspaceEdit, WorkspaceId,
-};
+use crate::workspace::{Invalidation, NewWorkspace, SupersededUse, TokenPrefix, WorkspaceEdit, WorkspaceId};
 
 pub(in crate::rpc) fn create_workspace(request: v1::CreateWorkspaceRequest) -> Result<NewWorkspace, Error> {
     let mut fields = Fields::default();
