@@ -108,7 +108,7 @@ const MISUSED: &str = "\
             greatest(secret_time, (SELECT expire_time FROM previous_secrets WHERE token = id)) AS since \
         FROM tokens WHERE id = used.token LIMIT 1 \
     ) AS tokens \
-    WHERE revoke_time IS NULL AND since <= used.time - $3 \
+    WHERE revoke_time IS NULL AND since <= used.time - $3::interval \
     AND (SELECT superseded_use FROM workspaces WHERE id = tokens.workspace) = 'revoke'";
 
 #[derive(QueryableByName)]
@@ -144,7 +144,7 @@ const BATCH: i64 = 10_000;
 
 const FORGET: &str = "\
     DELETE FROM usage_reports WHERE reporter IN ( \
-        SELECT reporter FROM usage_reports WHERE report_time < statement_timestamp() - $1 \
+        SELECT reporter FROM usage_reports WHERE report_time < statement_timestamp() - $1::interval \
         ORDER BY report_time LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 /// Forgets reporters that have not reported for so long; some of them, if there are very many. A report that is repeated
