@@ -39,8 +39,11 @@ pub fn profiles() -> TempDir {
 pub async fn create_workspace(operator: &mut Client, id: &str) {
     let (id, name, profile) = (id.to_owned(), id.to_owned(), "anything".to_owned());
     let workspace = Some(v1::Workspace { id, name, profile, ..Default::default() });
-    let request = v1::CreateWorkspaceRequest { workspace, ..Default::default() };
-    operator.workspaces.create_workspace(request).await.unwrap();
+    operator
+        .workspaces
+        .create_workspace(v1::CreateWorkspaceRequest { workspace, ..Default::default() })
+        .await
+        .unwrap();
 }
 
 /// A right request of an RPC.
