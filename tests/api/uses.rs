@@ -92,7 +92,7 @@ async fn use_costs_no_write_of_its_own() {
     assert_eq!(database.query_one(reports, &[]).await.unwrap().get::<_, i64>(0), 1);
 }
 
-/// Of each report the answer is lost after it was written; it is repeated at the other server, and at the end the one that
+/// What a sidecar reports is written, and the answer is lost; it is repeated at the other server, and in the end the one that
 /// had written it is killed.
 #[tokio::test(flavor = "multi_thread")]
 async fn uses_at_two_servers_and_a_sidecar_count_once_though_reports_are_repeated() {
@@ -103,10 +103,9 @@ async fn uses_at_two_servers_and_a_sidecar_count_once_though_reports_are_repeate
     let link = Link::to(Target::Tcp(here.address)).await;
     let sidecar = sidecar(&there, link.address).await;
     let mut client = sidecar.client().await;
-    let mut total = 0;
     let mut servers = [here.operator().await, there.operator().await];
     let targets = [&here, &there].map(|server| Target::Tcp(server.address));
-    for round in 0..4_usize {
+    for round in 1..=4 {
         for server in &mut servers {
             use_often(server, &secret, 10).await;
         }
@@ -114,28 +113,18 @@ async fn uses_at_two_servers_and_a_sidecar_count_once_though_reports_are_repeate
         use_often(&mut client, &secret, 1).await;
         link.set(|weather| weather.down.flow = Flow::Swallowed);
         use_often(&mut client, &secret, 20).await;
-        total += 41;
-        counts(&operator, &token.id, total).await;
-        // Whoever wrote it has answered in vain.
-        link.lead_to(targets[(round + 1) % 2].clone());
+        // By then what was used is reported, and the server has answered in vain.
+        eventually("the server is lost", || async { sidecar.state("server").await == 0.0 }).await;
+        if round == 4 {
+            here.signal("KILL");
+        }
+        link.lead_to(targets[usize::from(round % 2 == 1 || round == 4)].clone());
         link.cut();
         link.clear();
         sidecar.holds_a_lease().await;
+        use_often(&mut client, &secret, 1).await;
+        counts(&operator, &token.id, 42 * round).await;
     }
-    link.set(|weather| weather.down.flow = Flow::Swallowed);
-    use_often(&mut client, &secret, 5).await;
-    counts(&operator, &token.id, total + 5).await;
-    here.signal("KILL");
-    link.lead_to(targets[1].clone());
-    link.cut();
-    link.clear();
-    sidecar.holds_a_lease().await;
-    use_often(&mut client, &secret, 1).await;
-    counts(&operator, &token.id, total + 6).await;
-    let written = "SELECT max(sequence) FROM usage_reports";
-    let database = there.database.connect().await;
-    let written: i64 = database.query_one(written, &[]).await.unwrap().get(0);
-    println!("{} calls for at most {written} reports", sidecar.calls("report_usage").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
