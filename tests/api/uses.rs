@@ -6,7 +6,7 @@ use prost_types::FieldMask;
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::{InactiveReason, SupersededUse};
 
-use crate::clients::Client;
+use crate::clients::{Client, refusal};
 use crate::harness::{Database, Server, eventually};
 use crate::life::forge;
 use crate::proxy::{Flow, Link, Target};
@@ -204,7 +204,9 @@ async fn a_dead_secret_in_use_is_counted_and_shown_and_nothing_more() {
     assert_eq!(server.metric(runs).await, before, "argon2 ran for a dead secret");
     let last = SystemTime::try_from(shown.superseded_use_time.unwrap()).unwrap();
     assert!(last.elapsed().unwrap_or_default() < Duration::from_secs(20), "{last:?}");
-    counts(&operator, &token.id, 1).await;
+    // Of live ones the sidecar alone tells.
+    use_often(&mut beside, &new, 3).await;
+    counts(&operator, &token.id, 4).await;
     // However long it has been dead.
     age_secrets(&server).await;
     assert_eq!(told(&mut operator, &old).await, superseded);
@@ -270,6 +272,10 @@ async fn what_becomes_of_a_dead_secret_is_a_setting_of_the_workspace() {
     let request = v1::CreateWorkspaceRequest { workspace: Some(workspace), ..Default::default() };
     let strict = operator.workspaces.create_workspace(request).await.unwrap().into_inner().workspace.unwrap();
     assert_eq!(strict.superseded_use(), SupersededUse::Revoke);
+    let unknown = v1::Workspace { id: "acme".to_owned(), superseded_use: 99, ..Default::default() };
+    let request = v1::UpdateWorkspaceRequest { workspace: Some(unknown), ..Default::default() };
+    let status = operator.workspaces.update_workspace(request).await.unwrap_err();
+    assert_eq!(refusal(&status).fields, ["workspace.superseded_use"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
