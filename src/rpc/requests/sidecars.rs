@@ -20,7 +20,7 @@ use crate::uses::{MOST_COUNTED, MOST_USES, Report, Use, Used};
 pub(in crate::rpc) const MOST_TOKENS: usize = 256;
 
 /// The longest age that is told: a use of ten years ago is none.
-const LONGEST_AGE: Duration = Duration::from_secs(10 * 365 * 86_400);
+const LONGEST_AGE: Duration = Duration::from_hours(10 * 365 * 24);
 
 pub(in crate::rpc) fn renew_lease(request: v1::RenewLeaseRequest) -> Result<Renewal, Error> {
     let mut fields = Fields::default();
