@@ -100,9 +100,7 @@ impl LastUses {
             awaited: false,
         };
         match self.committing.commit(mutation).await {
-            Ok(_) => {
-                tracing::warn!(%token, "a token was revoked, since a secret that it had before was used")
-            }
+            Ok(_) => tracing::warn!(%token, "a token was revoked, since a secret it had before was used"),
             Err(Error::EtagMismatch | Error::TokenNotFound(_)) => {}
             Err(error) => return Err(error),
         }

@@ -141,15 +141,15 @@ async fn a_count_ends_at_the_greatest_number_there_is() {
 async fn uses_of_dead_secrets_are_counted_apart() {
     let database = Database::new().await;
     let store = database.store();
-    let (used, dead) = (create(&store, token()).await.id, create(&store, token()).await.id);
+    let (live, dead) = (create(&store, token()).await.id, create(&store, token()).await.id);
     let uses = [
-        (used, FIRST, 2, moment(5)),
-        (used, Used::Superseded, 3, moment(7)),
+        (live, FIRST, 2, moment(5)),
+        (live, Used::Superseded, 3, moment(7)),
         (dead, Used::Superseded, 1, moment(1)),
     ];
     record(&store, &of(1, 1, &uses)).await;
-    record(&store, &of(2, 1, &[(used, Used::Superseded, 4, moment(6))])).await;
-    let token = find(&store, used).await.unwrap();
+    record(&store, &of(2, 1, &[(live, Used::Superseded, 4, moment(6))])).await;
+    let token = find(&store, live).await.unwrap();
     assert_eq!((token.use_count, token.last_use_time), (2, Some(moment(5))));
     assert_eq!((token.superseded_use_count, token.superseded_use_time), (7, Some(moment(7))));
     let token = find(&store, dead).await.unwrap();
@@ -211,10 +211,10 @@ async fn a_dead_secret_is_misused_only_where_that_is_asked_for_and_after_the_gra
         regenerate(&mut connection, id).await;
     }
     revoke(&store, ids[1]).await;
-    let moment = Duration::from_micros(1);
-    assert_eq!(misused(&store, &ids, GRACE + moment).await, []);
+    let before = |time: Duration| time.checked_sub(Duration::from_micros(1)).unwrap();
+    assert_eq!(misused(&store, &ids, GRACE).await, []);
     admin.batch_execute("UPDATE workspaces SET superseded_use = 'revoke'").await.unwrap();
-    assert_eq!(misused(&store, &ids, GRACE - moment).await, []);
+    assert_eq!(misused(&store, &ids, before(GRACE)).await, []);
     assert_eq!(misused(&store, &ids, GRACE).await, [(ids[0], Revision(1))]);
     // An overlap that has ended later, or has not yet, counts.
     let overlap = format!(
@@ -224,7 +224,7 @@ async fn a_dead_secret_is_misused_only_where_that_is_asked_for_and_after_the_gra
     );
     admin.batch_execute(&overlap).await.unwrap();
     let hour = Duration::from_hours(1);
-    assert_eq!(misused(&store, &ids, hour + GRACE - moment).await, []);
+    assert_eq!(misused(&store, &ids, hour + before(GRACE)).await, []);
     assert_eq!(misused(&store, &ids, hour + GRACE).await, [(ids[0], Revision(1))]);
 }
 
