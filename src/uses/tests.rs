@@ -1,3 +1,5 @@
+//! Uses add up, reports stay as they are until they arrive, and what is lost is counted.
+
 use std::time::Duration;
 
 use super::*;
