@@ -9,6 +9,7 @@ mod retention;
 mod routes;
 mod sampling;
 pub mod sidecar;
+mod uses;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -180,8 +181,10 @@ impl Server {
         let crossing = Crossing::new(Handle::current(), options.serving.limits.requests_in_flight);
         let (health, checking) = health::Health::start(Arc::clone(&service), watching, metrics.clone()).await;
         parts.add("the health probe", checking);
-        let flusher = tokio::spawn(flush_last_uses(Arc::clone(&service), options.last_use_interval));
-        parts.add("the last-use writer", flusher);
+        uses::add_lost(&metrics, service.last_uses().outbox());
+        let flusher = uses::write(Arc::clone(&service), options.last_use_interval);
+        parts.add("the last-use writer", tokio::spawn(flusher));
+        parts.add("the forgetting of reports", tokio::spawn(uses::forget_reports(store.clone())));
         let retention = retention::keep_for(options.revision_retention, store.clone());
         parts.add("the compaction of the log", tokio::spawn(retention));
         let forgetting = Forgetting { store: store.clone(), replay, request_window: options.request_window };
@@ -275,24 +278,5 @@ fn taking_effect(cache: &Arc<Cache>, feed: &Feed) -> impl Fn(&[Event]) + Send + 
             cache.overtake(event);
         }
         feed.ring();
-    }
-}
-
-async fn flush_last_uses(service: Arc<Service>, interval: Duration) {
-    let mut away = false;
-    loop {
-        // Sooner if there is much to write.
-        let _ = tokio::time::timeout(interval, service.last_uses().many()).await;
-        match service.last_uses().flush().await {
-            Ok(()) => away = false,
-            Err(error) if !std::mem::replace(&mut away, true) => {
-                tracing::warn!(
-                    error = crate::telemetry::chain(&error),
-                    "last uses cannot be written; keeping them"
-                );
-            }
-            // Without a pause, much to write would be tried again at once.
-            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
-        }
     }
 }

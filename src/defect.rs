@@ -68,6 +68,8 @@ pub enum Defect {
     EffectiveScopesAtCreation,
     /// What was looked up is remembered as of when it is, whatever floor was raised meanwhile.
     FloorsPassedInFlight,
+    /// A report of uses that is repeated is written again.
+    ReportsCountedTwice,
 }
 
 /// Whether this process is to have a defect: the one that the environment variable `SEEDED_DEFECT` names.

@@ -37,6 +37,7 @@ pub mod store;
 pub mod telemetry;
 pub mod text;
 pub mod token;
+pub mod uses;
 pub mod workspace;
 
 /// The version of this crate.

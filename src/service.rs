@@ -38,7 +38,7 @@ pub use last_uses::LastUses;
 pub use principals::{Deleted, PrincipalPageRequest};
 pub use profiles::{EntryError, Profiles};
 pub use rotation::{KeyList, Rotation, RotationError, Survey};
-pub use sidecars::{Acknowledgement, Grant, Inquiry, Renewal, Resolution, Use};
+pub use sidecars::{Acknowledgement, Grant, Inquiry, Renewal, Resolution};
 pub use tokens::{Page, Revocation, Suspension, TokenChange, TokenPageRequest};
 pub use watching::{Frame, Subscription, Told, WatchRequest};
 pub use workspaces::{Invalidated, WorkspacePageRequest};
@@ -111,7 +111,7 @@ impl Service {
         let issuer = Issuer::new(store.clone(), committing.clone(), held, argon2, metrics.clone()).await?;
         Ok(Self {
             profiles: issuer.profiles.clone(),
-            last_uses: LastUses::new(store.clone(), metrics.clone()),
+            last_uses: LastUses::new(store.clone(), committing.clone(), fleet.clone(), metrics.clone()),
             keys: Arc::clone(&issuer.keys),
             store,
             committing,

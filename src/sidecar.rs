@@ -40,10 +40,10 @@ use crate::clock::BootTime;
 use crate::keyring::{Origin, TagKeys};
 use crate::revocation::Position;
 use crate::token::Presented;
+use crate::uses::Outbox;
 use crate::workspace::WorkspaceId;
 use links::Links;
 use profiles::Profiles;
-use usage::Usage;
 
 /// What a sidecar is made of.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub struct Sidecar {
     place: watch::Sender<Option<Place>>,
     links: Links,
     profiles: Profiles,
-    usage: Usage,
+    usage: Arc<Outbox>,
     /// Whether leases are asked for no more. Held to read by whoever asks for one.
     released: tokio::sync::RwLock<bool>,
 }
@@ -91,8 +91,9 @@ impl Sidecar {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { cache, workspaces } = parts;
+        let id = Uuid::new_v4();
         Self {
-            id: Uuid::new_v4(),
+            id,
             cache,
             workspaces,
             counts: Arc::default(),
@@ -100,7 +101,7 @@ impl Sidecar {
             place: watch::Sender::new(None),
             links: Links::new(),
             profiles: Profiles::default(),
-            usage: Usage::default(),
+            usage: Arc::new(Outbox::new(id)),
             released: tokio::sync::RwLock::new(false),
         }
     }
@@ -109,6 +110,12 @@ impl Sidecar {
     #[must_use]
     pub const fn counts(&self) -> &Arc<Counts> {
         &self.counts
+    }
+
+    /// The uses that it has not reported yet.
+    #[must_use]
+    pub const fn usage(&self) -> &Arc<Outbox> {
+        &self.usage
     }
 
     /// What it has now: whether it holds a lease and reaches a server, up to which revision it has applied the log (0 if

@@ -247,6 +247,12 @@ pub struct Token {
     pub update_time: SystemTime,
     /// When it was last found active, a little behind.
     pub last_use_time: Option<SystemTime>,
+    /// How often it was found active, a little behind.
+    pub use_count: i64,
+    /// How often a dead secret of it was presented, a little behind.
+    pub superseded_use_count: i64,
+    /// When one was last, a little behind.
+    pub superseded_use_time: Option<SystemTime>,
     /// Its end, if it was revoked.
     pub ended: Option<Ended>,
     /// Its suspension, if it is suspended.

@@ -96,6 +96,36 @@ impl Default for TokenPrefix {
 const PREFIX_FORM: &str =
     "1 to 8 characters of a-z, 0-9, '_', beginning with a letter, with no '_' at the end or twice in a row";
 
+/// What happens when a dead secret of a token is presented.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SupersededUse {
+    /// It is counted.
+    #[default]
+    Count,
+    /// It is counted, and the token is revoked if the secret has been dead for a while.
+    Revoke,
+}
+
+impl SupersededUse {
+    /// Each with its word.
+    pub const WORDS: [(&'static str, Self); 2] = [("count", Self::Count), ("revoke", Self::Revoke)];
+}
+
+/// A workspace that is not there yet.
+#[derive(Debug, Clone)]
+pub struct NewWorkspace {
+    /// The id.
+    pub id: WorkspaceId,
+    /// What people call it.
+    pub name: Name,
+    /// What new secrets begin with.
+    pub token_prefix: TokenPrefix,
+    /// Whose rules its tokens keep, if anybody's.
+    pub profile: Option<ProfileName>,
+    /// What becomes of a token whose dead secret is used.
+    pub superseded_use: SupersededUse,
+}
+
 /// A tenant and its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workspace {
@@ -115,6 +145,8 @@ pub struct Workspace {
     pub version: i32,
     /// The position of the last change that concerned all of its tokens.
     pub revision: Revision,
+    /// What becomes of a token whose dead secret is used.
+    pub superseded_use: SupersededUse,
 }
 
 impl Workspace {
@@ -138,6 +170,8 @@ pub struct WorkspaceEdit {
     pub token_prefix: Option<TokenPrefix>,
     /// Another profile, or that it shall have none.
     pub profile: Option<Option<ProfileName>>,
+    /// What shall become of a token whose dead secret is used, if that is to change.
+    pub superseded_use: Option<SupersededUse>,
 }
 
 /// Whose secrets to invalidate.

@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("request", &["text", "token"]),
     ("peer", &[]),
     ("clock", &[]),
+    ("uses", &["clock", "token"]),
     ("lease", &["clock", "revocation", "token"]),
     (
         "cache",
@@ -48,7 +49,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("operations", &["metrics", "server", "telemetry"]),
     (
         "store",
-        &["audit", "text", "token", "workspace", "profile", "principal", "request", "revocation", "hash"],
+        &[
+            "audit",
+            "text",
+            "token",
+            "workspace",
+            "profile",
+            "principal",
+            "request",
+            "revocation",
+            "hash",
+            "uses",
+        ],
     ),
     ("feed", &["cache", "clock", "store", "revocation", "metrics", "telemetry", "token"]),
     (
@@ -60,6 +72,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "audit",
             "request",
+            "uses",
             "text",
             "token",
             "workspace",
@@ -82,6 +95,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "sidecar",
         &[
+            "uses",
             "edge",
             "profile",
             "text",
@@ -111,6 +125,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "audit",
             "peer",
             "request",
+            "uses",
             "edge",
             "principal",
             "profile",

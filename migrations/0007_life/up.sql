@@ -37,9 +37,10 @@ ALTER TABLE token_last_uses
     ADD COLUMN superseded_use_count bigint NOT NULL DEFAULT 0 CHECK (superseded_use_count >= 0),
     ADD COLUMN superseded_use_time timestamptz;
 
--- Up to which of its reports a sidecar's uses were written, so that a report that is repeated counts once.
+-- Up to which of its reports the uses that a server or sidecar has counted were written, so that one that is repeated
+-- counts once.
 CREATE TABLE usage_reports (
-    sidecar uuid PRIMARY KEY,
+    reporter uuid PRIMARY KEY,
     sequence bigint NOT NULL CHECK (sequence >= 1),
     report_time timestamptz NOT NULL DEFAULT statement_timestamp()
 ) WITH (fillfactor = 50);

@@ -10,7 +10,7 @@ use tonic::service::Routes;
 
 use super::beside::{Beside, EdgeOptions};
 use super::process::{self, Parts, ProcessError};
-use super::{routes, sampling};
+use super::{routes, sampling, uses};
 use crate::cache::Cache;
 use crate::metrics::{Metrics, Sampled};
 use crate::proof::Prover;
@@ -137,6 +137,7 @@ impl SidecarProcess {
 
 fn add_samples(metrics: &Metrics, sidecar: &Arc<Sidecar>) {
     let (answers, calls) = (Arc::clone(sidecar.counts()), Arc::clone(sidecar.counts()));
+    uses::add_lost(metrics, sidecar.usage());
     let sidecar = Arc::clone(sidecar);
     metrics.sample(Sampled::sidecar_state(move || sidecar.state()));
     metrics.sample(Sampled::sidecar_answers(move || answers.answers()));

@@ -17,7 +17,7 @@ use crate::revocation::{Change, Event, TokenChange};
 use crate::service::{Frame, Issued, Told};
 use crate::text::PrincipalId;
 use crate::token::{Cidr, ExternalId, Scope, Token, TokenState};
-use crate::workspace::Workspace;
+use crate::workspace::{SupersededUse, Workspace};
 
 fn scopes<'scopes>(scopes: impl Iterator<Item = &'scopes Scope>) -> Vec<String> {
     scopes.map(ToString::to_string).collect()
@@ -42,6 +42,9 @@ pub(super) fn token(token: Token) -> v1::Token {
         create_time: Some(token.create_time.into()),
         update_time: Some(token.update_time.into()),
         last_use_time: token.last_use_time.map(Timestamp::from),
+        use_count: token.use_count,
+        superseded_use_count: token.superseded_use_count,
+        superseded_use_time: token.superseded_use_time.map(Timestamp::from),
         revoke_time: revoke_time.map(Timestamp::from),
         revoke_reason: revoke_reason.unwrap_or_default(),
         suspend_time: suspend_time.map(Timestamp::from),
@@ -174,6 +177,14 @@ pub(super) fn workspace(workspace: Workspace) -> v1::Workspace {
         etag,
         profile: workspace.profile.as_ref().map(ToString::to_string).unwrap_or_default(),
         revision: workspace.revision.0,
+        superseded_use: superseded_use(workspace.superseded_use).into(),
         ..v1::Workspace::default()
+    }
+}
+
+const fn superseded_use(then: SupersededUse) -> v1::SupersededUse {
+    match then {
+        SupersededUse::Count => v1::SupersededUse::Count,
+        SupersededUse::Revoke => v1::SupersededUse::Revoke,
     }
 }

@@ -27,9 +27,7 @@ impl WorkspaceService for WorkspaceRpc {
                 Permission::CreateWorkspace,
                 requests::create_workspace,
                 |service, caller, words| async move {
-                    let requests::NewWorkspace { id, name, token_prefix, profile } = words;
-                    let workspace =
-                        service.create_workspace(&caller, id, name, token_prefix, profile).await?;
+                    let workspace = service.create_workspace(&caller, words).await?;
                     Ok(v1::CreateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
                 },
             )

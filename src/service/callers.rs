@@ -283,10 +283,9 @@ impl Service {
         permission: Permission,
         origin: Origin,
     ) -> Result<Option<Caller>, Error> {
-        let Ok(Sight::Proved(proved)) = self.at_hand(&Question::of_caller(credential), Revision::ZERO) else {
-            return Ok(None);
-        };
-        self.note_at_hand(&proved);
+        let question = Question::of_caller(credential);
+        let Ok(Sight::Proved(proved)) = self.at_hand(&question, Revision::ZERO) else { return Ok(None) };
+        self.note_at_hand(&question, &proved);
         let live = proved.map_err(|reason| self.reject(reason))?;
         self.admit(live.record, permission, origin).map(Some)
     }

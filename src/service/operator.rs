@@ -38,11 +38,10 @@ impl Issuer {
     /// # Errors
     /// That it cannot be done now.
     pub async fn issue_operator_token(&self, reset: bool) -> Result<Option<Issued>, Error> {
-        let workspace = system()?;
-        let caller = Caller::operator(workspace.clone())?;
+        let caller = Caller::operator()?;
         let found = find_operator_token(&mut self.store.connection().await?).await?;
         match found {
-            None => self.create_token(&caller, operator_words(workspace)?).await.map(Some),
+            None => self.create_token(&caller, operator_words(system()?)?).await.map(Some),
             Some(_) if !reset => Ok(None),
             Some(token) => {
                 let (precondition, initiator) = (Precondition::Any, Some(initiator()?));
@@ -74,10 +73,10 @@ fn system() -> Result<WorkspaceId, Error> {
 
 impl Caller {
     /// Whoever holds the database and the keyring may do everything: the proof is having got this far.
-    fn operator(workspace: WorkspaceId) -> Result<Self, Error> {
+    pub(super) fn operator() -> Result<Self, Error> {
         Ok(Self::command(Arc::new(Record {
             id: TokenId::generate(),
-            workspace,
+            workspace: system()?,
             name: Name::parse(NAME.to_owned()).map_err(field("name"))?,
             principal: None,
             username: None,

@@ -19,6 +19,7 @@ use crate::revocation::{HistoryId, Position};
 use crate::store::StoreError;
 use crate::store::credentials::{self, Credential, Credentials, Limits};
 use crate::token::{Generation, Presented, Revision, TokenId, TokenState};
+use crate::uses::Used;
 use crate::workspace::WorkspaceId;
 
 /// One look into the database for several tokens, taken when the first of them is needed.
@@ -67,19 +68,24 @@ impl<'service> Search<'service> {
         });
         let credential = match on_record {
             Ok(credential) => credential,
-            Err(reason) => return arrival.may_deny(reason, found).await.map(|()| Err(reason)),
+            Err(reason) => {
+                arrival.may_deny(reason, found).await?;
+                if reason == InactiveReason::Superseded {
+                    self.service.last_uses.note(presented.id, Used::Superseded);
+                }
+                return Ok(Err(reason));
+            }
         };
         let Some(proof) = self.prove_secret(presented, &credential).await? else {
             tracing::error!(token = %presented.id, "a stored hash does not match the secret that its tag matches");
             return Ok(Err(InactiveReason::Forged));
         };
         arrival.may_accept(found.history).await?;
-        let read_time = credential.read_time;
         let live = self.remember(credential, begun, found.history, Some(proof)).await?;
         if let Err(reason) = question.suits(&live.record) {
             return Ok(Err(reason));
         }
-        self.service.last_uses.note(presented.id, read_time);
+        self.service.note_use(question, &live);
         Ok(Ok(live))
     }
 

@@ -11,9 +11,9 @@ use crate::keyring::Purpose;
 use crate::profile::{Forbidden, Profile, ProfileName};
 use crate::revocation::{Appended, Change, NewEvent};
 use crate::store::{self, Transaction, log, tokens, workspaces};
-use crate::text::{Initiator, Name};
+use crate::text::Initiator;
 use crate::token::{Precondition, Revision};
-use crate::workspace::{Invalidation, TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId};
+use crate::workspace::{Invalidation, NewWorkspace, TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId};
 
 /// Which page of the workspaces.
 #[derive(Debug)]
@@ -40,27 +40,20 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::EveryWorkspaceRequired`], [`Error::WorkspaceExists`], [`Error::ProfileNotFound`], [`Error::ProfileForbids`].
-    pub async fn create_workspace(
-        &self,
-        caller: &Caller,
-        id: WorkspaceId,
-        name: Name,
-        token_prefix: TokenPrefix,
-        profile: Option<ProfileName>,
-    ) -> Result<Workspace, Error> {
+    pub async fn create_workspace(&self, caller: &Caller, new: NewWorkspace) -> Result<Workspace, Error> {
         if caller.reach() != Reach::Every {
             return Err(Error::EveryWorkspaceRequired);
         }
         let initiator = caller.on_behalf_of(None)?;
-        let before = |_| self.get_workspace(caller, id.clone());
+        let before = |_| self.get_workspace(caller, new.id.clone());
         let work = async {
             let mut transaction = retries::begin(&self.store, caller, None, None).await?;
             let created = async {
-                self.require_prefix(&mut transaction, profile.as_ref(), &token_prefix).await?;
+                self.require_prefix(&mut transaction, new.profile.as_ref(), &new.token_prefix).await?;
                 let connection = transaction.connection();
-                let created = workspaces::insert(connection, &id, &name, &token_prefix, profile.as_ref());
-                let created = created.await?.ok_or_else(|| Error::WorkspaceExists(id.clone()))?;
-                let entry = caller.entry(Action::known("create_workspace"), &initiator, subject(&id));
+                let created = workspaces::insert(connection, &new).await?;
+                let created = created.ok_or_else(|| Error::WorkspaceExists(new.id.clone()))?;
+                let entry = caller.entry(Action::known("create_workspace"), &initiator, subject(&new.id));
                 let details = told(&created);
                 store::audit::record(connection, &[Entry { details, ..entry }]).await?;
                 Ok(created)
@@ -271,4 +264,5 @@ fn changes_nothing(edit: &WorkspaceEdit, workspace: &Workspace) -> bool {
     edit.name.as_ref().is_none_or(|name| *name == workspace.name)
         && edit.token_prefix.as_ref().is_none_or(|prefix| *prefix == workspace.token_prefix)
         && edit.profile.as_ref().is_none_or(|profile| *profile == workspace.profile)
+        && edit.superseded_use.is_none_or(|then| then == workspace.superseded_use)
 }

@@ -80,7 +80,12 @@ diesel::table! {
 diesel::table! {
     token_last_uses (token) {
         token -> Uuid,
-        last_use_time -> Timestamptz,
+        last_use_time -> Nullable<Timestamptz>,
+        use_count -> Int8,
+        previous_generation -> Nullable<Int4>,
+        previous_last_use_time -> Nullable<Timestamptz>,
+        superseded_use_count -> Int8,
+        superseded_use_time -> Nullable<Timestamptz>,
     }
 }
 
@@ -130,6 +135,7 @@ diesel::table! {
         epoch -> Int4,
         last_external_id -> Int8,
         revision -> Int8,
+        superseded_use -> Text,
     }
 }
 

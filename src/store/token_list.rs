@@ -10,7 +10,7 @@ use super::moment::Moment;
 use super::schema::tokens;
 use super::token_row::{
     TokenColumns, TokenRow, coalesce, expire_time, into_token, is_invalidated, last_use_time, profile,
-    statement_timestamp,
+    statement_timestamp, uses,
 };
 use crate::token::{Expiry, Token, TokenFilter, TokenId, TokenState};
 use crate::workspace::WorkspaceId;
@@ -36,7 +36,7 @@ type Predicate<'query> = Box<dyn BoxableExpression<tokens::table, Pg, SqlType = 
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn list(connection: &mut Connection, query: &TokenQuery) -> Result<Vec<Token>, StoreError> {
     let mut page = tokens::table
-        .select((TokenRow::as_select(), is_invalidated(), profile(), last_use_time()))
+        .select((TokenRow::as_select(), is_invalidated(), profile(), uses()))
         .filter(tokens::workspace.eq(query.workspace.as_str()))
         .order(tokens::id.desc())
         .limit(i64::try_from(query.limit).unwrap_or(i64::MAX))

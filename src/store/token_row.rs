@@ -7,7 +7,7 @@ use diesel::data_types::PgInterval;
 use diesel::dsl::{AsExprOf, auto_type};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{Interval, Nullable, Timestamptz};
+use diesel::sql_types::{BigInt, Interval, Nullable, Record, Timestamptz};
 use uuid::Uuid;
 
 use super::error::{StoreError, understood};
@@ -102,8 +102,35 @@ pub(super) fn profile() -> _ {
     workspaces::table.filter(workspaces::id.eq(tokens::workspace)).select(workspaces::profile).single_value()
 }
 
-/// What is selected of a token, whoever asks: its row, [`is_invalidated()`], [`profile()`] and [`last_use_time()`].
-pub(super) type TokenColumns = (TokenRow, bool, Option<String>, Option<Moment>);
+/// What was counted of the uses of the row at hand, in one look.
+#[auto_type]
+pub(super) fn uses() -> _ {
+    token_last_uses::table.filter(token_last_uses::token.eq(tokens::id)).select(counted()).single_value()
+}
+
+type UsesRecord = Record<(Nullable<Timestamptz>, BigInt, BigInt, Nullable<Timestamptz>)>;
+
+#[auto_type]
+fn counted() -> _ {
+    let columns: (
+        token_last_uses::last_use_time,
+        token_last_uses::use_count,
+        token_last_uses::superseded_use_count,
+        token_last_uses::superseded_use_time,
+    ) = (
+        token_last_uses::last_use_time,
+        token_last_uses::use_count,
+        token_last_uses::superseded_use_count,
+        token_last_uses::superseded_use_time,
+    );
+    columns.into_sql::<UsesRecord>()
+}
+
+/// The last use, how many there were, and how many of dead secrets, the last of them when.
+pub(super) type Uses = (Option<Moment>, i64, i64, Option<Moment>);
+
+/// What is selected of a token, whoever asks: its row, [`is_invalidated()`], [`profile()`] and [`uses()`].
+pub(super) type TokenColumns = (TokenRow, bool, Option<String>, Option<Uses>);
 
 type Bound<Value, SqlType> = AsExprOf<Option<Value>, Nullable<SqlType>>;
 type FromNow = Plus<statement_timestamp, Bound<PgInterval, Interval>>;
@@ -132,14 +159,15 @@ fn lifetime(expiry: Expiry) -> Option<PgInterval> {
 }
 
 impl TokenRow {
-    /// The token, whose secret may be invalidated, whose workspace has this profile, and which was last used then.
+    /// The token, whose secret may be invalidated, whose workspace has this profile, and whose uses these are.
     pub(super) fn into_token(
         self,
         invalidated: bool,
         profile: Option<String>,
-        last_use_time: Option<Moment>,
+        uses: Option<Uses>,
     ) -> Result<Token, StoreError> {
         let state = self.state(invalidated);
+        let (last_use_time, use_count, superseded_use_count, superseded_use_time) = uses.unwrap_or_default();
         Ok(Token {
             id: TokenId::from_uuid(self.id),
             workspace: understood("tokens.workspace", WorkspaceId::parse(self.workspace))?,
@@ -157,6 +185,9 @@ impl TokenRow {
             create_time: self.create_time.0,
             update_time: self.update_time.0,
             last_use_time: last_use_time.map(|moment| moment.0),
+            use_count,
+            superseded_use_count,
+            superseded_use_time: superseded_use_time.map(|moment| moment.0),
             ended: since("tokens.revoke_time", self.revoke_time, self.revoke_reason)?
                 .map(|(time, reason)| Ended { time, reason }),
             suspended: since("tokens.suspend_time", self.suspend_time, self.suspend_reason)?
@@ -189,8 +220,8 @@ impl TokenRow {
 
 /// The token of the columns that are selected whoever asks.
 pub(super) fn into_token(columns: TokenColumns) -> Result<Token, StoreError> {
-    let (row, invalidated, profile, last_use_time) = columns;
-    row.into_token(invalidated, profile, last_use_time)
+    let (row, invalidated, profile, uses) = columns;
+    row.into_token(invalidated, profile, uses)
 }
 
 /// The token whose secret was just issued in the present epoch, so that only its key can invalidate it.

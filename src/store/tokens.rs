@@ -14,8 +14,8 @@ use super::connection::Connection;
 use super::error::StoreError;
 use super::schema::{principals, tokens, workspaces};
 use super::token_row::{
-    TokenColumns, TokenRow, epoch, expire_time, into_token, is_invalidated, last_use_time,
-    not_of_retired_key, profile, statement_timestamp, token_type_column,
+    TokenColumns, TokenRow, epoch, expire_time, into_token, is_invalidated, not_of_retired_key, profile,
+    statement_timestamp, token_type_column, uses,
 };
 use super::transaction::Transaction;
 use crate::hash::SecretHash;
@@ -113,7 +113,7 @@ pub async fn insert(connection: &mut Connection, token: NewToken) -> Result<Toke
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn find(connection: &mut Connection, id: TokenId) -> Result<Option<Token>, StoreError> {
-    let columns = (TokenRow::as_select(), is_invalidated(), profile(), last_use_time());
+    let columns = (TokenRow::as_select(), is_invalidated(), profile(), uses());
     let query = tokens::table.find(id.as_uuid()).select(columns);
     connection.row_if_any(query).await?.map(into_token).transpose()
 }
@@ -135,9 +135,8 @@ pub struct Locked {
 pub async fn lock(transaction: &mut Transaction, ids: &[TokenId]) -> Result<Vec<Locked>, StoreError> {
     let wanted: Vec<Uuid> = ids.iter().map(TokenId::as_uuid).collect();
     let query = tokens::table.filter(tokens::id.eq_any(wanted)).order(tokens::id);
-    let query = query
-        .select((TokenRow::as_select(), is_invalidated(), profile(), last_use_time()))
-        .for_no_key_update();
+    let query =
+        query.select((TokenRow::as_select(), is_invalidated(), profile(), uses())).for_no_key_update();
     let rows: Vec<TokenColumns> = transaction.connection().rows(query).await?;
     let locked = rows.into_iter().map(|columns| {
         let time = columns.0.read_time.0;
@@ -169,7 +168,7 @@ pub async fn update(
         changed_at(revision),
     );
     let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
-    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), last_use_time());
+    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses());
     let row = connection.row(query.returning(columns)).await?;
     into_token(row)
 }
@@ -195,7 +194,7 @@ pub async fn replace_secret(
         changed_at(revision),
     );
     let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
-    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), last_use_time());
+    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses());
     let row = connection.row(query.returning(columns)).await?;
     not_of_retired_key(into_token(row)?, secret.kid)
 }
@@ -217,7 +216,7 @@ pub async fn suspend(
         changed_at(revision),
     );
     let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
-    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), last_use_time());
+    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses());
     into_token(connection.row(query.returning(columns)).await?)
 }
 

@@ -11,7 +11,7 @@ use super::token_row::statement_timestamp;
 use crate::profile::ProfileName;
 use crate::text::Name;
 use crate::token::{ExternalId, Revision};
-use crate::workspace::{TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId};
+use crate::workspace::{NewWorkspace, SupersededUse, TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = workspaces, check_for_backend(Pg))]
@@ -24,6 +24,7 @@ struct WorkspaceRow {
     update_time: Moment,
     profile: Option<String>,
     revision: i64,
+    superseded_use: String,
 }
 
 impl WorkspaceRow {
@@ -37,8 +38,20 @@ impl WorkspaceRow {
             update_time: self.update_time.0,
             version: self.version,
             revision: Revision(self.revision),
+            superseded_use: superseded_use(&self.superseded_use)?,
         })
     }
+}
+
+fn superseded_use(text: &str) -> Result<SupersededUse, StoreError> {
+    let known = SupersededUse::WORDS.into_iter().find(|(word, _)| *word == text);
+    understood("workspaces.superseded_use", known.map(|(_, then)| then).ok_or(()))
+}
+
+/// The word for it in its column.
+fn superseded_use_column(then: SupersededUse) -> &'static str {
+    let known = SupersededUse::WORDS.into_iter().find(|(_, known)| *known == then);
+    known.map_or("count", |(word, _)| word)
 }
 
 /// Adds a workspace; `None` if the id is taken, which does not fail the transaction.
@@ -47,16 +60,14 @@ impl WorkspaceRow {
 /// [`StoreError::Unavailable`].
 pub async fn insert(
     connection: &mut Connection,
-    id: &WorkspaceId,
-    name: &Name,
-    token_prefix: &TokenPrefix,
-    profile: Option<&ProfileName>,
+    new: &NewWorkspace,
 ) -> Result<Option<Workspace>, StoreError> {
     let values = (
-        workspaces::id.eq(id.as_str()),
-        workspaces::name.eq(name.as_str()),
-        workspaces::token_prefix.eq(token_prefix.as_str()),
-        workspaces::profile.eq(profile.map(ProfileName::as_str)),
+        workspaces::id.eq(new.id.as_str()),
+        workspaces::name.eq(new.name.as_str()),
+        workspaces::token_prefix.eq(new.token_prefix.as_str()),
+        workspaces::profile.eq(new.profile.as_ref().map(ProfileName::as_str)),
+        workspaces::superseded_use.eq(superseded_use_column(new.superseded_use)),
     );
     let query = diesel::insert_into(workspaces::table).values(values).on_conflict_do_nothing();
     let row = connection.row_if_any(query.returning(WorkspaceRow::as_returning())).await?;
@@ -96,6 +107,7 @@ pub async fn update(
         edit.name.map(|name| workspaces::name.eq(name.into_string())),
         edit.token_prefix.map(|prefix| workspaces::token_prefix.eq(prefix.as_str().to_owned())),
         edit.profile.map(|profile| workspaces::profile.eq(profile.map(|name| name.as_str().to_owned()))),
+        edit.superseded_use.map(|then| workspaces::superseded_use.eq(superseded_use_column(then))),
         revision.map(|revision| workspaces::revision.eq(revision.0)),
         workspaces::version.eq(workspaces::version + 1),
         workspaces::update_time.eq(statement_timestamp()),

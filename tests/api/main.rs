@@ -57,6 +57,7 @@ mod sidecar_without_lease;
 mod sidecars;
 mod suspension;
 mod tls;
+mod uses;
 mod watch;
 mod watch_ends;
 mod watch_progress;
@@ -65,3 +66,7 @@ mod where_used;
 mod workspace_invalidation;
 mod wrong_changes;
 mod wrong_tokens;
+
+#[path = "../histories/proxy.rs"]
+#[expect(dead_code, reason = "histories do more to links")]
+mod proxy;

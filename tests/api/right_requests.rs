@@ -196,12 +196,9 @@ async fn of_sidecar(rpc: &str, id: String, secret: String, operator: &Client) ->
         }
         "GetProfiles" => Call::GetProfiles(v1::GetProfilesRequest { history, min_revision: 0 }),
         "ReportUsage" => {
-            let used = v1::TokenUse {
-                token_id: id,
-                age: Some(prost_types::Duration::default()),
-                ..Default::default()
-            };
-            Call::ReportUsage(v1::ReportUsageRequest { uses: vec![used], ..Default::default() })
+            let used = v1::TokenUse { token_id: id, generation: 1, count: 1, ..Default::default() };
+            let (sidecar_id, sequence) = (Uuid::new_v4().to_string(), 1);
+            Call::ReportUsage(v1::ReportUsageRequest { uses: vec![used], sidecar_id, sequence })
         }
         other => panic!("no request for {other}"),
     }

@@ -10,7 +10,9 @@ use tokenkeep::token::{Expiry, Revision, Scope, Token, TokenFilter, TokenId, Tok
 use tokenkeep::workspace::WorkspaceId;
 
 use crate::harness::Database;
-use crate::samples::{create, enrol, find, name, prefix, principal, revoke, scopes, token, workspace};
+use crate::samples::{
+    create, enrol, find, name, new_workspace, principal, report, revoke, scopes, token, workspace,
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 /// The name `ac` is the first one after those that begin with `ab`.
@@ -47,7 +49,7 @@ async fn various(store: &Store) -> Vec<Token> {
     }
     let some = ids.iter().zip(0..).filter(|(_, number)| number % 4 != 0);
     let uses: Vec<_> = some.map(|(id, number)| (*id, now - HOUR * (number % 5))).collect();
-    last_uses::record(&mut store.connection().await.unwrap(), &uses, None).await.unwrap();
+    last_uses::record(&mut store.connection().await.unwrap(), &report(&uses), None).await.unwrap();
     let mut tokens = Vec::new();
     for id in ids.into_iter().rev() {
         tokens.push(find(store, id).await.unwrap());
@@ -134,9 +136,7 @@ async fn a_list_never_shows_another_workspace() {
     let store = database.store();
     let mut connection = store.connection().await.unwrap();
     let other = workspace("other");
-    tokenkeep::store::workspaces::insert(&mut connection, &other, &name("other"), &prefix("tk"), None)
-        .await
-        .unwrap();
+    workspaces::insert(&mut connection, &new_workspace("other")).await.unwrap();
     let mut new = token();
     new.workspace = other.clone();
     let theirs = create(&store, new).await;

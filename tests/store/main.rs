@@ -20,4 +20,5 @@ mod servers;
 mod sessions;
 mod tls;
 mod tokens;
+mod uses;
 mod workspaces;

@@ -18,21 +18,25 @@ use tokenkeep::token::{
     Audiences, Cidrs, Expiry, ExternalId, Kid, Precondition, Revision, Scope, TokenEdit, TokenFilter,
     TokenId, TokenState,
 };
-use tokenkeep::workspace::{WorkspaceEdit, WorkspaceId};
+use tokenkeep::workspace::{SupersededUse, WorkspaceEdit, WorkspaceId};
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::harness::Database;
-use crate::samples::{event, find, name, prefix, principal, reason, scopes, secret, token, workspace};
+use crate::samples::{
+    event, find, name, new_workspace, prefix, principal, reason, report, scopes, secret, token, workspace,
+};
 
 /// The list of servers alone may be read whole: it is as long as the fleet is large.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 10] = [
     "histories",
+    "previous_secrets",
     "principals",
     "profiles",
     "revisions",
     "server_keys",
     "token_last_uses",
     "tokens",
+    "usage_reports",
     "workspaces",
 ];
 
@@ -48,7 +52,7 @@ async fn run_everything(store: Store) {
     tokens::find(connection, token).await.unwrap();
     credentials::read(connection, &[token]).await.unwrap();
     minted::page(connection, None, 10).await.unwrap();
-    last_uses::record(connection, &[(token, SystemTime::now())], None).await.unwrap();
+    run_uses(connection, token).await;
     let news = vec![event(token, TokenChange::Updated)];
     let revision = log::append_all(&mut transaction, news, false).await.unwrap().events[0].revision;
     let connection = transaction.connection();
@@ -81,8 +85,15 @@ async fn run_everything(store: Store) {
     assert!(find(&store, token).await.is_some());
 }
 
+async fn run_uses(connection: &mut Connection, token: TokenId) {
+    let report = report(&[(token, SystemTime::now())]);
+    last_uses::record(connection, &report, None).await.unwrap();
+    last_uses::misused(connection, &report.uses, Duration::from_mins(10)).await.unwrap();
+    last_uses::forget(connection, Duration::ZERO).await.unwrap();
+}
+
 async fn run_workspaces(connection: &mut Connection, id: &WorkspaceId) {
-    workspaces::insert(connection, &workspace("acme"), &name("Acme"), &prefix("tk"), None).await.unwrap();
+    workspaces::insert(connection, &new_workspace("acme")).await.unwrap();
     workspaces::find(connection, id).await.unwrap();
     workspaces::lock(connection, id).await.unwrap();
     let edit = WorkspaceEdit {
@@ -91,6 +102,7 @@ async fn run_workspaces(connection: &mut Connection, id: &WorkspaceId) {
         name: Some(name("ours")),
         token_prefix: Some(prefix("tk")),
         profile: Some(None),
+        superseded_use: Some(SupersededUse::Revoke),
     };
     workspaces::update(connection, edit, Some(Revision(1))).await.unwrap();
     workspaces::invalidate(connection, id, Revision(1)).await.unwrap();
@@ -197,7 +209,7 @@ async fn no_query_reads_a_whole_table() {
     let planning = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off";
     admin.batch_execute(planning).await.unwrap();
     let statements = statements(&database);
-    assert!(statements.len() >= 68, "only {} statements were logged", statements.len());
+    assert!(statements.len() >= 70, "only {} statements were logged", statements.len());
     for (number, statement) in statements.iter().enumerate() {
         let plan = plan(&admin, number, statement).await;
         check(&plan[0]["Plan"], false, statement);

@@ -1,6 +1,6 @@
 //! Tokens to try things with.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokenkeep::hash::SecretHash;
 use tokenkeep::principal::NewPrincipal;
@@ -11,7 +11,9 @@ use tokenkeep::store::tokens::{self, Locked, NewSecret, NewToken, Revocation};
 use tokenkeep::store::{Store, StoreError, Transaction, log, principals};
 use tokenkeep::text::{Description, Handle, Initiator, Metadata, Name, PrincipalId, Reason};
 use tokenkeep::token::{Audiences, Cidrs, Expiry, Generation, Kid, Scope, ScopeSet, Tag, Token, TokenId};
-use tokenkeep::workspace::{TokenPrefix, WorkspaceId};
+use tokenkeep::uses::{Report, Use, Used};
+use tokenkeep::workspace::{NewWorkspace, SupersededUse, TokenPrefix, WorkspaceId};
+use uuid::Uuid;
 
 pub(crate) fn workspace(id: &str) -> WorkspaceId {
     WorkspaceId::parse(id.to_owned()).unwrap()
@@ -40,6 +42,24 @@ pub(crate) fn secret(mark: u8) -> NewSecret {
         hash: SecretHash::from_phc(format!("$argon2id$v=19$m=64,t=1,p=1$c2FsdA${mark}")),
         obfuscated: "tk_...0000".to_owned(),
     }
+}
+
+/// A workspace that is like any other.
+pub(crate) fn new_workspace(id: &str) -> NewWorkspace {
+    NewWorkspace {
+        id: workspace(id),
+        name: name(id),
+        token_prefix: prefix("tk"),
+        profile: None,
+        superseded_use: SupersededUse::Count,
+    }
+}
+
+/// One use each of first secrets, by somebody who reports this once.
+pub(crate) fn report(uses: &[(TokenId, SystemTime)]) -> Report<SystemTime> {
+    let secret = Used::Live(Generation::FIRST);
+    let uses = uses.iter().map(|(token, last)| Use { token: *token, secret, count: 1, last: *last });
+    Report { reporter: Uuid::new_v4(), sequence: 1, uses: uses.collect() }
 }
 
 /// A token of the workspace `tokenkeep`, which is always there.

