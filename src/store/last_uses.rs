@@ -19,7 +19,7 @@ const RECORD: &str = "\
     WHERE EXISTS (SELECT FROM tokens WHERE tokens.id = uses.token AND tokens.workspace = coalesce($3, tokens.workspace)) \
     ORDER BY token \
     ON CONFLICT (token) DO UPDATE SET last_use_time = EXCLUDED.last_use_time \
-    WHERE token_last_uses.last_use_time < EXCLUDED.last_use_time";
+    WHERE coalesce(token_last_uses.last_use_time, '-infinity') < EXCLUDED.last_use_time";
 
 /// Records uses, in any order, in one statement. A last use never moves back; tokens that are not there are skipped, and
 /// so are those of other workspaces than the one given, if one is.

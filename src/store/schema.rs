@@ -80,7 +80,22 @@ diesel::table! {
 diesel::table! {
     token_last_uses (token) {
         token -> Uuid,
-        last_use_time -> Timestamptz,
+        last_use_time -> Nullable<Timestamptz>,
+        use_count -> Int8,
+        previous_generation -> Nullable<Int4>,
+        previous_last_use_time -> Nullable<Timestamptz>,
+        superseded_use_count -> Int8,
+        superseded_use_time -> Nullable<Timestamptz>,
+        workspace -> Nullable<Text>,
+        use_month -> Timestamp,
+    }
+}
+
+diesel::table! {
+    token_marks (workspace, mark, token) {
+        workspace -> Text,
+        mark -> Text,
+        token -> Uuid,
     }
 }
 
@@ -140,6 +155,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     revisions,
     server_keys,
     token_last_uses,
+    token_marks,
     tokens,
     workspaces,
 );

@@ -1,7 +1,7 @@
 //! A row of `tokens` and how it becomes a token.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use diesel::data_types::PgInterval;
 use diesel::dsl::{AsExprOf, auto_type};
@@ -31,6 +31,7 @@ extern "SQL" {
 }
 
 diesel::infix_operator!(Plus, " + ", Timestamptz, backend: Pg);
+diesel::infix_operator!(Minus, " - ", Timestamptz, backend: Pg);
 
 /// A row, without what could prove a secret, and the moment it was read.
 #[derive(Queryable, Selectable)]
@@ -115,6 +116,15 @@ pub(super) fn expire_time(expiry: Expiry) -> coalesce<Bound<Moment, Timestamptz>
     coalesce(at, Plus::new(statement_timestamp(), after))
 }
 
+/// The moment so long before that of the statement.
+pub(super) fn ago(duration: Duration) -> Minus<statement_timestamp, Bound<PgInterval, Interval>> {
+    Minus::new(statement_timestamp(), Some(interval(duration)).into_sql::<Nullable<Interval>>())
+}
+
+pub(super) fn interval(duration: Duration) -> PgInterval {
+    PgInterval::from_microseconds(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+}
+
 fn moment(expiry: Expiry) -> Option<Moment> {
     match expiry {
         Expiry::At(time) => Some(Moment(time)),
@@ -124,9 +134,7 @@ fn moment(expiry: Expiry) -> Option<Moment> {
 
 fn lifetime(expiry: Expiry) -> Option<PgInterval> {
     match expiry {
-        Expiry::After(lifetime) => {
-            Some(PgInterval::from_microseconds(i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX)))
-        }
+        Expiry::After(lifetime) => Some(interval(lifetime)),
         Expiry::At(_) | Expiry::Never => None,
     }
 }
