@@ -15,6 +15,7 @@ const RPCS: [(&str, &[&str], Named); 28] = [
     ("CreateToken", &["tokenkeep:tokens:create"], Named::Workspace),
     ("GetToken", &["tokenkeep:tokens:read"], Named::Token),
     ("ListTokens", &["tokenkeep:tokens:read"], Named::Workspace),
+    ("CountTokens", &["tokenkeep:tokens:read"], Named::Workspace),
     ("UpdateToken", &["tokenkeep:tokens:update"], Named::Token),
     ("RegenerateToken", &["tokenkeep:tokens:regenerate"], Named::Token),
     ("RevokeToken", &["tokenkeep:tokens:revoke"], Named::Token),

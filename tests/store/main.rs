@@ -7,6 +7,7 @@
     reason = "what is not as promised fails the test"
 )]
 
+mod bounds;
 mod doorbell;
 mod harness;
 mod histories;
@@ -20,4 +21,5 @@ mod servers;
 mod sessions;
 mod tls;
 mod tokens;
+mod various;
 mod workspaces;
