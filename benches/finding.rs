@@ -11,14 +11,14 @@ use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
 use tokenkeep::proto::v1::workspace_service_client::WorkspaceServiceClient;
 
-use self::finding::searches::{SEARCHES, Search};
 use self::measure::arguments;
 use self::measure::database::{FIRST, PrivateDatabase};
 use self::measure::page::{self, Outcome};
 use self::measure::rounds::{Rounds, readable, readable_range};
 use self::measure::served::{ServedDatabase, Tokens, WORKSPACE};
+use self::searching::searches::{SEARCHES, Search};
 
-mod finding {
+mod searching {
     pub(crate) mod searches;
 }
 
@@ -53,11 +53,8 @@ fn main() -> Outcome<()> {
         let server = served.serve(&[])?;
         served.create_workspace(server.address).await?;
         let operator = served.operator(server.address).await?;
-        let workspace = v1::Workspace {
-            id: WORKSPACE.to_owned(),
-            profile: "coolset".to_owned(),
-            ..Default::default()
-        };
+        let workspace =
+            v1::Workspace { id: WORKSPACE.to_owned(), profile: "coolset".to_owned(), ..Default::default() };
         let update = v1::UpdateWorkspaceRequest { workspace: Some(workspace), ..Default::default() };
         WorkspaceServiceClient::new(operator.clone()).update_workspace(update).await?;
         let begun = Instant::now();
@@ -82,7 +79,7 @@ fn main() -> Outcome<()> {
 /// Tokens one after another every ten seconds until now. Ten of the oldest are special in every way that a search may ask for.
 async fn fill(database: &PrivateDatabase, count: usize) -> Outcome<()> {
     let client = database.connect(FIRST).await?;
-    for statement in include_str!("finding/fill.sql").split(";\n").filter(|text| !text.trim().is_empty()) {
+    for statement in include_str!("searching/fill.sql").split(";\n").filter(|text| !text.trim().is_empty()) {
         client.batch_execute(&statement.replace("COUNT", &count.to_string())).await?;
     }
     Ok(())
@@ -185,7 +182,8 @@ async fn counts(tokens: &mut Tokens) -> Outcome<String> {
         for _ in 0..ROUNDS {
             let (workspace, filter) = (WORKSPACE.to_owned(), Some(filter.clone()));
             let begun = Instant::now();
-            let answer = tokens.count_tokens(v1::CountTokensRequest { workspace, filter }).await?.into_inner();
+            let answer =
+                tokens.count_tokens(v1::CountTokensRequest { workspace, filter }).await?.into_inner();
             rounds.add(begun.elapsed().as_secs_f64());
             told = format!("{}{}", answer.count, if answer.more { " and more" } else { "" });
         }

@@ -20,6 +20,7 @@ mod tls;
 mod token_ends;
 mod token_lanes;
 mod token_list;
+mod token_predicates;
 mod token_row;
 mod token_ways;
 pub mod tokens;

@@ -11,8 +11,8 @@ use prost_types::FieldMask;
 use super::fields::Fields;
 use crate::proto::v1;
 use crate::service::{
-    Error, NewTokenWords, Regeneration, Revocation, Suspension, TokenChange, TokenCountRequest, TokenPageRequest,
-    WatchRequest,
+    Error, NewTokenWords, Regeneration, Revocation, Suspension, TokenChange, TokenCountRequest,
+    TokenPageRequest, WatchRequest,
 };
 use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, PrincipalId, Reason};
 use crate::token::{Expiry, Precondition, Revision, Scope, TokenEdit, TokenFilter, TokenId};

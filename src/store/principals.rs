@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::error::{StoreError, understood};
 use super::moment::Moment;
 use super::schema::principals;
-use super::token_list::kind_column;
+use super::token_predicates::kind_column;
 use super::token_row::{external_id, scopes, statement_timestamp};
 use super::tokens::scopes_column;
 use super::transaction::Transaction;

@@ -47,7 +47,8 @@ pub(super) const MARK: Index =
     Index { table: "token_marks", id: "token", keys: &["mark"], collation: "\"C\"", only: "true" };
 pub(super) const USE_MONTH: Index =
     Index { table: "token_last_uses", id: "token", keys: &["use_month"], collation: "", only: "true" };
-pub(super) const SUPERSEDED_USE: Index = Index { keys: &[], only: "superseded_use_time IS NOT NULL", ..USE_MONTH };
+pub(super) const SUPERSEDED_USE: Index =
+    Index { keys: &[], only: "superseded_use_time IS NOT NULL", ..USE_MONTH };
 
 /// Some lanes of an index.
 #[derive(Debug, Clone)]

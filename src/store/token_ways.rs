@@ -15,7 +15,8 @@ use super::token_lanes::{
     ALL, Asked, CREATOR, EXPIRY_DAY, EXPIRY_HOUR, EXPIRY_MONTH, Ids, Index, Lanes, MARK, PRINCIPAL,
     PRINCIPAL_KIND, SECRET_MONTH, SUPERSEDED_USE, Stretch, TYPE, USE_MONTH, follow,
 };
-use super::token_list::{TokenQuery, first_after, kind_column};
+use super::token_list::TokenQuery;
+use super::token_predicates::{first_after, kind_column};
 use super::token_row::{interval, statement_timestamp, token_type_column};
 use crate::token::{TokenFilter, TokenState};
 use crate::workspace::WorkspaceId;
@@ -190,11 +191,7 @@ fn of_state(state: TokenState) -> Vec<Lanes> {
                 "day_of(statement_timestamp())",
                 "month_of(statement_timestamp()) + interval '1 month' - interval '1 day'",
             ),
-            (
-                EXPIRY_MONTH,
-                "month_of(statement_timestamp()) + interval '1 month'",
-                "timestamp 'infinity'",
-            ),
+            (EXPIRY_MONTH, "month_of(statement_timestamp()) + interval '1 month'", "timestamp 'infinity'"),
         ]),
     }
 }

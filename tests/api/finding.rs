@@ -112,9 +112,12 @@ async fn each_filter_finds_what_it_names_and_counts_it() {
     let (server, mut operator) = server().await;
     let named = special(&server, &mut operator).await;
     let all: Vec<&str> = named.iter().map(|(_, name)| *name).collect();
-    let all_but = |but: &[&str]| -> Vec<&str> { all.iter().copied().filter(|name| !but.contains(name)).collect() };
+    let all_but =
+        |but: &[&str]| -> Vec<&str> { all.iter().copied().filter(|name| !but.contains(name)).collect() };
     let state = |state: v1::TokenState| filter(|f| f.states = vec![state.into()]);
-    let within = |days: i64| filter(|f| f.expiring_within = Some(prost_types::Duration { seconds: days * 86_400, nanos: 0 }));
+    let within = |days: i64| {
+        filter(|f| f.expiring_within = Some(prost_types::Duration { seconds: days * 86_400, nanos: 0 }))
+    };
     let ended = ["revoked", "suspended", "expired"];
     let rows = [
         (filter(|_| {}), all.clone()),
@@ -144,7 +147,8 @@ async fn each_filter_finds_what_it_names_and_counts_it() {
         finds(&mut operator, &named, filter, &names).await;
     }
     // A profile that says after how many days.
-    let workspace = v1::Workspace { id: "acme".to_owned(), profile: "coolset".to_owned(), ..Default::default() };
+    let workspace =
+        v1::Workspace { id: "acme".to_owned(), profile: "coolset".to_owned(), ..Default::default() };
     let update = v1::UpdateWorkspaceRequest { workspace: Some(workspace), ..Default::default() };
     operator.workspaces.update_workspace(update).await.unwrap();
     finds(&mut operator, &named, filter(|f| f.rotation_due = true), &["old"]).await;

@@ -191,17 +191,9 @@ pub fn readings() -> Vec<Row> {
             field("filter.superseded_use_since"),
         ),
         ("a filter by an unknown type", filter(|f| f.r#type = 99), field("filter.type")),
-        (
-            "a filter by an unknown kind",
-            filter(|f| f.principal_kind = 99),
-            field("filter.principal_kind"),
-        ),
+        ("a filter by an unknown kind", filter(|f| f.principal_kind = 99), field("filter.principal_kind")),
         ("a filter by a creator too long", filter(|f| f.creator = long(257)), field("filter.creator")),
-        (
-            "a count of no workspace",
-            Call::CountTokens(v1::CountTokensRequest::default()),
-            field("workspace"),
-        ),
+        ("a count of no workspace", Call::CountTokens(v1::CountTokensRequest::default()), field("workspace")),
         (
             "a count of a workspace that is not there",
             Call::CountTokens(v1::CountTokensRequest { workspace: "nowhere".to_owned(), filter: None }),

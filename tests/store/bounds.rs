@@ -122,7 +122,8 @@ async fn rows(admin: &Client, statements: &[(String, String)]) -> f64 {
 fn scan(node: &Value, scanned: &mut BTreeMap<(String, String), f64>) {
     if let Some(table) = node["Relation Name"].as_str() {
         let count = |field: &str| node[field].as_f64().unwrap_or_default();
-        let rows = count("Actual Rows") + count("Rows Removed by Filter") + count("Rows Removed by Index Recheck");
+        let rows =
+            count("Actual Rows") + count("Rows Removed by Filter") + count("Rows Removed by Index Recheck");
         let key = (table.to_owned(), node["Node Type"].as_str().unwrap().to_owned());
         *scanned.entry(key).or_default() += rows * count("Actual Loops");
     }

@@ -212,7 +212,9 @@ impl Sample {
             && filter.created_since.is_none_or(|since| token.create_time >= since)
             && filter.created_before.is_none_or(|before| token.create_time < before)
             && filter.expiring_within.is_none_or(soon)
-            && filter.unused_since.is_none_or(|since| token.last_use_time.unwrap_or(token.create_time) < since)
+            && filter
+                .unused_since
+                .is_none_or(|since| token.last_use_time.unwrap_or(token.create_time) < since)
             && (!filter.never_used || token.last_use_time.is_none())
             && (!filter.rotation_due || token.secret_time + DUE_AFTER <= now)
             && filter.superseded_use_since.is_none_or(|since| self.superseded_use_time >= Some(since))
