@@ -71,7 +71,8 @@ impl Listing {
         }
         let (mut found, mut size) = (Vec::new(), FIRST);
         while self.more && self.query.patience > 0 && found.len() < limit {
-            let (ids, more) = self.way.next(connection, &self.query.workspace, size).await?;
+            let count = size.min(self.query.patience);
+            let (ids, more) = self.way.next(connection, &self.query.workspace, count).await?;
             self.more = more;
             let wanted = limit - found.len();
             let some = satisfying(connection, &self.query, &ids, wanted).await?;

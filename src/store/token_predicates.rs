@@ -9,7 +9,8 @@ use diesel::sql_types::{Bool, Nullable};
 use super::moment::Moment;
 use super::schema::{token_last_uses, tokens};
 use super::token_row::{
-    ago, coalesce, expire_time, is_invalidated, last_use_time, statement_timestamp, token_type_column,
+    coalesce, expire_time, is_invalidated, last_use_time, secret_time_and, statement_timestamp,
+    token_type_column,
 };
 use crate::profile::PrincipalKind;
 use crate::token::{Expiry, TokenFilter, TokenState};
@@ -37,7 +38,7 @@ pub(super) fn predicates(filter: &TokenFilter, rotation_due_after: Option<Durati
         predicates.push(Box::new(last_use_time().is_null().nullable()));
     }
     if let Some(after) = rotation_due_after.filter(|_| filter.rotation_due) {
-        predicates.push(Box::new(tokens::secret_time.nullable().le(ago(after))));
+        predicates.push(Box::new(secret_time_and(after).le(statement_timestamp().nullable())));
     }
     if let Some(since) = filter.superseded_use_since {
         let superseded_use = token_last_uses::table

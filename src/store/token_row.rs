@@ -31,7 +31,6 @@ extern "SQL" {
 }
 
 diesel::infix_operator!(Plus, " + ", Timestamptz, backend: Pg);
-diesel::infix_operator!(Minus, " - ", Timestamptz, backend: Pg);
 
 /// A row, without what could prove a secret, and the moment it was read.
 #[derive(Queryable, Selectable)]
@@ -116,9 +115,9 @@ pub(super) fn expire_time(expiry: Expiry) -> coalesce<Bound<Moment, Timestamptz>
     coalesce(at, Plus::new(statement_timestamp(), after))
 }
 
-/// The moment so long before that of the statement.
-pub(super) fn ago(duration: Duration) -> Minus<statement_timestamp, Bound<PgInterval, Interval>> {
-    Minus::new(statement_timestamp(), Some(interval(duration)).into_sql::<Nullable<Interval>>())
+/// The moment at which the secret of the row at hand has this age.
+pub(super) fn secret_time_and(age: Duration) -> Plus<tokens::secret_time, Bound<PgInterval, Interval>> {
+    Plus::new(tokens::secret_time, Some(interval(age)).into_sql::<Nullable<Interval>>())
 }
 
 pub(super) fn interval(duration: Duration) -> PgInterval {

@@ -104,14 +104,15 @@ const MEDDLE: &str = "
 /// All that are there, the newest first.
 pub(crate) async fn read(database: &Database, store: &Store) -> Vec<Sample> {
     let admin = database.admin().await;
-    let all = "SELECT id, principal_kind, superseded_use_time FROM tokens JOIN token_last_uses ON token = id
+    let all =
+        "SELECT id::text, principal_kind, superseded_use_time FROM tokens JOIN token_last_uses ON token = id
         ORDER BY id DESC";
     let mut samples = Vec::new();
     for row in admin.query(all, &[]).await.unwrap() {
         let kind: Option<String> = row.get(1);
         let kinds = PrincipalKind::WORDS.into_iter();
         samples.push(Sample {
-            token: find(store, TokenId::from_uuid(row.get(0))).await.unwrap(),
+            token: find(store, TokenId::parse(row.get(0)).unwrap()).await.unwrap(),
             kind: kind.map(|kind| kinds.clone().find(|(word, _)| *word == kind).unwrap().1),
             superseded_use_time: row.get(2),
         });
