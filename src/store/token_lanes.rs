@@ -257,5 +257,5 @@ const INVALIDATED_KEYS: &str = "\
     WHERE workspace = (SELECT workspace FROM asked) AND (epoch, kid) > (step.first, step.second) \
     ORDER BY epoch, kid LIMIT 1) AS next) \
     SELECT first, second FROM step) AS steps WHERE first < (SELECT epoch FROM workspaces \
-    WHERE id = (SELECT workspace FROM asked)) OR second IN (SELECT kid FROM server_keys WHERE state = 'retired') \
+    WHERE id = (SELECT workspace FROM asked)) OR EXISTS (SELECT FROM server_keys WHERE kid = second AND state = 'retired') \
     LIMIT MOST";
