@@ -5,13 +5,28 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Messages that carry a secret: their `Debug` is written by hand in `src/proto.rs`.
-const SECRET_BEARING: [&str; 6] = [
+const SECRET_BEARING: [&str; 20] = [
     "tokenkeep.v1.CreateTokenResponse",
     "tokenkeep.v1.CreatePrincipalResponse",
     "tokenkeep.v1.RegenerateTokenResponse",
     "tokenkeep.v1.IntrospectTokenRequest",
     "tokenkeep.v1.ResolveTokensRequest",
     "tokenkeep.v1.TagKey",
+    // A request id may open a secret.
+    "tokenkeep.v1.CreateTokenRequest",
+    "tokenkeep.v1.UpdateTokenRequest",
+    "tokenkeep.v1.RegenerateTokenRequest",
+    "tokenkeep.v1.EndOverlapRequest",
+    "tokenkeep.v1.SuspendTokenRequest",
+    "tokenkeep.v1.ResumeTokenRequest",
+    "tokenkeep.v1.RevokeTokenRequest",
+    "tokenkeep.v1.BulkRevokeTokensRequest",
+    "tokenkeep.v1.CreateWorkspaceRequest",
+    "tokenkeep.v1.UpdateWorkspaceRequest",
+    "tokenkeep.v1.InvalidateWorkspaceTokensRequest",
+    "tokenkeep.v1.CreatePrincipalRequest",
+    "tokenkeep.v1.UpdatePrincipalRequest",
+    "tokenkeep.v1.DeletePrincipalRequest",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -32,6 +47,7 @@ fn compile_ours(out_directory: &Path) -> Result<(), Box<dyn Error>> {
         "tokenkeep/v1/workspace_service.proto",
         "tokenkeep/v1/principal_service.proto",
         "tokenkeep/v1/sidecar_service.proto",
+        "tokenkeep/v1/audit_service.proto",
         "tokenkeep/v1/error_reason.proto",
     ])?;
     fs::write(out_directory.join("tokenkeep.binpb"), compiler.encode_file_descriptor_set())?;

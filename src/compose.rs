@@ -2,6 +2,7 @@
 
 mod beside;
 mod following;
+mod forgetting;
 mod health;
 mod process;
 mod retention;
@@ -20,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 use beside::Beside;
 pub use beside::{BesideError, EdgeOptions};
 use following::Following;
+pub use forgetting::ReplayKeyError;
+use forgetting::{Forgetting, agree};
 use process::Parts;
 
 pub use process::ProcessError;
@@ -29,7 +32,7 @@ use crate::crossing::Crossing;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::hash::Hasher;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, ReplayKeys};
 use crate::metrics::Metrics;
 use crate::profile::Profile;
 use crate::proof::{ProofCache, Prover};
@@ -50,6 +53,12 @@ pub struct ServerOptions {
     pub lease: Duration,
     /// How long events are kept.
     pub revision_retention: Duration,
+    /// How long it is kept who did what.
+    pub audit_retention: Duration,
+    /// For how long a request is recognised by its id; the same at every server over the database.
+    pub request_window: Duration,
+    /// By what it is recognised, and what it has made is shown again.
+    pub replay: ReplayKeys,
     /// The server keys.
     pub keyring: Keyring,
     /// The profiles that this server has.
@@ -82,6 +91,9 @@ pub enum ServerError {
     /// The keyring does not fit the database.
     #[error("cannot use the keyring")]
     Keys(#[from] KeysError),
+    /// Another server seals with another replay key.
+    #[error("cannot use the replay key")]
+    Replay(#[from] ReplayKeyError),
     /// The profiles do not fit those in the database.
     #[error("cannot use the profiles")]
     Profiles(#[from] EntryError),
@@ -148,6 +160,8 @@ impl Server {
         let Following { cache, feed, fleet, watching, .. } = following;
         let (committing, writer) = Committing::start(store.clone(), taking_effect(&cache, &feed));
         parts.add("the writer of changes", writer);
+        let replay = Arc::new(options.replay);
+        agree(&store, &replay, options.request_window).await?;
         let service = Service::new(service::Parts {
             store: store.clone(),
             committing,
@@ -158,6 +172,8 @@ impl Server {
             feed,
             fleet: fleet.clone(),
             metrics: metrics.clone(),
+            replay: Arc::clone(&replay),
+            request_window: options.request_window,
         });
         let service = Arc::new(service.await?);
         service.enter_profiles(&options.profiles).await?;
@@ -168,6 +184,12 @@ impl Server {
         parts.add("the last-use writer", flusher);
         let retention = retention::keep_for(options.revision_retention, store.clone());
         parts.add("the compaction of the log", tokio::spawn(retention));
+        let forgetting = Forgetting { store: store.clone(), replay, request_window: options.request_window };
+        parts
+            .add("the end of replay keys", tokio::spawn(forgetting.keep_forgetting(options.audit_retention)));
+        let refusing = (Arc::clone(&service), store.clone());
+        let refusals = async move { refusing.0.refusals().keep_writing(refusing.1).await };
+        parts.add("the writer of refusals", tokio::spawn(refusals));
         sampling::add(&metrics, store, Arc::clone(&options.serving.counters));
         sampling::add_leases(&metrics, cache, fleet.clone());
         let draining = options.serving.draining.clone();

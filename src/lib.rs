@@ -2,6 +2,7 @@
 //!
 //! Data flows one way, wire → service → store, and nothing runs back; ARCHITECTURE.md is the map.
 
+pub mod audit;
 pub mod cache;
 pub mod clock;
 pub mod compose;
@@ -17,12 +18,14 @@ pub mod lease;
 pub mod metrics;
 pub mod nearest;
 pub mod operations;
+pub mod peer;
 pub mod postgres;
 pub mod principal;
 pub mod private_file;
 pub mod profile;
 pub mod proof;
 pub mod proto;
+pub mod request;
 pub mod revocation;
 pub mod roles;
 pub mod rpc;

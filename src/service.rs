@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of the wire and nothing of SQL. Every method that a caller can reach takes a proven [`Caller`].
 
+mod audit;
 mod callers;
 mod committing;
 mod edge;
@@ -16,6 +17,7 @@ mod operator;
 mod principals;
 mod profiles;
 mod proving;
+mod retries;
 mod rotation;
 mod search;
 mod sidecars;
@@ -25,7 +27,9 @@ mod watching;
 mod workspaces;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use audit::{AuditPageRequest, Refusal, Refusals};
 pub use callers::{Caller, Permission, Reach};
 pub use committing::Committing;
 pub use error::{Error, InvalidField};
@@ -45,11 +49,12 @@ use crate::cache::Cache;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::hash::Hasher;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, ReplayKeys};
 use crate::metrics::Metrics;
 use crate::proof::ProofCache;
 use crate::store::Store;
 use keys::KeyDirectory;
+use retries::Retries;
 
 /// The parts that a service is made of.
 pub struct Parts {
@@ -71,6 +76,10 @@ pub struct Parts {
     pub fleet: Fleet,
     /// Counts.
     pub metrics: Metrics,
+    /// By what requests are recognised that are repeated.
+    pub replay: Arc<ReplayKeys>,
+    /// For how long they are.
+    pub request_window: Duration,
 }
 
 /// All that tokenkeep does. Shared by every request.
@@ -88,6 +97,8 @@ pub struct Service {
     feed: Feed,
     fleet: Fleet,
     metrics: Metrics,
+    retries: Retries,
+    refusals: Refusals,
 }
 
 impl Service {
@@ -96,8 +107,9 @@ impl Service {
     /// # Errors
     /// [`KeysError`] if a key that is in use is not in the keyring, or the database cannot be asked.
     pub async fn new(parts: Parts) -> Result<Self, KeysError> {
-        let Parts { store, committing, keyring, hasher, proofs, cache, feed, fleet, metrics } = parts;
+        let Parts { store, committing, keyring, hasher, proofs, cache, feed, fleet, metrics, .. } = parts;
         let (held, argon2) = (Arc::clone(&keyring), hasher.clone());
+        let retries = Retries::new(parts.replay, parts.request_window);
         let issuer = Issuer::new(store.clone(), committing.clone(), held, argon2, metrics.clone()).await?;
         Ok(Self {
             profiles: issuer.profiles.clone(),
@@ -113,6 +125,8 @@ impl Service {
             feed,
             fleet,
             metrics,
+            retries,
+            refusals: Refusals::default(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! The store: what PostgreSQL keeps, and the only place that knows how. Queries take a connection, never the pool.
 
+pub mod audit;
 mod connection;
 pub mod credentials;
 pub mod doorbell;
@@ -14,6 +15,7 @@ mod moment;
 mod pool;
 pub mod principals;
 pub mod profiles;
+pub mod requests;
 mod schema;
 pub mod servers;
 mod tls;

@@ -14,6 +14,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("introspection", VOCABULARY),
     ("revocation", &["introspection", "profile", "text", "token", "workspace"]),
     ("edge", &["text", "token", "workspace", "introspection", "profile"]),
+    ("audit", &["request", "text", "token", "workspace"]),
+    ("request", &["text", "token"]),
+    ("peer", &[]),
     ("clock", &[]),
     ("lease", &["clock", "revocation", "token"]),
     (
@@ -31,7 +34,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cache",
         ],
     ),
-    ("keyring", &["private_file", "revocation", "token", "workspace"]),
+    ("keyring", &["private_file", "request", "revocation", "token", "workspace"]),
     ("hash", &["keyring", "token"]),
     ("proof", &["token"]),
     ("postgres", &[]),
@@ -43,7 +46,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &["text"]),
     ("metrics", &[]),
     ("operations", &["metrics", "server", "telemetry"]),
-    ("store", &["text", "token", "workspace", "profile", "principal", "revocation", "hash"]),
+    (
+        "store",
+        &["audit", "text", "token", "workspace", "profile", "principal", "request", "revocation", "hash"],
+    ),
     ("feed", &["cache", "clock", "store", "revocation", "metrics", "telemetry", "token"]),
     (
         "fleet",
@@ -52,6 +58,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "service",
         &[
+            "audit",
+            "request",
             "text",
             "token",
             "workspace",
@@ -100,6 +108,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "rpc",
         &[
+            "audit",
+            "peer",
+            "request",
             "edge",
             "principal",
             "profile",
@@ -119,7 +130,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "keyring",
         ],
     ),
-    ("server", &["telemetry", "crossing"]),
+    ("server", &["peer", "telemetry", "crossing"]),
     ("settings", &["text", "token", "hash", "nearest", "telemetry", "settings"]),
 ];
 

@@ -1,5 +1,6 @@
 //! From the words of the domain to the words of the wire.
 
+pub(super) mod audit;
 pub(super) mod edge;
 pub(super) mod introspection;
 pub(super) mod principals;

@@ -1,7 +1,9 @@
 //! From the words of the wire to the words of the domain, with the path of every field that cannot be taken.
 
+pub(super) mod audit;
 pub(super) mod edge;
 pub(super) mod introspection;
+pub(super) mod mutating;
 pub(super) mod principals;
 pub(super) mod sidecars;
 pub(super) mod workspaces;

@@ -72,6 +72,10 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::ProfileForbids(_) => (Code::InvalidArgument, ErrorReason::ProfileForbids),
         Error::TokenRevoked(_) => (Code::FailedPrecondition, ErrorReason::TokenRevoked),
         Error::TokenExpired(_) => (Code::FailedPrecondition, ErrorReason::TokenExpired),
+        Error::RequestIdReused => (Code::InvalidArgument, ErrorReason::RequestIdReused),
+        Error::SecretSuperseded(_) => (Code::FailedPrecondition, ErrorReason::SecretSuperseded),
+        Error::SecretUnavailable(_) => (Code::FailedPrecondition, ErrorReason::SecretUnavailable),
+        Error::RequestCarriedOut => (Code::ResourceExhausted, ErrorReason::ServerOverloaded),
         Error::EtagMismatch => (Code::Aborted, ErrorReason::EtagMismatch),
         Error::InvalidPageToken => (Code::InvalidArgument, ErrorReason::InvalidPageToken),
         Error::InvalidCursor => (Code::InvalidArgument, ErrorReason::InvalidCursor),
@@ -102,6 +106,12 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
 pub(super) fn name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
     name.strip_prefix(PREFIX).unwrap_or(name)
+}
+
+/// By what the audit names that a caller was refused; `None` if the request failed by something else.
+pub(super) fn refusal(error: &Error) -> Option<&'static str> {
+    let (code, reason) = classify(error);
+    matches!(code, Code::Unauthenticated | Code::PermissionDenied).then(|| name(reason))
 }
 
 /// The reason that a status carries, if it is one of ours.
@@ -151,6 +161,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::TokenNotFound(id) | Error::TokenRevoked(id) | Error::TokenExpired(id) => {
             Some(("id", id.to_string()))
         }
+        Error::SecretSuperseded(id) | Error::SecretUnavailable(id) => Some(("token", id.to_string())),
         Error::KeyUnavailable(kid) => Some(("kid", kid.to_string())),
         Error::CredentialMissing
         | Error::CredentialInvalid
@@ -160,6 +171,8 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::PrincipalNotFound
         | Error::PrincipalExists
         | Error::ProfileForbids(_)
+        | Error::RequestIdReused
+        | Error::RequestCarriedOut
         | Error::EtagMismatch
         | Error::InvalidPageToken
         | Error::InvalidCursor
@@ -238,6 +251,13 @@ mod tests {
         ] {
             assert_eq!(told(&error), (code, reason.to_owned(), again));
         }
+    }
+
+    #[test]
+    fn a_refusal_is_what_a_caller_may_not_do_and_not_what_cannot_be_done() {
+        assert_eq!(refusal(&Error::CredentialInvalid), Some("CREDENTIAL_INVALID"));
+        assert_eq!(refusal(&Error::EveryWorkspaceRequired), Some("WORKSPACE_DENIED"));
+        assert_eq!(refusal(&Error::EtagMismatch), None);
     }
 
     #[test]

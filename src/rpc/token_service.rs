@@ -27,7 +27,7 @@ impl TokenService for TokenRpc {
         request: Request<v1::CreateTokenRequest>,
     ) -> Answer<v1::CreateTokenResponse> {
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::CreateToken,
                 requests::create_token,
@@ -80,7 +80,7 @@ impl TokenService for TokenRpc {
         request: Request<v1::UpdateTokenRequest>,
     ) -> Answer<v1::UpdateTokenResponse> {
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::UpdateToken,
                 requests::update_token,
@@ -97,7 +97,7 @@ impl TokenService for TokenRpc {
         request: Request<v1::RegenerateTokenRequest>,
     ) -> Answer<v1::RegenerateTokenResponse> {
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::RegenerateToken,
                 requests::regenerate_token,
@@ -114,7 +114,7 @@ impl TokenService for TokenRpc {
     ) -> Answer<v1::RevokeTokenResponse> {
         let deadline = deadline(&request);
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::RevokeToken,
                 requests::revoke_token,
@@ -133,7 +133,7 @@ impl TokenService for TokenRpc {
     ) -> Answer<v1::SuspendTokenResponse> {
         let deadline = deadline(&request);
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::SuspendToken,
                 requests::suspend_token,
@@ -152,7 +152,7 @@ impl TokenService for TokenRpc {
     ) -> Answer<v1::ResumeTokenResponse> {
         let deadline = deadline(&request);
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::SuspendToken,
                 requests::resume_token,

@@ -153,6 +153,10 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::ProfileForbids(_)
         | Error::TokenRevoked(_)
         | Error::TokenExpired(_)
+        | Error::RequestIdReused
+        | Error::SecretSuperseded(_)
+        | Error::SecretUnavailable(_)
+        | Error::RequestCarriedOut
         | Error::EtagMismatch
         | Error::InvalidPageToken
         | Error::RevisionAhead

@@ -22,7 +22,7 @@ impl WorkspaceService for WorkspaceRpc {
         request: Request<v1::CreateWorkspaceRequest>,
     ) -> Answer<v1::CreateWorkspaceResponse> {
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::CreateWorkspace,
                 requests::create_workspace,
@@ -79,7 +79,7 @@ impl WorkspaceService for WorkspaceRpc {
         request: Request<v1::UpdateWorkspaceRequest>,
     ) -> Answer<v1::UpdateWorkspaceResponse> {
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::UpdateWorkspace,
                 requests::update_workspace,
@@ -115,7 +115,7 @@ impl WorkspaceService for WorkspaceRpc {
     ) -> Answer<v1::InvalidateWorkspaceTokensResponse> {
         let deadline = deadline(&request);
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::InvalidateWorkspace,
                 requests::invalidate_workspace,

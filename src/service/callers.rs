@@ -5,10 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
+use super::audit::Refusal;
 use super::freshness::Arrival;
 use super::proving::{Question, Sight};
+use super::retries::Intention;
 use super::search::Search;
 use super::{Error, Service};
+use crate::audit::{Action, Origin};
 use crate::clock::BootTime;
 use crate::introspection::{Freshness, InactiveReason, Place, Record};
 use crate::metrics::CallerRejection;
@@ -61,6 +64,8 @@ pub enum Permission {
     UpdatePrincipal,
     /// End principals.
     DeletePrincipal,
+    /// Read who did what.
+    ReadAudit,
 }
 
 impl Permission {
@@ -87,6 +92,32 @@ impl Permission {
             Self::ReadPrincipals => "tokenkeep:principals:read",
             Self::UpdatePrincipal => "tokenkeep:principals:update",
             Self::DeletePrincipal => "tokenkeep:principals:delete",
+            Self::ReadAudit => "tokenkeep:audit:read",
+        })
+    }
+
+    /// What the audit calls a request that needs this and was refused before it was read.
+    #[must_use]
+    pub const fn action(self) -> Action {
+        Action::known(match self {
+            Self::CreateToken => "create_token",
+            Self::ReadTokens => "tokens.read",
+            Self::UpdateToken => "update_token",
+            Self::RegenerateToken => "regenerate_token",
+            Self::RevokeToken => "revoke_token",
+            Self::SuspendToken => "suspend_token",
+            Self::Introspect | Self::LearnInactiveReason | Self::TellAddress => "introspect_token",
+            Self::WatchRevocations => "watch_revocations",
+            Self::Sidecar => "sidecar",
+            Self::CreateWorkspace => "create_workspace",
+            Self::ReadWorkspaces => "workspaces.read",
+            Self::UpdateWorkspace => "update_workspace",
+            Self::InvalidateWorkspace => "invalidate_workspace_tokens",
+            Self::CreatePrincipal => "create_principal",
+            Self::ReadPrincipals => "principals.read",
+            Self::UpdatePrincipal => "update_principal",
+            Self::DeletePrincipal => "delete_principal",
+            Self::ReadAudit => "audit.read",
         })
     }
 }
@@ -111,44 +142,70 @@ impl Reach {
     }
 }
 
-/// A caller whose token was proved to be live.
+/// A caller whose token was proved to be live, with what is known of the request that it makes beside its words.
 #[derive(Debug, Clone)]
-pub struct Caller(Arc<Record>);
+pub struct Caller {
+    record: Arc<Record>,
+    /// Where the request comes from; `None` for a command of ours, which needs no token.
+    origin: Option<Origin>,
+    /// By what the request is recognised if it is repeated.
+    intention: Option<Arc<Intention>>,
+}
 
 impl Caller {
     /// Takes a token for a caller; it must be live.
-    pub(super) const fn of(record: Arc<Record>) -> Self {
-        Self(record)
+    pub(super) const fn of(record: Arc<Record>, origin: Origin) -> Self {
+        Self { record, origin: Some(origin), intention: None }
+    }
+
+    /// Takes a command of ours for a caller that may do what a record says.
+    pub(super) const fn command(record: Arc<Record>) -> Self {
+        Self { record, origin: None, intention: None }
+    }
+
+    /// The same with a request that may be repeated.
+    pub(super) fn intending(self, intention: Intention) -> Self {
+        Self { intention: Some(Arc::new(intention)), ..self }
+    }
+
+    /// By what its request is recognised if it is repeated.
+    pub(super) fn intention(&self) -> Option<&Intention> {
+        self.intention.as_deref()
+    }
+
+    /// The id of its token and where its request comes from; `None` for a command of ours.
+    pub(super) fn proved(&self) -> Option<(TokenId, Origin)> {
+        self.origin.map(|origin| (self.record.id, origin))
     }
 
     /// The id of the caller's own token.
     #[must_use]
     pub fn token(&self) -> TokenId {
-        self.0.id
+        self.record.id
     }
 
     /// The workspaces it acts on.
     #[must_use]
     pub fn reach(&self) -> Reach {
-        let own = &self.0.workspace;
+        let own = &self.record.workspace;
         if own.is_system() { Reach::Every } else { Reach::One(own.clone()) }
     }
 
     /// Whether it acts on a workspace.
     #[must_use]
     pub fn acts_on(&self, workspace: &WorkspaceId) -> bool {
-        self.0.workspace.is_system() || self.0.workspace == *workspace
+        self.record.workspace.is_system() || self.record.workspace == *workspace
     }
 
     /// Whether a change may concern what it may do.
     pub(super) fn is_concerned_by(&self, change: &Change) -> bool {
-        change.concerns(&self.0)
+        change.concerns(&self.record)
     }
 
     /// Whether its token grants what is needed.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
-        self.0.scopes.grants(&permission.scope())
+        self.record.scopes.grants(&permission.scope())
     }
 
     /// Refuses a caller whose token does not grant what is needed.
@@ -173,7 +230,7 @@ impl Caller {
     /// # Errors
     /// [`Error::ScopeEscalation`], naming the first such scope.
     pub fn require_covering(&self, scopes: &ScopeSet) -> Result<(), Error> {
-        let uncovered = scopes.iter().find(|scope| scope.is_reserved() && !self.0.scopes.grants(scope));
+        let uncovered = scopes.iter().find(|scope| scope.is_reserved() && !self.record.scopes.grants(scope));
         uncovered.map_or(Ok(()), |scope| Err(Error::ScopeEscalation(scope.clone())))
     }
 
@@ -183,7 +240,7 @@ impl Caller {
     /// # Errors
     /// [`Error::LifetimeEscalation`].
     pub fn require_outliving(&self, scopes: &ScopeSet, expire_time: Option<SystemTime>) -> Result<(), Error> {
-        let outlives = match (expire_time, self.0.expire_time) {
+        let outlives = match (expire_time, self.record.expire_time) {
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(theirs), Some(own)) => theirs > own,
@@ -194,7 +251,7 @@ impl Caller {
 
     /// On whose behalf it acts: the initiator it names, else itself.
     pub(super) fn on_behalf_of(&self, initiator: Option<Initiator>) -> Result<Initiator, Error> {
-        let own = || Initiator::parse(self.0.id.to_string());
+        let own = || Initiator::parse(self.record.id.to_string());
         initiator.map_or_else(own, Ok).map_err(|invalid| Error::field("initiator", invalid))
     }
 }
@@ -208,11 +265,12 @@ impl Service {
         &self,
         credential: &SecretString,
         permission: Permission,
+        origin: Origin,
     ) -> Result<Caller, Error> {
         let undecided = |_: &Error| self.metrics.caller_rejected(CallerRejection::Undecided);
         let proved = self.prove(Question::of_caller(credential)).await.inspect_err(undecided)?;
         let live = proved.map_err(|reason| self.reject(reason))?;
-        self.admit(live.record, permission)
+        self.admit(live.record, permission, origin)
     }
 
     /// The same by what is at hand, at once and without asking anybody; `None` if that is not enough.
@@ -223,19 +281,28 @@ impl Service {
         &self,
         credential: &SecretString,
         permission: Permission,
+        origin: Origin,
     ) -> Result<Option<Caller>, Error> {
         let Ok(Sight::Proved(proved)) = self.at_hand(&Question::of_caller(credential), Revision::ZERO) else {
             return Ok(None);
         };
         self.note_at_hand(&proved);
         let live = proved.map_err(|reason| self.reject(reason))?;
-        self.admit(live.record, permission).map(Some)
+        self.admit(live.record, permission, origin).map(Some)
     }
 
-    fn admit(&self, record: Arc<Record>, permission: Permission) -> Result<Caller, Error> {
-        let caller = Caller::of(record);
-        let forbidden = |_: &Error| self.metrics.caller_rejected(CallerRejection::Forbidden);
-        caller.require(permission).inspect_err(forbidden)?;
+    fn admit(&self, record: Arc<Record>, permission: Permission, origin: Origin) -> Result<Caller, Error> {
+        let caller = Caller::of(record, origin);
+        caller.require(permission).inspect_err(|error| {
+            self.metrics.caller_rejected(CallerRejection::Forbidden);
+            self.refusals.note(Refusal {
+                action: permission.action(),
+                caller: Some(caller.token()),
+                origin,
+                reason: "SCOPE_REQUIRED",
+                error,
+            });
+        })?;
         Ok(caller)
     }
 
@@ -249,14 +316,14 @@ impl Service {
         caller: &Caller,
         permission: Permission,
     ) -> Result<(Caller, Option<Duration>), Error> {
-        let Caller(before) = caller;
+        let Caller { record: before, origin, .. } = caller;
         let mut search = Search::of(self, std::iter::once(before.id));
         let of_itself = |_: &WorkspaceId| Ok(());
         let found =
             search.judge_again(of_itself, (before.id, before.generation), &mut Arrival::now(self)).await?;
         let live = found.map_err(|reason| self.reject(reason))?;
         live.record.suits(&NOWHERE).map_err(|reason| self.reject(reason))?;
-        let caller = Caller::of(live.record);
+        let caller = Caller { record: live.record, origin: *origin, intention: None };
         caller.require(permission)?;
         Ok((caller, live.deadline.map(|deadline| deadline.since(BootTime::now()))))
     }

@@ -82,6 +82,22 @@ pub enum Error {
     /// An expired token cannot get a new secret without a new expiry.
     #[error("the token `{0}` is expired; set `expire_time` or `lifetime` to renew it in the same call")]
     TokenExpired(TokenId),
+    /// The id of another request.
+    #[error("the request id was used for another request; make up another for each intention")]
+    RequestIdReused,
+    /// What the request has made was replaced since.
+    #[error(
+        "the request was carried out before, and the secret that it made for token `{0}` was replaced since"
+    )]
+    SecretSuperseded(TokenId),
+    /// What the request has made cannot be opened any more.
+    #[error(
+        "the request was carried out before, and the secret that it made for token `{0}` cannot be shown again; regenerate it"
+    )]
+    SecretUnavailable(TokenId),
+    /// Another attempt at the same request came first; whoever is told so looks up what came of it.
+    #[error("the request is being carried out by another attempt; try again shortly")]
+    RequestCarriedOut,
     /// Somebody else was faster.
     #[error("the etag does not match: it has changed since; read it again and decide anew")]
     EtagMismatch,

@@ -8,19 +8,24 @@ use super::committing::{Action, Committing, Mutation, require_custom, require_re
 use super::keys::{KeyDirectory, KeysError};
 use super::profiles::Profiles;
 use super::tokens::known_to;
-use super::{Caller, Error, Service};
+use super::{Caller, Error, Service, audit, retries};
+use crate::audit::{Entry, Subject};
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::{Argon2Purpose, Metrics};
 use crate::principal::Principal;
 use crate::profile::{Creation, Profile, TokenType};
 use crate::store::tokens::{NewSecret, NewToken};
-use crate::store::{Connection, Store, Transaction, principals, tokens, workspaces};
+use crate::store::{self, Connection, Store, Transaction, principals, tokens, workspaces};
 use crate::text::{Description, Initiator, Invalid, Metadata, Name, PrincipalId};
 use crate::token::{
-    Audiences, Cidrs, Expiry, IssuedSecret, Kid, Precondition, ScopeSet, Secret, Token, TokenId, TokenState,
+    Audiences, Cidrs, Expiry, Generation, IssuedSecret, Kid, Precondition, ScopeSet, Secret, Token, TokenId,
+    TokenState,
 };
 use crate::workspace::{TokenPrefix, Workspace, WorkspaceId};
+
+/// What the audit calls it.
+const CREATE_TOKEN: crate::audit::Action = crate::audit::Action::known("create_token");
 
 /// What a caller decides about a new token.
 #[derive(Debug, Clone)]
@@ -79,7 +84,8 @@ impl Service {
     /// [`Error::PrincipalDisabled`], [`Error::ProfileForbids`], an expiry that has passed as [`Error::InvalidFields`], or
     /// that it cannot be done now.
     pub async fn create_token(&self, caller: &Caller, words: NewTokenWords) -> Result<Issued, Error> {
-        self.issuer.create_token(caller, words).await
+        let work = self.issuer.create_token(caller, words);
+        self.once(caller, work, |done| self.issued_before(caller, done)).await
     }
 
     /// Replaces the secret of a token; the old one is dead when this returns.
@@ -93,7 +99,8 @@ impl Service {
         caller: &Caller,
         regeneration: Regeneration,
     ) -> Result<Issued, Error> {
-        self.issuer.regenerate_token(caller, regeneration).await
+        let work = self.issuer.regenerate_token(caller, regeneration);
+        self.once(caller, work, |done| self.issued_before(caller, done)).await
     }
 }
 
@@ -128,7 +135,7 @@ impl Issuer {
 
     pub(super) async fn create_token(&self, caller: &Caller, words: NewTokenWords) -> Result<Issued, Error> {
         let draft = self.draft(caller, words).await?;
-        let mut transaction = self.store.begin().await?;
+        let mut transaction = draft.begin(&self.store, caller).await?;
         let created = draft.insert_for_principal(&mut transaction, caller).await;
         let token = transaction.finish(created).await?;
         Ok(Issued { token: self.profiles.advise(token), secret: draft.issued })
@@ -171,7 +178,8 @@ impl Issuer {
         // Hashed before the transaction, which holds locks. If another regenerates meanwhile, the generation has moved
         // on, and of the two only the one that committed first has issued a secret.
         let (issued, secret) = self.issue(&workspace.token_prefix, id).await?;
-        let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry };
+        let sealed = caller.intention().map(|intention| intention.seal(&issued)).transpose()?;
+        let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry, sealed };
         let caller = caller.clone();
         let (profile, awaited) = (None, false);
         let mutation = Mutation { token: id, caller, initiator, profile, precondition, action, awaited };
@@ -205,6 +213,12 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// Begins the transaction in which it is to be written.
+    pub(super) async fn begin(&self, store: &Store, caller: &Caller) -> Result<Transaction, Error> {
+        let sealed = caller.intention().map(|intention| intention.seal(&self.issued)).transpose()?;
+        retries::begin(store, caller, Some((self.id, Generation::FIRST)), sealed).await
+    }
+
     /// Writes the token, its principal, if it has one, being there and not disabled.
     async fn insert_for_principal(
         &self,
@@ -255,6 +269,9 @@ impl Draft {
         };
         let token = still_to_come(tokens::insert(connection, new).await?, "expire_time")?;
         caller.require_outliving(&token.scopes, token.expire_time)?;
+        let entry = caller.entry(CREATE_TOKEN, &self.creator, Subject::token(&token));
+        let entry = Entry { details: audit::created(&token), ..entry };
+        store::audit::record(transaction.connection(), &[entry]).await?;
         Ok(token)
     }
 

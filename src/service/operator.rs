@@ -77,7 +77,7 @@ fn system() -> Result<WorkspaceId, Error> {
 impl Caller {
     /// Whoever holds the database and the keyring may do everything: the proof is having got this far.
     fn operator(workspace: WorkspaceId) -> Result<Self, Error> {
-        Ok(Self::of(Arc::new(Record {
+        Ok(Self::command(Arc::new(Record {
             id: TokenId::generate(),
             workspace,
             name: Name::parse(NAME.to_owned()).map_err(field("name"))?,

@@ -3,16 +3,19 @@
 use tokio::time::Instant;
 
 use super::issuing::Draft;
+use super::retries::{self, Many};
 use super::tokens::require_workspace;
-use super::{Caller, Error, Issued, NewTokenWords, Page, Permission, Service};
+use super::{Caller, Error, Issued, NewTokenWords, Page, Permission, Service, audit};
+use crate::audit::{Action, Details, Entry, Subject};
 use crate::keyring::Purpose;
 use crate::principal::{
     Legacy, NewPrincipal, Principal, PrincipalChange, PrincipalEdit, PrincipalEnd, PrincipalKey,
 };
 use crate::profile::PrincipalKind;
-use crate::revocation::{Appended, Change, Committed, NewEvent};
+use crate::revocation::{Appended, Change, NewEvent};
 use crate::store::principals::{self, PrincipalQuery};
-use crate::store::{StoreError, Transaction, log};
+use crate::store::requests::Done;
+use crate::store::{self, StoreError, Transaction, log};
 use crate::text::{Initiator, Invalid, PrincipalId};
 use crate::token::{Precondition, Revision, Token};
 use crate::workspace::WorkspaceId;
@@ -55,6 +58,24 @@ impl Service {
         initiator: Option<Initiator>,
     ) -> Result<(Principal, Option<Issued>), Error> {
         caller.require_workspace(&new.workspace)?;
+        let (workspace, id) = (new.workspace.clone(), PrincipalKey::Id(new.id.clone()));
+        let with_token = token.is_some();
+        let work = self.add_principal(caller, new, token, initiator);
+        let before = |done: Done| async move {
+            let principal = self.get_principal(caller, &workspace, &id).await?;
+            let issued = if with_token { Some(self.issued_before(caller, done).await?) } else { None };
+            Ok((principal, issued))
+        };
+        self.once(caller, work, before).await
+    }
+
+    async fn add_principal(
+        &self,
+        caller: &Caller,
+        new: NewPrincipal,
+        token: Option<NewTokenWords>,
+        initiator: Option<Initiator>,
+    ) -> Result<(Principal, Option<Issued>), Error> {
         caller.require_covering(&new.scopes)?;
         let creator = caller.on_behalf_of(initiator)?;
         require_workspace(&mut self.store.connection().await?, &new.workspace).await?;
@@ -62,7 +83,10 @@ impl Service {
             Some(words) => Some(self.draft_for(caller, &new, words).await?),
             None => None,
         };
-        let mut transaction = self.store.begin().await?;
+        let mut transaction = match &draft {
+            Some(draft) => draft.begin(&self.store, caller).await?,
+            None => retries::begin(&self.store, caller, None, None).await?,
+        };
         let created = create(&mut transaction, caller, &new, &creator, draft.as_ref()).await;
         let (principal, token) = transaction.finish(created).await?;
         let issued = token.zip(draft).map(|(token, draft)| {
@@ -154,9 +178,14 @@ impl Service {
         caller.require_workspace(&change.workspace)?;
         let awaited = change.awaited;
         let initiator = caller.on_behalf_of(change.initiator.clone())?;
-        let mut transaction = self.store.begin().await?;
-        let updated = update(&mut transaction, caller, change, initiator).await;
-        let (principal, committed) = self.committing.finish(transaction, updated).await?;
+        let (workspace, id) = (change.workspace.clone(), PrincipalKey::Id(change.id.clone()));
+        let work = async {
+            let mut transaction = retries::begin(&self.store, caller, None, None).await?;
+            let updated = update(&mut transaction, caller, change, initiator).await;
+            self.committing.finish(transaction, updated).await
+        };
+        let before = |_| async { Ok((self.get_principal(caller, &workspace, &id).await?, None)) };
+        let (principal, committed) = self.once(caller, work, before).await?;
         let everywhere = match committed {
             _ if !awaited => false,
             Some(committed) => self.wait_for_fleet(committed, deadline).await,
@@ -186,15 +215,20 @@ impl Service {
         caller.require_workspace(&end.workspace)?;
         let awaited = end.awaited;
         let initiator = caller.on_behalf_of(end.initiator.clone())?;
-        let mut transaction = self.store.begin().await?;
-        let deleted = delete(&mut transaction, caller, end, initiator).await;
-        let (token_count, committed) = self.committing.finish(transaction, deleted).await?;
-        let revision = committed.map_or(Revision::ZERO, |Committed { position, .. }| position.revision);
-        let everywhere = match committed {
-            Some(committed) if awaited => self.wait_for_fleet(committed, deadline).await,
-            Some(_) | None => false,
+        let work = async {
+            let mut transaction = retries::begin(&self.store, caller, None, None).await?;
+            let deleted = delete(&mut transaction, caller, end, initiator).await;
+            let (token_count, committed) = self.committing.finish(transaction, deleted).await?;
+            Ok(Many {
+                token_count,
+                revision: committed.map_or(Revision::ZERO, |it| it.position.revision),
+                committed,
+            })
         };
-        Ok(Deleted { token_count, revision, everywhere })
+        let before = |done| async move { Ok(Many::of(&done)) };
+        let many = self.once(caller, work, before).await?;
+        let everywhere = self.wait_for_many(&many, awaited, deadline).await;
+        Ok(Deleted { token_count: many.token_count, revision: many.revision, everywhere })
     }
 }
 
@@ -207,6 +241,9 @@ async fn create(
 ) -> Result<(Principal, Option<Token>), Error> {
     let created = principals::insert(transaction.connection(), new, creator).await?;
     let principal = created.ok_or(Error::PrincipalExists)?;
+    let entry = caller.entry(Action::known("create_principal"), creator, subject(&principal));
+    let details = Details::from([("scopes", audit::scopes(&principal.scopes))]);
+    store::audit::record(transaction.connection(), &[Entry { details, ..entry }]).await?;
     let token = match draft {
         Some(draft) => Some(draft.insert(transaction, caller, Some(&principal)).await?),
         None => None,
@@ -230,13 +267,20 @@ async fn update(
         return Ok((principal, None));
     }
     let appended = if edit.concerns_tokens_of(&principal) {
-        Some(append(transaction, &principal, initiator, awaited).await?)
+        Some(append(transaction, &principal, initiator.clone(), awaited).await?)
     } else {
         None
     };
     let revision = appended.as_ref().and_then(|appended| appended.events.last());
     let revision = revision.map(|event| event.revision);
     let updated = write(transaction, &principal, edit, revision).await?;
+    let entry = caller.entry(Action::known("update_principal"), &initiator, subject(&updated));
+    let details = Details::from([
+        ("scopes", audit::scopes(&updated.scopes)),
+        ("disabled", updated.disabled.to_string()),
+    ]);
+    let entry = Entry { revision: revision.unwrap_or(Revision::ZERO), details, ..entry };
+    store::audit::record(transaction.connection(), &[entry]).await?;
     Ok((updated, appended))
 }
 
@@ -278,9 +322,17 @@ async fn delete(
     locked.first().map_or(Ok(()), |heir| caller.require_covering(&heir.scopes))?;
     require_version(&principal, &precondition)?;
     let count = principals::lock_tokens(transaction, &principal).await?;
-    let appended = append(transaction, &principal, initiator, awaited).await?;
+    let appended = append(transaction, &principal, initiator.clone(), awaited).await?;
     let revision = appended.events.last().map_or(principal.revision, |event| event.revision);
     principals::delete(transaction, &principal, &legacy, revision).await?;
+    let entry = caller.entry(Action::known("delete_principal"), &initiator, subject(&principal));
+    let tokens = ("tokens", count.to_string());
+    let details = match legacy {
+        Legacy::Revoked(reason) => Details::from([tokens, ("reason", reason.to_string())]),
+        Legacy::HandedOver(heir) => Details::from([tokens, ("handed_over_to", heir.to_string())]),
+    };
+    store::audit::record(transaction.connection(), &[Entry { revision, details, ..entry }]).await?;
+    retries::settle(transaction, caller, count, revision).await?;
     Ok((count, Some(appended)))
 }
 
@@ -293,6 +345,11 @@ async fn append(
     let (workspace, id) = (principal.workspace.clone(), principal.id.clone());
     let change = Change::PrincipalChanged { workspace, principal: id };
     log::append_all(transaction, vec![NewEvent { change, initiator }], awaited).await
+}
+
+fn subject(principal: &Principal) -> Subject {
+    let (workspace, id) = (principal.workspace.clone(), principal.id.clone());
+    Subject { workspace: Some(workspace), token: None, principal: Some(id) }
 }
 
 fn require_version(principal: &Principal, precondition: &Precondition) -> Result<(), Error> {

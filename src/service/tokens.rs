@@ -93,7 +93,8 @@ impl Service {
             action: Action::Edit(edit),
             awaited: false,
         };
-        Ok(self.profiles.advise(self.committing.commit(mutation).await?.token))
+        let work = async { Ok(self.profiles.advise(self.committing.commit(mutation).await?.token)) };
+        self.once(caller, work, |_| self.get_token(caller, id)).await
     }
 
     /// The profile of the workspace of a token.
@@ -159,8 +160,9 @@ impl Service {
         mutation: Mutation,
         deadline: Option<Instant>,
     ) -> Result<(Token, bool), Error> {
-        let awaited = mutation.awaited;
-        let Outcome { token, change } = self.committing.commit(mutation).await?;
+        let (caller, id, awaited) = (mutation.caller.clone(), mutation.token, mutation.awaited);
+        let before = |_| async { Ok(Outcome { token: self.get_token(&caller, id).await?, change: None }) };
+        let Outcome { token, change } = self.once(&caller, self.committing.commit(mutation), before).await?;
         let everywhere = match change {
             _ if !awaited => false,
             Some(change) => self.wait_for_fleet(change, deadline).await,

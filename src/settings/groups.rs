@@ -160,6 +160,13 @@ pub struct Fleet {
     /// How long events are kept for watchers that come back: from 1m to 3650d.
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = value::retention)]
     pub revision_retention: Duration,
+    /// For how long a request is recognised by its id, so that a retry is answered what the first attempt did: from 1m to
+    /// 1d, the same at every server.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = value::request_window)]
+    pub request_window: Duration,
+    /// How long it is kept who did what: from 1m to 3650d.
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = value::retention)]
+    pub audit_retention: Duration,
 }
 
 /// How proxies other than Envoy ask what to do with a client's request.

@@ -120,6 +120,12 @@ pub(super) fn retention(text: &str) -> Result<Duration, Invalid> {
     retention.ok_or(Invalid::Malformed("a duration like 30m, 12h or 7d, from 1m to 3650d"))
 }
 
+/// Reads for how long a request is recognised.
+pub(super) fn request_window(text: &str) -> Result<Duration, Invalid> {
+    let window = unit_and_count(text).filter(|window| (RETENTIONS.0..=LONGEST).contains(window));
+    window.ok_or(Invalid::Malformed("a duration like 10m or 2h, from 1m to 24h"))
+}
+
 fn unit_and_count(text: &str) -> Option<Duration> {
     let (count, unit) = text.split_at(text.find(|character: char| !character.is_ascii_digit())?);
     let count: u64 = count.parse().ok()?;

@@ -12,6 +12,7 @@
     reason = "a test that fails should say where, and reads better than it runs"
 )]
 
+mod audit;
 mod bad_requests;
 mod batch;
 mod cached;
@@ -42,6 +43,7 @@ mod principals;
 mod process;
 mod profiles;
 mod refusals;
+mod retries;
 mod right_requests;
 mod rights;
 mod roles;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokenkeep::server::connection::Peer;
+use tokenkeep::peer::Peer;
 use tokenkeep::server::deadline::{DeadlineRules, Deadlines};
 use tokenkeep::server::in_flight::{InFlight, Reserve};
 use tokenkeep::server::serving::Serving;

@@ -1,12 +1,13 @@
 //! Several changes in one transaction: locked together, judged one by one, logged together, written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::mutation::{Action, Judged, Mutation};
+use crate::request::RequestDigest;
 use crate::revocation::{Appended, Committed, Event, Position};
 use crate::service::Error;
 use crate::store::tokens::Revocation;
-use crate::store::{StoreError, Transaction, log, tokens};
+use crate::store::{StoreError, Transaction, audit, log, requests, tokens};
 use crate::token::{Revision, Token, TokenId};
 
 /// What was made, once it has committed.
@@ -31,35 +32,61 @@ pub(super) async fn make<'mutation>(
     transaction: &mut Transaction,
     mutations: impl Iterator<Item = &'mutation Mutation> + Clone,
 ) -> Result<Made, StoreError> {
+    let entered = enter(transaction, mutations.clone()).await?;
     let ids: Vec<TokenId> = mutations.clone().map(|mutation| mutation.token).collect();
     let locked = tokens::lock(transaction, &ids).await?;
     let mut locked: HashMap<TokenId, _> =
         locked.into_iter().map(|locked| (locked.token.id, locked)).collect();
     let (mut answers, mut changes, mut news, mut awaited) = (HashMap::new(), Vec::new(), Vec::new(), false);
+    let (mut made, mut refused) = (HashMap::new(), Vec::new());
     for mutation in mutations {
+        let digest = mutation.caller.intention().map(|intention| intention.digest);
+        if digest.is_some_and(|digest| !entered.contains(&digest)) {
+            answers.insert(mutation.token, Err(Error::RequestCarriedOut));
+            continue;
+        }
         match mutation.judge(locked.remove(&mutation.token)) {
             Ok(Judged::Changes(token, action)) => {
                 news.push(mutation.event(&token, &action));
                 awaited |= mutation.awaited;
+                made.insert(token.id, mutation);
                 changes.push((token, action));
             }
             Ok(Judged::Unchanged(token)) => {
                 answers.insert(mutation.token, Ok(Outcome { token, change: None }));
             }
-            Err(refusal) => drop(answers.insert(mutation.token, Err(refusal))),
+            Err(refusal) => {
+                refused.extend(digest);
+                answers.insert(mutation.token, Err(refusal));
+            }
         }
     }
+    requests::withdraw(transaction, &refused).await?;
     if news.is_empty() {
         return Ok(Made { answers, events: Vec::new() });
     }
     let Appended { history, longest_lease, events } = log::append_all(transaction, news, awaited).await?;
     let revisions = events.iter().map(|event| event.revision);
-    for token in write(transaction, changes.into_iter().zip(revisions)).await? {
+    let written = write(transaction, changes.into_iter().zip(revisions)).await?;
+    let entries =
+        written.iter().filter_map(|token| made.get(&token.id).map(|mutation| mutation.entry(token)));
+    audit::record(transaction.connection(), &entries.collect::<Vec<_>>()).await?;
+    for token in written {
         let position = Position { history, revision: token.revision };
         let change = Some(Committed { position, longest_lease });
         answers.insert(token.id, Ok(Outcome { token, change }));
     }
     Ok(Made { answers, events })
+}
+
+/// Enters those of the requests that may be repeated; gives those that were not carried out before.
+async fn enter<'mutation>(
+    transaction: &mut Transaction,
+    mutations: impl Iterator<Item = &'mutation Mutation> + Clone,
+) -> Result<HashSet<RequestDigest>, StoreError> {
+    let undertakings: Vec<_> = mutations.clone().filter_map(Mutation::undertaking).collect();
+    let window = mutations.filter_map(|mutation| mutation.caller.intention()).map(|it| it.window).max();
+    requests::enter(transaction, &undertakings, window.unwrap_or_default()).await
 }
 
 /// Writes what was logged: every end in one statement, everything else in one each.

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::super::tokens::known_to;
-use super::super::{Caller, Error};
+use super::super::{Caller, Error, audit};
+use crate::audit::{Details, Entry, Subject};
 use crate::profile::{Edit, Forbidden, Profile, TokenType};
+use crate::request::Sealed;
 use crate::revocation::{Change, NewEvent, TokenChange};
+use crate::store::requests::Undertaking;
 use crate::store::tokens::{Locked, NewSecret};
 use crate::text::{Initiator, Invalid, Reason};
 use crate::token::{
@@ -45,6 +48,8 @@ pub(in super::super) enum Action {
         secret: NewSecret,
         /// A new expiry, or none to keep it.
         expiry: Option<Expiry>,
+        /// The new secret, sealed for whoever repeats the request.
+        sealed: Option<Sealed>,
     },
     /// End it.
     Revoke(Reason),
@@ -71,14 +76,14 @@ impl Mutation {
         let time = time.unwrap_or(token.update_time);
         match &self.action {
             Action::Edit(edit) => self.judge_edit(token, edit.clone(), time),
-            Action::ReplaceSecret { seen, secret, expiry } => {
+            Action::ReplaceSecret { seen, secret, expiry, .. } => {
                 require_regenerable(&self.caller, &token, &self.precondition, *expiry)?;
                 if token.generation != *seen {
                     return Err(Error::EtagMismatch);
                 }
                 let expiry = self.settle(*expiry, &token, &token.scopes, time, "expire_time")?;
                 let (seen, secret) = (*seen, secret.clone());
-                Ok(Judged::Changes(token, Action::ReplaceSecret { seen, secret, expiry }))
+                Ok(Judged::Changes(token, Action::ReplaceSecret { seen, secret, expiry, sealed: None }))
             }
             Action::Revoke(_) if token.state == TokenState::Revoked => Ok(Judged::Unchanged(token)),
             Action::Revoke(reason) => {
@@ -173,6 +178,38 @@ impl Mutation {
 
     fn require_version(&self, token: &Token) -> Result<(), Error> {
         if self.precondition.holds_for(&token.etag()) { Ok(()) } else { Err(Error::EtagMismatch) }
+    }
+
+    /// What is entered before it is made, if it may be repeated.
+    pub(super) fn undertaking(&self) -> Option<Undertaking> {
+        let intention = self.caller.intention()?;
+        Some(match &self.action {
+            Action::ReplaceSecret { seen, sealed, .. } => {
+                intention.undertaking(Some((self.token, Generation(seen.0 + 1))), sealed.clone())
+            }
+            Action::Edit(_) | Action::Revoke(_) | Action::Suspend(_) | Action::Resume => {
+                intention.undertaking(None, None)
+            }
+        })
+    }
+
+    /// What goes into the audit of the change, which left a token so.
+    pub(super) fn entry(&self, token: &Token) -> Entry {
+        let (action, details) = match &self.action {
+            Action::Edit(edit) => ("update_token", audit::edited(edit, token)),
+            Action::ReplaceSecret { expiry, .. } => {
+                let generation = Details::from([("generation", token.generation.0.to_string())]);
+                let expiry = expiry.map(|_| audit::created(token));
+                let expiry = expiry.and_then(|mut told| told.remove_entry("expire_time"));
+                ("regenerate_token", generation.into_iter().chain(expiry).collect())
+            }
+            Action::Revoke(reason) => ("revoke_token", Details::from([("reason", reason.to_string())])),
+            Action::Suspend(reason) => ("suspend_token", Details::from([("reason", reason.to_string())])),
+            Action::Resume => ("resume_token", Details::new()),
+        };
+        let action = crate::audit::Action::known(action);
+        let entry = self.caller.entry(action, &self.initiator, Subject::token(token));
+        Entry { revision: token.revision, details, ..entry }
     }
 
     /// What is to be logged of the change.

@@ -39,6 +39,8 @@ pub(super) const SAMPLES: &[Sample] = &[
     Sample { name: "lease", role: SERVE, values: ["1s", "1m", "2500ms"] },
     Sample { name: "doorbell", role: SERVE, values: ["false", "true", "false"] },
     Sample { name: "revision-retention", role: SERVE, values: ["1m", "30d", "24h"] },
+    Sample { name: "request-window", role: SERVE, values: ["1m", "2h", "24h"] },
+    Sample { name: "audit-retention", role: SERVE, values: ["1m", "30d", "24h"] },
     Sample { name: "profiles", role: SERVE, values: ["/1", "/2", "/3"] },
     Sample { name: "keyring", role: SERVE, values: ["/1", "/2", "/3"] },
     Sample { name: "data-dir", role: DEV, values: ["/1", "/2", "/3"] },
