@@ -53,8 +53,12 @@ fn main() -> Outcome<()> {
         let server = served.serve(&[])?;
         served.create_workspace(server.address).await?;
         let operator = served.operator(server.address).await?;
-        let workspace =
-            v1::Workspace { id: WORKSPACE.to_owned(), profile: "coolset".to_owned(), ..Default::default() };
+        let workspace = v1::Workspace {
+            id: WORKSPACE.to_owned(),
+            profile: "coolset".to_owned(),
+            token_prefix: "sk_live".to_owned(),
+            ..Default::default()
+        };
         let update = v1::UpdateWorkspaceRequest { workspace: Some(workspace), ..Default::default() };
         WorkspaceServiceClient::new(operator.clone()).update_workspace(update).await?;
         let begun = Instant::now();

@@ -147,8 +147,12 @@ async fn each_filter_finds_what_it_names_and_counts_it() {
         finds(&mut operator, &named, filter, &names).await;
     }
     // A profile that says after how many days.
-    let workspace =
-        v1::Workspace { id: "acme".to_owned(), profile: "coolset".to_owned(), ..Default::default() };
+    let workspace = v1::Workspace {
+        id: "acme".to_owned(),
+        profile: "coolset".to_owned(),
+        token_prefix: "sk_live".to_owned(),
+        ..Default::default()
+    };
     let update = v1::UpdateWorkspaceRequest { workspace: Some(workspace), ..Default::default() };
     operator.workspaces.update_workspace(update).await.unwrap();
     finds(&mut operator, &named, filter(|f| f.rotation_due = true), &["old"]).await;
