@@ -50,9 +50,9 @@ fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let served = ServedDatabase::prepare(&database, FIRST).await?;
-        let server = served.serve(&[])?;
-        served.create_workspace(server.address).await?;
-        let operator = served.operator(server.address).await?;
+        let process = served.serve(&[])?;
+        served.create_workspace(process.address).await?;
+        let operator = served.operator(process.address).await?;
         let workspace = v1::Workspace {
             id: WORKSPACE.to_owned(),
             profile: "coolset".to_owned(),

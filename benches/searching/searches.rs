@@ -42,19 +42,19 @@ pub(crate) const SEARCHES: [Search; 29] = [
     search("expired", || in_state(v1::TokenState::Expired)),
     search("revoked", || in_state(v1::TokenState::Revoked)),
     search("invalidated", || in_state(v1::TokenState::Invalidated)),
-    search("of a principal", || filter(|filter| filter.principal = "user-77".to_owned())),
+    search("of a principal", || filter(|filter| filter.principal = "user-77".into())),
     search("of users", || filter(|filter| filter.set_principal_kind(v1::PrincipalKind::User))),
     search("of service accounts", || {
         filter(|filter| filter.set_principal_kind(v1::PrincipalKind::ServiceAccount))
     }),
-    search("created by one", || filter(|filter| filter.creator = "mia".to_owned())),
-    search("created by another", || filter(|filter| filter.creator = "machine".to_owned())),
+    search("created by one", || filter(|filter| filter.creator = "mia".into())),
+    search("created by another", || filter(|filter| filter.creator = "machine".into())),
     search("CUSTOM", || filter(|filter| filter.set_type(v1::TokenType::Custom))),
     search("READ_ONLY", || filter(|filter| filter.set_type(v1::TokenType::ReadOnly))),
-    search("with a scope that all have", || filter(|filter| filter.scope = "articles:read".to_owned())),
-    search("with a scope that few have", || filter(|filter| filter.scope = "rare:read".to_owned())),
-    search("name begins with `token 77/`", || filter(|filter| filter.name_prefix = "token 77/".to_owned())),
-    search("name begins with `token `", || filter(|filter| filter.name_prefix = "token ".to_owned())),
+    search("with a scope that all have", || filter(|filter| filter.scope = "articles:read".into())),
+    search("with a scope that few have", || filter(|filter| filter.scope = "rare:read".into())),
+    search("name begins with `token 77/`", || filter(|filter| filter.name_prefix = "token 77/".into())),
+    search("name begins with `token `", || filter(|filter| filter.name_prefix = "token ".into())),
     search("created since yesterday", || filter(|filter| filter.created_since = ago(days(1)))),
     search("created more than 115 days ago", || filter(|filter| filter.created_before = ago(days(115)))),
     search("expiring within an hour", || {
@@ -72,11 +72,11 @@ pub(crate) const SEARCHES: [Search; 29] = [
         filter(|filter| filter.superseded_use_since = ago(days(1)))
     }),
     search("worst: name begins as that of the 20,000 oldest", || {
-        filter(|filter| filter.name_prefix = "ancient ".to_owned())
+        filter(|filter| filter.name_prefix = "ancient ".into())
     }),
     search("worst: of a scope that all have, and never used", || {
         filter(|filter| {
-            filter.scope = "articles:read".to_owned();
+            filter.scope = "articles:read".into();
             filter.never_used = true;
         })
     }),

@@ -54,15 +54,13 @@ impl Way {
         let due = query.rotation_due_after.filter(|_| filter.rotation_due);
         let (least, below) = bounds(connection, query, due).await?;
         let below = query.after.map_or(below, |after| below.min(after.as_uuid()));
-        let (along, asked) = match few_lanes(filter) {
-            Some(lanes) => (Along::Lanes(vec![lanes]), Asked::default()),
-            None => match few_by_name(connection, query).await? {
-                Some(few) => (Along::Few(few), Asked::default()),
-                None => {
-                    let (lanes, asked) = many_lanes(filter, due);
-                    (Along::Lanes(lanes), asked)
-                }
-            },
+        let (along, asked) = if let Some(lanes) = few_lanes(filter) {
+            (Along::Lanes(vec![lanes]), Asked::default())
+        } else if let Some(few) = few_by_name(connection, query).await? {
+            (Along::Few(few), Asked::default())
+        } else {
+            let (lanes, asked) = many_lanes(filter, due);
+            (Along::Lanes(lanes), asked)
         };
         Ok(Self { along, asked, below, least })
     }
@@ -82,14 +80,13 @@ impl Way {
             Along::Lanes(lanes) => {
                 let count = i64::try_from(count).unwrap_or(i64::MAX);
                 let stretch = Stretch { below: self.below, count };
-                match follow(connection, workspace, lanes, self.asked, stretch).await? {
-                    Some(ids) => ids,
-                    None => {
-                        self.along = Along::Lanes(vec![Lanes::Whole(ALL)]);
-                        let all = [Lanes::Whole(ALL)];
-                        let on = follow(connection, workspace, &all, Asked::default(), stretch).await?;
-                        on.unwrap_or(Ids { ids: Vec::new(), rest: None })
-                    }
+                if let Some(ids) = follow(connection, workspace, lanes, self.asked, stretch).await? {
+                    ids
+                } else {
+                    let all = vec![Lanes::Whole(ALL)];
+                    let on = follow(connection, workspace, &all, Asked::default(), stretch).await?;
+                    self.along = Along::Lanes(all);
+                    on.unwrap_or(Ids { ids: Vec::new(), rest: None })
                 }
             }
         };

@@ -47,7 +47,7 @@ impl TokenFilter {
         let moment = |time: &Option<SystemTime>| time.map(microseconds).unwrap_or_default();
         // None of the texts may hold the character that parts them.
         let parts = [
-            self.states.iter().map(state_letter).collect(),
+            self.states.iter().copied().map(state_letter).collect(),
             self.principal.as_ref().map(ToString::to_string).unwrap_or_default(),
             self.principal_kind.as_ref().map(ToString::to_string).unwrap_or_default(),
             self.creator.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -66,7 +66,7 @@ impl TokenFilter {
     }
 }
 
-const fn state_letter(state: &TokenState) -> char {
+const fn state_letter(state: TokenState) -> char {
     match state {
         TokenState::Active => 'a',
         TokenState::Expired => 'e',

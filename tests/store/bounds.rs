@@ -77,13 +77,13 @@ async fn first_page(store: &Store, filter: &TokenFilter) -> usize {
 /// The queries that were logged, each with its parameters.
 fn statements(database: &Database, log: &str) -> Vec<(String, String)> {
     let ours = format!("{}|", database.name);
+    let next = Regex::new(r"(^|, )\$\d+ = ").unwrap();
     let mut statements = Vec::new();
     let mut executed = None;
     for line in log.lines().filter(|line| line.starts_with(&ours)) {
         if let Some((_, text)) = line.split_once("LOG:  execute ") {
             executed = text.split_once(": ").map(|(_, text)| text.to_owned());
         } else if let Some((_, parameters)) = line.split_once("DETAIL:  parameters: ") {
-            let next = Regex::new(r"(^|, )\$\d+ = ").unwrap();
             let parameters = next.replace_all(parameters, ", ").trim_start_matches(", ").to_owned();
             let query = executed.take().unwrap();
             if query.starts_with("SELECT") || query.starts_with("WITH") {
@@ -102,10 +102,9 @@ async fn rows(admin: &Client, statements: &[(String, String)]) -> f64 {
         let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE asked ({parameters})");
         let messages = admin.simple_query(&explain).await.unwrap();
         admin.batch_execute("DEALLOCATE asked").await.unwrap();
-        let lines = messages.iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0),
-            _ => None,
-        });
+        let lines = messages
+            .iter()
+            .filter_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None });
         let plan: Value = serde_json::from_str(&lines.collect::<String>()).unwrap();
         let mut scanned = BTreeMap::new();
         scan(&plan[0]["Plan"], &mut scanned);

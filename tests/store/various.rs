@@ -8,6 +8,7 @@ use tokenkeep::profile::{PrincipalKind, TokenType};
 use tokenkeep::store::tokens::{self, NewToken};
 use tokenkeep::store::{Store, last_uses, workspaces};
 use tokenkeep::text::{Initiator, NamePrefix, PrincipalId};
+use tokenkeep::token::TokenState::{Active, Expired, Invalidated, Revoked, Suspended};
 use tokenkeep::token::{Expiry, Revision, Scope, Token, TokenFilter, TokenId, TokenState};
 use tokenkeep::workspace::WorkspaceId;
 use uuid::Uuid;
@@ -80,7 +81,7 @@ fn describe(new: &mut NewToken, number: u32, now: SystemTime) {
     new.scopes = scopes([&["a:*", "b"][..], &["b"], &[]][number as usize % 3]);
     let expiry = [Expiry::Never, Expiry::At(now - HOUR), Expiry::After(HOUR), Expiry::After(100 * HOUR)];
     let far = [Expiry::At(now - 70 * DAY), Expiry::After(40 * DAY), Expiry::After(400 * DAY), Expiry::Never];
-    new.expiry = if number % 2 == 0 { expiry } else { far }[number as usize / 2 % 4];
+    new.expiry = if number.is_multiple_of(2) { expiry } else { far }[number as usize / 2 % 4];
 }
 
 async fn use_some(store: &Store, ids: &[TokenId], now: SystemTime) {
@@ -125,7 +126,6 @@ fn single() -> Vec<TokenFilter> {
     let now = SystemTime::now();
     let none = TokenFilter::default;
     let states = |states: &[TokenState]| TokenFilter { states: states.iter().copied().collect(), ..none() };
-    use TokenState::{Active, Expired, Invalidated, Revoked, Suspended};
     vec![
         none(),
         states(&[Active]),
