@@ -32,16 +32,35 @@ ALTER TABLE workspaces
     DROP COLUMN max_tokens_per_principal,
     DROP COLUMN max_tokens;
 DROP TABLE usage_reports;
+DROP TRIGGER tokens_marked ON tokens;
+DROP TRIGGER tokens_new ON tokens;
+DROP FUNCTION mark_token;
+DROP FUNCTION mark_new_token;
+DROP TABLE token_marks;
 DELETE FROM token_last_uses WHERE last_use_time IS NULL;
 ALTER TABLE token_last_uses
+    DROP COLUMN use_month,
+    DROP COLUMN workspace,
     DROP COLUMN superseded_use_time,
     DROP COLUMN superseded_use_count,
     DROP COLUMN previous_last_use_time,
     DROP COLUMN previous_generation,
     DROP COLUMN use_count,
     ALTER COLUMN last_use_time SET NOT NULL;
+DROP INDEX tokens_by_strayed_id;
+DROP INDEX tokens_by_secret_validity;
+DROP INDEX tokens_by_secret_month;
+DROP INDEX tokens_by_expiry_month;
+DROP INDEX tokens_by_expiry_day;
+DROP INDEX tokens_by_expiry_hour;
 DROP INDEX tokens_by_type;
 DROP INDEX tokens_by_creator;
+DROP FUNCTION seconds_from_id;
+DROP FUNCTION month_of;
+DROP FUNCTION day_of;
+DROP FUNCTION hour_of;
+CREATE INDEX tokens_by_expiry ON tokens (workspace, expire_time) WHERE expire_time IS NOT NULL;
+CREATE INDEX tokens_by_scope ON tokens USING gin (scopes) WITH (fastupdate = off);
 DROP TABLE previous_secrets;
 ALTER TABLE tokens
     DROP CONSTRAINT tokens_principal_whole,

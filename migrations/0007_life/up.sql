@@ -24,11 +24,8 @@ CREATE TABLE previous_secrets (
     expire_time timestamptz NOT NULL
 );
 
-CREATE INDEX tokens_by_principal_kind ON tokens (workspace, principal_kind, id) WHERE principal_kind IS NOT NULL;
-CREATE INDEX tokens_by_creator ON tokens (workspace, creator, id);
-CREATE INDEX tokens_by_type ON tokens (workspace, type, id);
-
--- Dead secrets are counted where uses are, and a token that was never used may have been presented with one.
+-- Dead secrets are counted where uses are, and a token that was never used may have been presented with one. Every token
+-- has a row here from its beginning.
 ALTER TABLE token_last_uses
     ALTER COLUMN last_use_time DROP NOT NULL,
     ADD COLUMN use_count bigint NOT NULL DEFAULT 0 CHECK (use_count >= 0),
@@ -36,6 +33,91 @@ ALTER TABLE token_last_uses
     ADD COLUMN previous_last_use_time timestamptz,
     ADD COLUMN superseded_use_count bigint NOT NULL DEFAULT 0 CHECK (superseded_use_count >= 0),
     ADD COLUMN superseded_use_time timestamptz;
+
+-- How tokens are found. A list is in the order of the ids, newest first, and so is each index here, for one value of what it
+-- is about: a page of any of them, or of several merged, reads as many entries as it shows. What a list asks of times is a
+-- range of them; so an index has the hours, the days or the months that they fall in, of which a range holds few.
+CREATE FUNCTION hour_of(moment timestamptz) RETURNS timestamp LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT date_trunc('hour', moment AT TIME ZONE 'UTC') $$;
+CREATE FUNCTION day_of(moment timestamptz) RETURNS timestamp LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT date_trunc('day', moment AT TIME ZONE 'UTC') $$;
+CREATE FUNCTION month_of(moment timestamptz) RETURNS timestamp LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT date_trunc('month', moment AT TIME ZONE 'UTC') $$;
+-- How far the time in a token's id, set by the clock of a server, is from this moment, set by the database's.
+CREATE FUNCTION seconds_from_id(id uuid, moment timestamptz) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CAST(extract(epoch FROM moment AT TIME ZONE 'UTC') AS double precision)
+        - CAST(CAST('x' || left(replace(CAST(id AS text), '-', ''), 12) AS bit(48)) AS bigint) / 1000.0
+    $$;
+
+CREATE INDEX tokens_by_principal_kind ON tokens (workspace, principal_kind, id) WHERE principal_kind IS NOT NULL;
+CREATE INDEX tokens_by_creator ON tokens (workspace, creator, id);
+CREATE INDEX tokens_by_type ON tokens (workspace, type, id);
+-- A token that never expires does so at infinity.
+DROP INDEX tokens_by_expiry;
+CREATE INDEX tokens_by_expiry_hour ON tokens (workspace, hour_of(expire_time), id) WHERE expire_time IS NOT NULL;
+CREATE INDEX tokens_by_expiry_day ON tokens (workspace, day_of(expire_time), id) WHERE expire_time IS NOT NULL;
+CREATE INDEX tokens_by_expiry_month ON tokens (workspace, coalesce(month_of(expire_time), 'infinity'), id);
+-- These two a new secret changes, which is seldom; a revocation changes no index of this table.
+CREATE INDEX tokens_by_secret_month ON tokens (workspace, month_of(secret_time), id);
+CREATE INDEX tokens_by_secret_validity ON tokens (workspace, epoch, kid, id);
+-- As long as there are none, a bound on the time of creation is one on the ids.
+CREATE INDEX tokens_by_strayed_id ON tokens (workspace) WHERE abs(seconds_from_id(id, create_time)) >= 60;
+
+-- What a token is found by that is no column of one value, or that changes: its scopes, as `scope:…`, and whether it is
+-- `revoked` or `suspended`. Apart, so that revoking a token writes an entry here and not one to each index there.
+DROP INDEX tokens_by_scope;
+CREATE TABLE token_marks (
+    workspace text COLLATE "C" NOT NULL,
+    mark text COLLATE "C" NOT NULL,
+    token uuid NOT NULL,
+    PRIMARY KEY (workspace, mark, token)
+);
+INSERT INTO token_marks
+    SELECT DISTINCT workspace, 'scope:' || scope, id FROM tokens, unnest(scopes) AS scope
+    UNION ALL SELECT workspace, 'revoked', id FROM tokens WHERE revoke_time IS NOT NULL;
+
+-- The month of the last use, in an index of its own: a use writes to it once a month. Never is before all months.
+ALTER TABLE token_last_uses
+    ADD COLUMN workspace text COLLATE "C",
+    ADD COLUMN use_month timestamp NOT NULL
+        GENERATED ALWAYS AS (coalesce(month_of(last_use_time), '-infinity')) STORED;
+UPDATE token_last_uses SET workspace = tokens.workspace FROM tokens WHERE tokens.id = token;
+INSERT INTO token_last_uses (token, workspace) SELECT id, workspace FROM tokens ON CONFLICT DO NOTHING;
+CREATE INDEX token_last_uses_by_month ON token_last_uses (workspace, use_month, token);
+CREATE INDEX token_last_uses_by_superseded_use ON token_last_uses (workspace, token)
+    WHERE superseded_use_time IS NOT NULL;
+
+CREATE FUNCTION mark_new_token() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO token_last_uses (token, workspace) VALUES (NEW.id, NEW.workspace);
+    INSERT INTO token_marks SELECT DISTINCT NEW.workspace, 'scope:' || scope, NEW.id FROM unnest(NEW.scopes) AS scope;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION mark_token() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.revoke_time IS NOT NULL AND OLD.revoke_time IS NULL THEN
+        INSERT INTO token_marks VALUES (NEW.workspace, 'revoked', NEW.id);
+    END IF;
+    IF NEW.suspend_time IS NOT NULL AND OLD.suspend_time IS NULL THEN
+        INSERT INTO token_marks VALUES (NEW.workspace, 'suspended', NEW.id);
+    ELSIF NEW.suspend_time IS NULL AND OLD.suspend_time IS NOT NULL THEN
+        DELETE FROM token_marks WHERE workspace = NEW.workspace AND mark = 'suspended' AND token = NEW.id;
+    END IF;
+    IF NEW.scopes <> OLD.scopes THEN
+        DELETE FROM token_marks
+            WHERE workspace = NEW.workspace AND token = NEW.id
+            AND mark IN (SELECT 'scope:' || scope FROM unnest(OLD.scopes) AS scope);
+        INSERT INTO token_marks SELECT DISTINCT NEW.workspace, 'scope:' || scope, NEW.id FROM unnest(NEW.scopes) AS scope;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tokens_new AFTER INSERT ON tokens FOR EACH ROW EXECUTE FUNCTION mark_new_token();
+CREATE TRIGGER tokens_marked AFTER UPDATE OF revoke_time, suspend_time, scopes ON tokens FOR EACH ROW
+    WHEN (
+        (OLD.revoke_time, OLD.suspend_time, OLD.scopes) IS DISTINCT FROM (NEW.revoke_time, NEW.suspend_time, NEW.scopes)
+    )
+    EXECUTE FUNCTION mark_token();
 
 -- Up to which of its reports the uses that a server or sidecar has counted were written, so that one that is repeated
 -- counts once.

@@ -16,7 +16,7 @@ const LONGEST_LIFETIME: Duration = Duration::from_hours(100 * 8_766);
 const LATEST_SECONDS: i64 = 253_402_300_799;
 
 /// How many states there are.
-const MOST_STATES: usize = 4;
+const MOST_STATES: usize = 5;
 
 /// The most fields of one request that are told to be wrong.
 const MOST_NOTED: usize = 16;
@@ -154,6 +154,16 @@ impl Fields {
         time.nanos -= time.nanos % 1_000;
         let time = in_range.then(|| SystemTime::try_from(time).ok()).flatten();
         self.take(path, time.ok_or(Invalid::Malformed("a time from 1970 to the end of the year 9999")))
+    }
+
+    /// Takes a moment that may be left out.
+    #[expect(clippy::option_option, reason = "wrong, absent and there are three things")]
+    pub(super) fn optional_time(
+        &mut self,
+        path: &str,
+        time: Option<prost_types::Timestamp>,
+    ) -> Option<Option<SystemTime>> {
+        time.map_or(Some(None), |time| self.time(path, time).map(Some))
     }
 
     pub(super) fn expire_time(&mut self, path: &str, time: prost_types::Timestamp) -> Option<Expiry> {

@@ -13,7 +13,8 @@ use prost_types::FieldMask;
 use super::fields::Fields;
 use crate::proto::v1;
 use crate::service::{
-    Error, NewTokenWords, Regeneration, Revocation, Suspension, TokenChange, TokenPageRequest, WatchRequest,
+    Error, NewTokenWords, Regeneration, Revocation, Suspension, TokenChange, TokenCountRequest,
+    TokenPageRequest, WatchRequest,
 };
 use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, PrincipalId, Reason};
 use crate::token::{Expiry, Precondition, Revision, Scope, TokenEdit, TokenFilter, TokenId};
@@ -71,22 +72,44 @@ pub(super) fn list_tokens(request: v1::ListTokensRequest) -> Result<TokenPageReq
     fields.finish(words())
 }
 
+pub(super) fn count_tokens(request: v1::CountTokensRequest) -> Result<TokenCountRequest, Error> {
+    let mut fields = Fields::default();
+    let workspace = fields.take("workspace", WorkspaceId::parse(request.workspace));
+    let filter = token_filter(&mut fields, request.filter.unwrap_or_default());
+    let words = || Some(TokenCountRequest { workspace: workspace?, filter: filter? });
+    fields.finish(words())
+}
+
 fn token_filter(fields: &mut Fields, filter: v1::TokenFilter) -> Option<TokenFilter> {
     let states = fields.states("filter.states", &filter.states);
     let principal = fields.optional("filter.principal", filter.principal, PrincipalId::parse);
+    let principal_kind = principals::kind(fields, "filter.principal_kind", filter.principal_kind);
+    let creator = fields.optional("filter.creator", filter.creator, Initiator::parse);
+    let token_type = fields.token_type("filter.type", filter.r#type);
     let name_prefix = fields.optional("filter.name_prefix", filter.name_prefix, NamePrefix::parse);
     let scope = fields.optional("filter.scope", filter.scope, Scope::parse);
+    let created_since = fields.optional_time("filter.created_since", filter.created_since);
+    let created_before = fields.optional_time("filter.created_before", filter.created_before);
     let expiring_within =
         filter.expiring_within.map(|within| fields.duration("filter.expiring_within", within));
-    let unused_since = filter.unused_since.map(|since| fields.time("filter.unused_since", since));
+    let unused_since = fields.optional_time("filter.unused_since", filter.unused_since);
+    let superseded_use_since =
+        fields.optional_time("filter.superseded_use_since", filter.superseded_use_since);
     Some(TokenFilter {
         states: states?,
         principal: principal?,
+        principal_kind: principal_kind?,
+        creator: creator?,
+        token_type: token_type?,
         name_prefix: name_prefix?,
         scope: scope?,
+        created_since: created_since?,
+        created_before: created_before?,
         expiring_within: expiring_within.map_or(Some(None), |within| within.map(Some))?,
-        unused_since: unused_since.map_or(Some(None), |since| since.map(Some))?,
+        unused_since: unused_since?,
         never_used: filter.never_used,
+        rotation_due: filter.rotation_due,
+        superseded_use_since: superseded_use_since?,
     })
 }
 

@@ -11,7 +11,7 @@ use super::requests::introspection;
 use super::{Desk, answers, requests};
 use crate::proto::v1;
 use crate::proto::v1::token_service_server::TokenService;
-use crate::service::{Page, Permission};
+use crate::service::{Page, Permission, TokenCount};
 use crate::token::Token;
 
 /// Serves `TokenService`.
@@ -54,6 +54,23 @@ impl TokenService for TokenRpc {
                 Permission::ReadTokens,
                 requests::list_tokens,
                 |service, caller, words| async move { Ok(page(service.list_tokens(&caller, words).await?)) },
+            )
+            .await
+    }
+
+    async fn count_tokens(
+        &self,
+        request: Request<v1::CountTokensRequest>,
+    ) -> Answer<v1::CountTokensResponse> {
+        self.0
+            .answer(
+                request,
+                Permission::ReadTokens,
+                requests::count_tokens,
+                |service, caller, words| async move {
+                    let TokenCount { count, more } = service.count_tokens(&caller, words).await?;
+                    Ok(v1::CountTokensResponse { count: i64::try_from(count).unwrap_or(i64::MAX), more })
+                },
             )
             .await
     }

@@ -16,7 +16,7 @@ use crate::text::Initiator;
 use crate::token::{Revision, Scope, ScopeSet, Token, TokenEdit, TokenId};
 use crate::workspace::WorkspaceId;
 
-use super::tokens::Page;
+use super::finding::Page;
 
 impl Caller {
     /// What it did, on whose behalf, to what.

@@ -7,7 +7,7 @@ use super::{Caller, Error, Issued, Issuer, NewTokenWords, Regeneration, Service}
 use crate::introspection::Record;
 use crate::profile::TokenType;
 use crate::store::Connection;
-use crate::store::tokens::{self, TokenQuery};
+use crate::store::tokens::{Listing, TokenQuery};
 use crate::text::{Description, Initiator, Metadata, Name, NamePrefix};
 use crate::token::{
     Audiences, Cidrs, Expiry, Generation, Precondition, Revision, Scope, ScopeSet, Token, TokenFilter,
@@ -62,8 +62,10 @@ pub(super) async fn find_operator_token(connection: &mut Connection) -> Result<O
         scope: Some(everything()),
         ..TokenFilter::default()
     };
-    let query = TokenQuery { workspace: system()?, filter, after: None, limit: MOST_NAMED_ALIKE };
-    let found = tokens::list(connection, &query).await?;
+    let (workspace, patience) = (system()?, usize::MAX);
+    let query = TokenQuery { workspace, filter, rotation_due_after: None, after: None, patience };
+    let mut listing = Listing::begin(connection, query).await?;
+    let found = listing.next(connection, MOST_NAMED_ALIKE).await?;
     Ok(found.into_iter().find(|token| token.name.as_str() == NAME))
 }
 

@@ -1,41 +1,17 @@
-//! Reading, listing, editing and revoking tokens.
+//! Reading, editing and revoking tokens.
 
 use std::sync::Arc;
 
 use super::committing::{Action, Mutation, Outcome};
 use super::{Caller, Error, Service};
-use crate::keyring::{Purpose, Unreadable};
+use crate::keyring::Unreadable;
 use crate::profile::Profile;
-use crate::store::tokens::TokenQuery;
 use crate::store::{Connection, tokens, workspaces};
 use crate::text::{Initiator, Reason};
-use crate::token::{Precondition, Token, TokenEdit, TokenFilter, TokenId};
+use crate::token::{Precondition, Token, TokenEdit, TokenId};
 use crate::workspace::WorkspaceId;
 
 use tokio::time::Instant;
-use uuid::Uuid;
-
-/// One page of a list, and what asks for the next; empty on the last.
-#[derive(Debug)]
-pub struct Page<Item> {
-    /// The items.
-    pub items: Vec<Item>,
-    /// The sealed page token of the next page.
-    pub next: Option<String>,
-}
-
-/// Which page of which tokens.
-#[derive(Debug)]
-pub struct TokenPageRequest {
-    /// The workspace.
-    pub workspace: WorkspaceId,
-    /// Which tokens of it.
-    pub filter: TokenFilter,
-    /// How many at most.
-    pub size: usize,
-    /// The page token of the page before.
-    pub after: Option<String>,
-}
 
 /// Which token to end.
 #[derive(Debug)]
@@ -91,43 +67,6 @@ impl Service {
         drop(connection);
         self.learn_profile(Some(&found)).await;
         Ok(self.profiles.advise(found))
-    }
-
-    /// Reads one page of a workspace's tokens, newest first.
-    ///
-    /// # Errors
-    /// [`Error::WorkspaceDenied`], [`Error::WorkspaceNotFound`], [`Error::InvalidPageToken`].
-    pub async fn list_tokens(
-        &self,
-        caller: &Caller,
-        request: TokenPageRequest,
-    ) -> Result<Page<Token>, Error> {
-        caller.require_workspace(&request.workspace)?;
-        let context = page_context(caller, &request);
-        let after = request.after.as_deref().map(|text| self.read_page_token(&context, text)).transpose()?;
-        let mut connection = self.store.connection().await?;
-        require_workspace(&mut connection, &request.workspace).await?;
-        let (items, more) = page(&mut connection, request, after).await?;
-        let last = items.last().filter(|_| more).map(|token| token.id);
-        let next = last.map(|last| self.token_page_token(&context, last)).transpose()?;
-        drop(connection);
-        // They are all of one workspace.
-        self.learn_profile(items.first()).await;
-        let items = items.into_iter().map(|token| self.profiles.advise(token)).collect();
-        Ok(Page { items, next })
-    }
-
-    /// The page token that continues a list after a token.
-    fn token_page_token(&self, context: &[u8], last: TokenId) -> Result<String, Error> {
-        let kid = self.keys.minting();
-        Ok(self.keyring.seal(kid, Purpose::TokenPage, context, last.as_uuid().as_bytes())?)
-    }
-
-    fn read_page_token(&self, context: &[u8], text: &str) -> Result<TokenId, Error> {
-        let unsealed = self.keyring.unseal(Purpose::TokenPage, context, text);
-        let bytes = unsealed.map_err(|error| self.unreadable(error, Error::InvalidPageToken))?;
-        let id = Uuid::from_slice(&bytes).map_err(|_| Error::InvalidPageToken)?;
-        Ok(TokenId::from_uuid(id))
     }
 
     /// What is wrong with a text that was brought back: made under a key that is in use elsewhere, it may be right.
@@ -232,45 +171,6 @@ impl Service {
         };
         Ok((self.profiles.advise(token), everywhere))
     }
-}
-
-/// The most bytes of tokens in one page: a quarter of what gRPC clients take in one message by default.
-const PAGE_BYTES: usize = 1 << 20;
-
-/// How many tokens are read at once: with all at their largest, a few times a page and no more.
-const CHUNK: usize = 64;
-
-/// The tokens of one page, and whether there are more: as many as asked for or as fit, and at least one.
-async fn page(
-    connection: &mut Connection,
-    request: TokenPageRequest,
-    after: Option<TokenId>,
-) -> Result<(Vec<Token>, bool), Error> {
-    let TokenPageRequest { workspace, filter, size, .. } = request;
-    let mut query = TokenQuery { workspace, filter, after, limit: CHUNK };
-    let (mut items, mut bytes) = (Vec::new(), 0);
-    loop {
-        // One more than asked for tells whether there is a next page.
-        query.limit = CHUNK.min(size + 1 - items.len());
-        let chunk = tokens::list(connection, &query).await?;
-        let last = chunk.len() < query.limit;
-        query.after = chunk.last().map(|token| token.id);
-        for token in chunk {
-            bytes += token.size();
-            if items.len() == size || (bytes > PAGE_BYTES && !items.is_empty()) {
-                return Ok((items, true));
-            }
-            items.push(token);
-        }
-        if last {
-            return Ok((items, false));
-        }
-    }
-}
-
-/// What a page token is bound to: all that decides which tokens follow, and who asks.
-fn page_context(caller: &Caller, request: &TokenPageRequest) -> Vec<u8> {
-    format!("{}\0{}\0{}", caller.token(), request.workspace, request.filter.canonical()).into_bytes()
 }
 
 pub(super) async fn require_workspace(connection: &mut Connection, id: &WorkspaceId) -> Result<(), Error> {

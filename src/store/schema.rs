@@ -86,6 +86,16 @@ diesel::table! {
         previous_last_use_time -> Nullable<Timestamptz>,
         superseded_use_count -> Int8,
         superseded_use_time -> Nullable<Timestamptz>,
+        workspace -> Nullable<Text>,
+        use_month -> Timestamp,
+    }
+}
+
+diesel::table! {
+    token_marks (workspace, mark, token) {
+        workspace -> Text,
+        mark -> Text,
+        token -> Uuid,
     }
 }
 
@@ -146,6 +156,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     revisions,
     server_keys,
     token_last_uses,
+    token_marks,
     tokens,
     workspaces,
 );

@@ -1,7 +1,7 @@
 //! A row of `tokens` and how it becomes a token.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use diesel::data_types::PgInterval;
 use diesel::dsl::{AsExprOf, auto_type};
@@ -142,6 +142,15 @@ pub(super) fn expire_time(expiry: Expiry) -> coalesce<Bound<Moment, Timestamptz>
     coalesce(at, Plus::new(statement_timestamp(), after))
 }
 
+/// The moment at which the secret of the row at hand has this age.
+pub(super) fn secret_time_and(age: Duration) -> Plus<tokens::secret_time, Bound<PgInterval, Interval>> {
+    Plus::new(tokens::secret_time, Some(interval(age)).into_sql::<Nullable<Interval>>())
+}
+
+pub(super) fn interval(duration: Duration) -> PgInterval {
+    PgInterval::from_microseconds(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+}
+
 fn moment(expiry: Expiry) -> Option<Moment> {
     match expiry {
         Expiry::At(time) => Some(Moment(time)),
@@ -151,9 +160,7 @@ fn moment(expiry: Expiry) -> Option<Moment> {
 
 fn lifetime(expiry: Expiry) -> Option<PgInterval> {
     match expiry {
-        Expiry::After(lifetime) => {
-            Some(PgInterval::from_microseconds(i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX)))
-        }
+        Expiry::After(lifetime) => Some(interval(lifetime)),
         Expiry::At(_) | Expiry::Never => None,
     }
 }

@@ -8,7 +8,7 @@ use diesel::sql_types::{Int4, Nullable};
 use uuid::Uuid;
 
 pub use super::token_ends::{Revocation, revoke};
-pub use super::token_list::{TokenQuery, count_active, list};
+pub use super::token_list::{Listing, TokenQuery, count, count_active};
 
 use super::connection::Connection;
 use super::error::StoreError;

@@ -27,6 +27,7 @@ mod edge;
 mod edge_callers;
 mod edge_outage;
 mod edge_rules;
+mod finding;
 mod fleet;
 mod fleet_waits;
 mod grants;

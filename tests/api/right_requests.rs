@@ -75,6 +75,7 @@ fn of_workspace(rpc: &str, workspace: String) -> Option<Call> {
             Call::ListAuditEvents(v1::ListAuditEventsRequest { workspace, ..Default::default() })
         }
         "ListTokens" => Call::ListTokens(v1::ListTokensRequest { workspace, ..Default::default() }),
+        "CountTokens" => Call::CountTokens(v1::CountTokensRequest { workspace, ..Default::default() }),
         "WaitForRevision" => Call::WaitForRevision(v1::WaitForRevisionRequest { revision: 1 }),
         "WatchRevocations" => {
             Call::WatchRevocations(v1::WatchRevocationsRequest { workspace, ..Default::default() })

@@ -176,6 +176,30 @@ pub fn readings() -> Vec<Row> {
             field("filter.unused_since"),
         ),
         (
+            "created before time began",
+            filter(|f| f.created_before = Some(Timestamp { seconds: -1, nanos: 0 })),
+            field("filter.created_before"),
+        ),
+        (
+            "created since after the end of time",
+            filter(|f| f.created_since = Some(Timestamp { seconds: i64::MAX, nanos: 0 })),
+            field("filter.created_since"),
+        ),
+        (
+            "a superseded use at half a moment",
+            filter(|f| f.superseded_use_since = Some(Timestamp { seconds: 0, nanos: -1 })),
+            field("filter.superseded_use_since"),
+        ),
+        ("a filter by an unknown type", filter(|f| f.r#type = 99), field("filter.type")),
+        ("a filter by an unknown kind", filter(|f| f.principal_kind = 99), field("filter.principal_kind")),
+        ("a filter by a creator too long", filter(|f| f.creator = long(257)), field("filter.creator")),
+        ("a count of no workspace", Call::CountTokens(v1::CountTokensRequest::default()), field("workspace")),
+        (
+            "a count of a workspace that is not there",
+            Call::CountTokens(v1::CountTokensRequest { workspace: "nowhere".to_owned(), filter: None }),
+            refused(Code::NotFound, "WORKSPACE_NOT_FOUND"),
+        ),
+        (
             "a negative page of workspaces",
             Call::ListWorkspaces(v1::ListWorkspacesRequest { page_size: -5, ..Default::default() }),
             field("page_size"),

@@ -7,6 +7,7 @@
     reason = "what is not as promised fails the test"
 )]
 
+mod bounds;
 mod doorbell;
 mod harness;
 mod histories;
@@ -21,4 +22,5 @@ mod sessions;
 mod tls;
 mod tokens;
 mod uses;
+mod various;
 mod workspaces;

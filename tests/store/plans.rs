@@ -11,12 +11,11 @@ use tokenkeep::store::keys::{self, KeyState};
 use tokenkeep::store::principals::{self, PrincipalQuery};
 use tokenkeep::store::profiles::{self, StoredProfile};
 use tokenkeep::store::servers::{self, ServerId};
-use tokenkeep::store::tokens::{self, Locked, Revocation, TokenQuery};
+use tokenkeep::store::tokens::{self, Listing, Locked, Revocation, TokenQuery};
 use tokenkeep::store::{Connection, Store, Transaction, credentials, last_uses, log, minted, workspaces};
-use tokenkeep::text::{Initiator, NamePrefix, PrincipalId};
+use tokenkeep::text::Initiator;
 use tokenkeep::token::{
-    Audiences, Cidrs, Expiry, ExternalId, Kid, Precondition, Revision, Scope, TokenEdit, TokenFilter,
-    TokenId, TokenState,
+    Audiences, Cidrs, Expiry, ExternalId, Kid, Precondition, Revision, TokenEdit, TokenId,
 };
 use tokenkeep::workspace::{SupersededUse, WorkspaceEdit, WorkspaceId};
 use tokio_postgres::SimpleQueryMessage;
@@ -25,9 +24,10 @@ use crate::harness::Database;
 use crate::samples::{
     event, find, name, new_workspace, prefix, principal, reason, report, scopes, secret, token, workspace,
 };
+use crate::various;
 
 /// The list of servers alone may be read whole: it is as long as the fleet is large.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "histories",
     "previous_secrets",
     "principals",
@@ -35,6 +35,7 @@ const TABLES: [&str; 10] = [
     "revisions",
     "server_keys",
     "token_last_uses",
+    "token_marks",
     "tokens",
     "usage_reports",
     "workspaces",
@@ -75,10 +76,13 @@ async fn run_everything(store: Store) {
     log::compact(&mut transaction, Duration::ZERO, 10).await.unwrap();
     let connection = transaction.connection();
     servers::leave(connection, server).await.unwrap();
-    for filter in filters() {
+    for filter in various::filters() {
         for after in [None, Some(token)] {
-            let query = TokenQuery { workspace: id.clone(), filter: filter.clone(), after, limit: 10 };
-            tokens::list(connection, &query).await.unwrap();
+            let (workspace, filter) = (id.clone(), filter.clone());
+            let rotation_due_after = Some(Duration::from_hours(24));
+            let query = TokenQuery { workspace, filter, rotation_due_after, after, patience: 100 };
+            tokens::count(connection, &query).await.unwrap();
+            Listing::begin(connection, query).await.unwrap().next(connection, 10).await.unwrap();
         }
     }
     transaction.finish::<_, tokenkeep::store::StoreError>(Ok(())).await.unwrap();
@@ -170,32 +174,6 @@ async fn run_profiles(transaction: &mut Transaction) {
     profiles::enter(transaction, &[stored], &initiator).await.unwrap();
     assert_eq!(profiles::find(transaction.connection(), &name).await.unwrap().profiles.len(), 1);
     profiles::version(transaction.connection(), &name).await.unwrap().unwrap();
-}
-
-fn filters() -> Vec<TokenFilter> {
-    let states =
-        [TokenState::Active, TokenState::Expired, TokenState::Revoked, TokenState::Invalidated].into();
-    let all = TokenFilter {
-        states,
-        principal: Some(PrincipalId::parse("p".to_owned()).unwrap()),
-        name_prefix: Some(NamePrefix::parse("p".to_owned()).unwrap()),
-        scope: Some(Scope::parse("p".to_owned()).unwrap()),
-        expiring_within: Some(Duration::from_hours(1)),
-        unused_since: Some(SystemTime::now()),
-        never_used: true,
-    };
-    let none = TokenFilter::default;
-    vec![
-        none(),
-        TokenFilter { states: all.states.clone(), ..none() },
-        TokenFilter { principal: all.principal.clone(), ..none() },
-        TokenFilter { name_prefix: all.name_prefix.clone(), ..none() },
-        TokenFilter { scope: all.scope.clone(), ..none() },
-        TokenFilter { expiring_within: all.expiring_within, ..none() },
-        TokenFilter { unused_since: all.unused_since, ..none() },
-        TokenFilter { never_used: true, ..none() },
-        all,
-    ]
 }
 
 /// With plans for parameters that nobody knows yet, and sequential scans so dear that only a missing index brings one.

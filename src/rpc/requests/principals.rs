@@ -74,7 +74,7 @@ fn within(outer: &str, error: Error) -> Error {
 }
 
 #[expect(clippy::option_option, reason = "wrong, absent and there are three things")]
-fn kind(fields: &mut Fields, path: &str, kind: i32) -> Option<Option<PrincipalKind>> {
+pub(super) fn kind(fields: &mut Fields, path: &str, kind: i32) -> Option<Option<PrincipalKind>> {
     let wanted = Invalid::Malformed("PRINCIPAL_KIND_USER or PRINCIPAL_KIND_SERVICE_ACCOUNT");
     let taken = match v1::PrincipalKind::try_from(kind) {
         Ok(v1::PrincipalKind::Unspecified) => Ok(None),
