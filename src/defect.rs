@@ -68,6 +68,10 @@ pub enum Defect {
     EffectiveScopesAtCreation,
     /// What was looked up is remembered as of when it is, whatever floor was raised meanwhile.
     FloorsPassedInFlight,
+    /// A secret that was replaced works on in caches after its overlap has ended by itself.
+    OverlapNeverEnds,
+    /// A secret that was replaced stays in the cache when its overlap is ended.
+    EndOverlapIgnored,
 }
 
 /// Whether this process is to have a defect: the one that the environment variable `SEEDED_DEFECT` names.

@@ -35,7 +35,7 @@ pub use principals::{Deleted, PrincipalPageRequest};
 pub use profiles::{EntryError, Profiles};
 pub use rotation::{KeyList, Rotation, RotationError, Survey};
 pub use sidecars::{Acknowledgement, Grant, Inquiry, Renewal, Resolution, Use};
-pub use tokens::{Page, Revocation, Suspension, TokenChange, TokenPageRequest};
+pub use tokens::{OverlapEnd, Page, Revocation, Suspension, TokenChange, TokenPageRequest};
 pub use watching::{Frame, Subscription, Told, WatchRequest};
 pub use workspaces::{Invalidated, WorkspacePageRequest};
 

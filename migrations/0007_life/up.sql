@@ -23,6 +23,7 @@ CREATE TABLE previous_secrets (
     obfuscated_secret text NOT NULL CHECK (char_length(obfuscated_secret) BETWEEN 1 AND 32),
     expire_time timestamptz NOT NULL
 );
+CREATE INDEX previous_secrets_by_end ON previous_secrets (expire_time);
 
 CREATE INDEX tokens_by_principal_kind ON tokens (workspace, principal_kind, id) WHERE principal_kind IS NOT NULL;
 CREATE INDEX tokens_by_creator ON tokens (workspace, creator, id);

@@ -18,7 +18,7 @@ use crate::store::tokens::{NewSecret, NewToken};
 use crate::store::{Connection, Store, Transaction, principals, tokens, workspaces};
 use crate::text::{Description, Initiator, Invalid, Metadata, Name, PrincipalId};
 use crate::token::{
-    Audiences, Cidrs, Expiry, IssuedSecret, Kid, Precondition, ScopeSet, Secret, Token, TokenId, TokenState,
+    Audiences, Cidrs, Expiry, IssuedSecret, Kid, Overlap, Precondition, ScopeSet, Secret, Token, TokenId, TokenState,
 };
 use crate::workspace::{TokenPrefix, Workspace, WorkspaceId};
 
@@ -60,6 +60,8 @@ pub struct Regeneration {
     pub initiator: Option<Initiator>,
     /// A new expiry, or none to keep it.
     pub expiry: Option<Expiry>,
+    /// How long the present secret works on.
+    pub overlap: Overlap,
 }
 
 /// A token and its new secret, which is shown this once.
@@ -82,7 +84,7 @@ impl Service {
         self.issuer.create_token(caller, words).await
     }
 
-    /// Replaces the secret of a token; the old one is dead when this returns.
+    /// Replaces the secret of a token; the old one is dead when this returns, unless it is to work on for a while.
     ///
     /// # Errors
     /// [`Error::TokenNotFound`], [`Error::EtagMismatch`], [`Error::TokenRevoked`], [`Error::TokenExpired`],
@@ -156,7 +158,7 @@ impl Issuer {
         caller: &Caller,
         regeneration: Regeneration,
     ) -> Result<Issued, Error> {
-        let Regeneration { id, precondition, initiator, expiry } = regeneration;
+        let Regeneration { id, precondition, initiator, expiry, overlap } = regeneration;
         let initiator = caller.on_behalf_of(initiator)?;
         let seen = known_to(caller, id, tokens::find(&mut self.store.connection().await?, id).await?)?;
         require_regenerable(caller, &seen, &precondition, expiry)?;
@@ -171,7 +173,7 @@ impl Issuer {
         // Hashed before the transaction, which holds locks. If another regenerates meanwhile, the generation has moved
         // on, and of the two only the one that committed first has issued a secret.
         let (issued, secret) = self.issue(&workspace.token_prefix, id).await?;
-        let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry };
+        let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry, overlap };
         let caller = caller.clone();
         let (profile, awaited) = (None, false);
         let mutation = Mutation { token: id, caller, initiator, profile, precondition, action, awaited };

@@ -3,6 +3,8 @@
 mod compaction;
 mod renewal;
 
+use std::time::SystemTime;
+
 use diesel::dsl::auto_type;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -31,12 +33,13 @@ const LOCK: i64 = i64::from_be_bytes(*b"tkrevisn");
 /// Counts on from the last revision, in the order of the arrays.
 const APPEND: &str = "\
     INSERT INTO revisions \
-    (revision, kind, workspace, token, generation, reason, initiator, principal, profile, kid, awaited) \
-    SELECT last + number, kind, workspace, token, generation, reason, initiator, principal, profile, kid, $10 \
+    (revision, kind, workspace, token, generation, reason, initiator, principal, profile, kid, overlap_end_time, awaited) \
+    SELECT last + number, kind, workspace, token, generation, reason, initiator, principal, profile, kid, overlap_end_time, $11 \
     FROM (SELECT coalesce(max(revision), 0) AS last FROM revisions) AS log, \
-    unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]) \
+    unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], \
+    $10::timestamptz[]) \
     WITH ORDINALITY \
-    AS events (kind, workspace, token, generation, reason, initiator, principal, profile, kid, number) \
+    AS events (kind, workspace, token, generation, reason, initiator, principal, profile, kid, overlap_end_time, number) \
     ORDER BY number RETURNING revision, event_time, \
     (SELECT id FROM histories WHERE singleton) AS history, \
     (SELECT coalesce(max(lease_milliseconds), 0) FROM servers) AS lease_milliseconds";
@@ -50,8 +53,8 @@ const HEAD: &str = "\
 const READ: &str = "\
     SELECT id AS history, compacted, (SELECT coalesce(max(revision), 0) FROM revisions) AS last, following.* \
     FROM histories LEFT JOIN LATERAL ( \
-    SELECT revision, event_time, kind, workspace, token, generation, reason, initiator, awaited, principal, profile, kid \
-    FROM revisions WHERE revision > $2 AND histories.id = $1 AND histories.compacted <= $2 ORDER BY revision LIMIT $3 \
+    SELECT revision, event_time, kind, workspace, token, generation, reason, initiator, awaited, principal, profile, kid, \
+    overlap_end_time FROM revisions WHERE revision > $2 AND histories.id = $1 AND histories.compacted <= $2 ORDER BY revision LIMIT $3 \
     ) AS following ON true WHERE singleton ORDER BY revision";
 
 /// The history of the log, as the statement at hand sees it.
@@ -104,6 +107,7 @@ struct EventRow {
     principal: Option<String>,
     profile: Option<String>,
     kid: Option<String>,
+    overlap_end_time: Option<Moment>,
 }
 
 impl EventRow {
@@ -121,6 +125,7 @@ impl EventRow {
 
     fn into_change(self) -> Result<Change, StoreError> {
         let Self { kind, workspace, token, generation, reason, principal, profile, kid, .. } = self;
+        let overlap_end = self.overlap_end_time.map(|moment| moment.0);
         let workspace = || present("revisions.workspace", workspace, WorkspaceId::parse);
         Ok(match (kind.as_str(), reason) {
             ("principal_changed", None) => Change::PrincipalChanged {
@@ -140,7 +145,7 @@ impl EventRow {
                 Change::KeyRetired { kid: present("revisions.kid", kid, parse)? }
             }
             (kind, reason) => Change::Token {
-                what: token_change(kind, reason)?,
+                what: token_change(kind, reason, overlap_end)?,
                 workspace: workspace()?,
                 token: present("revisions.token", token, |id| Ok::<_, ()>(TokenId::from_uuid(id)))?,
                 generation: present("revisions.generation", generation, |it| Ok::<_, ()>(Generation(it)))?,
@@ -158,13 +163,17 @@ fn present<Column, Value, Refusal>(
     understood(what, column.ok_or(()).and_then(|column| parse(column).map_err(|_| ())))
 }
 
-fn token_change(kind: &str, reason: Option<String>) -> Result<TokenChange, StoreError> {
+fn token_change(
+    kind: &str,
+    reason: Option<String>,
+    overlap_end: Option<SystemTime>,
+) -> Result<TokenChange, StoreError> {
     match (kind, reason) {
         ("revoked", Some(reason)) => {
             let reason = understood("revisions.reason", Reason::parse(reason))?;
             Ok(TokenChange::Revoked { reason })
         }
-        ("secret_replaced", None) => Ok(TokenChange::SecretReplaced),
+        ("secret_replaced", None) => Ok(TokenChange::SecretReplaced { overlap_end }),
         ("updated", None) => Ok(TokenChange::Updated),
         ("suspended", Some(reason)) => {
             let reason = understood("revisions.reason", Reason::parse(reason))?;
@@ -178,7 +187,7 @@ fn token_change(kind: &str, reason: Option<String>) -> Result<TokenChange, Store
 fn kind(change: &Change) -> (&'static str, Option<&str>) {
     match change {
         Change::Token { what: TokenChange::Revoked { reason }, .. } => ("revoked", Some(reason.as_str())),
-        Change::Token { what: TokenChange::SecretReplaced, .. } => ("secret_replaced", None),
+        Change::Token { what: TokenChange::SecretReplaced { .. }, .. } => ("secret_replaced", None),
         Change::Token { what: TokenChange::Updated, .. } => ("updated", None),
         Change::Token { what: TokenChange::Suspended { reason }, .. } => ("suspended", Some(reason.as_str())),
         Change::Token { what: TokenChange::Resumed, .. } => ("resumed", None),
@@ -204,6 +213,16 @@ fn named(change: &Change) -> Named<'_> {
         }
         Change::ProfileUpdated { profile } => (None, None, None, Some(profile.as_str()), None),
         Change::KeyRetired { kid } => (None, None, None, None, Some(kid.to_string())),
+    }
+}
+
+/// Until when the secret before works, of a secret that was replaced.
+const fn overlap_end(event: &NewEvent) -> Option<Moment> {
+    match &event.change {
+        Change::Token { what: TokenChange::SecretReplaced { overlap_end: Some(end) }, .. } => {
+            Some(Moment(*end))
+        }
+        _ => None,
     }
 }
 
@@ -247,6 +266,7 @@ pub async fn append_all(
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).2))
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).3))
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).4))
+        .bind::<Array<Nullable<Timestamptz>>, _>(column(&events, overlap_end))
         .bind::<Bool, _>(awaited);
     let mut places: Vec<PlaceRow> = connection.rows(query).await?;
     places.sort_unstable_by_key(|place| place.revision);

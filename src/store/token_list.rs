@@ -7,6 +7,7 @@ use diesel::sql_types::{Bool, Nullable};
 use super::connection::Connection;
 use super::error::StoreError;
 use super::moment::Moment;
+use super::previous_secrets::previous_secret;
 use super::schema::tokens;
 use super::token_row::{
     TokenColumns, TokenRow, coalesce, expire_time, into_token, is_invalidated, last_use_time, profile,
@@ -36,7 +37,7 @@ type Predicate<'query> = Box<dyn BoxableExpression<tokens::table, Pg, SqlType = 
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn list(connection: &mut Connection, query: &TokenQuery) -> Result<Vec<Token>, StoreError> {
     let mut page = tokens::table
-        .select((TokenRow::as_select(), is_invalidated(), profile(), last_use_time()))
+        .select((TokenRow::as_select(), is_invalidated(), profile(), last_use_time(), previous_secret()))
         .filter(tokens::workspace.eq(query.workspace.as_str()))
         .order(tokens::id.desc())
         .limit(i64::try_from(query.limit).unwrap_or(i64::MAX))

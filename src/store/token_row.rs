@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::error::{StoreError, understood};
 use super::moment::Moment;
+use super::previous_secrets::{PreviousColumns, into_previous_secret};
 use super::schema::{server_keys, token_last_uses, tokens, workspaces};
 use crate::profile::{Audience, ProfileName, TokenType};
 use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, Reason};
@@ -102,8 +103,9 @@ pub(super) fn profile() -> _ {
     workspaces::table.filter(workspaces::id.eq(tokens::workspace)).select(workspaces::profile).single_value()
 }
 
-/// What is selected of a token, whoever asks: its row, [`is_invalidated()`], [`profile()`] and [`last_use_time()`].
-pub(super) type TokenColumns = (TokenRow, bool, Option<String>, Option<Moment>);
+/// What is selected of a token, whoever asks: its row, [`is_invalidated()`], [`profile()`], [`last_use_time()`] and
+/// [`previous_secret()`].
+pub(super) type TokenColumns = (TokenRow, bool, Option<String>, Option<Moment>, PreviousColumns);
 
 type Bound<Value, SqlType> = AsExprOf<Option<Value>, Nullable<SqlType>>;
 type FromNow = Plus<statement_timestamp, Bound<PgInterval, Interval>>;
@@ -132,12 +134,12 @@ fn lifetime(expiry: Expiry) -> Option<PgInterval> {
 }
 
 impl TokenRow {
-    /// The token, whose secret may be invalidated, whose workspace has this profile, and which was last used then.
+    /// The token, whose secret may be invalidated, and whose workspace has this profile. When it was last used, and what its
+    /// previous secret is, is not filled in.
     pub(super) fn into_token(
         self,
         invalidated: bool,
         profile: Option<String>,
-        last_use_time: Option<Moment>,
     ) -> Result<Token, StoreError> {
         let state = self.state(invalidated);
         Ok(Token {
@@ -156,7 +158,7 @@ impl TokenRow {
             expire_time: self.expire_time.map(|moment| moment.0),
             create_time: self.create_time.0,
             update_time: self.update_time.0,
-            last_use_time: last_use_time.map(|moment| moment.0),
+            last_use_time: None,
             ended: since("tokens.revoke_time", self.revoke_time, self.revoke_reason)?
                 .map(|(time, reason)| Ended { time, reason }),
             suspended: since("tokens.suspend_time", self.suspend_time, self.suspend_reason)?
@@ -166,13 +168,19 @@ impl TokenRow {
             generation: Generation(self.generation),
             obfuscated_secret: self.obfuscated_secret,
             secret_time: self.secret_time.0,
+            previous_secret: None,
             rotation_due_time: None,
             revision: Revision(self.revision),
         })
     }
 
-    /// The same rule as that of a list's filter, which says it in SQL.
-    fn state(&self, invalidated: bool) -> TokenState {
+    pub(super) fn expire_time(&self) -> Option<SystemTime> {
+        self.expire_time.map(|moment| moment.0)
+    }
+
+    /// Where the token stands for a secret that may be invalidated. The same rule as that of a list's filter, which says
+    /// it in SQL.
+    pub(super) fn state(&self, invalidated: bool) -> TokenState {
         if self.revoke_time.is_some() {
             TokenState::Revoked
         } else if self.expire_time.is_some_and(|moment| moment.0 <= self.read_time.0) {
@@ -189,8 +197,13 @@ impl TokenRow {
 
 /// The token of the columns that are selected whoever asks.
 pub(super) fn into_token(columns: TokenColumns) -> Result<Token, StoreError> {
-    let (row, invalidated, profile, last_use_time) = columns;
-    row.into_token(invalidated, profile, last_use_time)
+    let (row, invalidated, profile, last_use_time, previous) = columns;
+    let token = row.into_token(invalidated, profile)?;
+    Ok(Token {
+        last_use_time: last_use_time.map(|moment| moment.0),
+        previous_secret: into_previous_secret(previous, &token),
+        ..token
+    })
 }
 
 /// The token whose secret was just issued in the present epoch, so that only its key can invalidate it.

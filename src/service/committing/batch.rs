@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::mutation::{Action, Judged, Mutation};
 use crate::revocation::{Appended, Committed, Event, Position};
 use crate::service::Error;
-use crate::store::tokens::Revocation;
-use crate::store::{StoreError, Transaction, log, tokens};
+use crate::store::tokens::{Locked, Replacement, Revocation};
+use crate::store::{StoreError, Transaction, log, previous_secrets, tokens};
 use crate::token::{Revision, Token, TokenId};
 
 /// What was made, once it has committed.
@@ -33,8 +33,11 @@ pub(super) async fn make<'mutation>(
 ) -> Result<Made, StoreError> {
     let ids: Vec<TokenId> = mutations.clone().map(|mutation| mutation.token).collect();
     let locked = tokens::lock(transaction, &ids).await?;
-    let mut locked: HashMap<TokenId, _> =
+    let mut locked: HashMap<TokenId, Locked> =
         locked.into_iter().map(|locked| (locked.token.id, locked)).collect();
+    if mutations.clone().any(|mutation| matches!(mutation.action, Action::EndOverlap)) {
+        previous_secrets::fill_in(transaction, locked.values_mut()).await?;
+    }
     let (mut answers, mut changes, mut news, mut awaited) = (HashMap::new(), Vec::new(), Vec::new(), false);
     for mutation in mutations {
         match mutation.judge(locked.remove(&mutation.token)) {
@@ -72,9 +75,11 @@ async fn write(
         let (connection, id) = (transaction.connection(), token.id);
         match action {
             Action::Edit(edit) => written.push(tokens::update(connection, id, edit, revision).await?),
-            Action::ReplaceSecret { secret, expiry, .. } => {
-                written.push(tokens::replace_secret(connection, id, secret, expiry, revision).await?);
+            Action::ReplaceSecret { secret, expiry, overlap, .. } => {
+                let replacement = Replacement { secret, expiry, overlap_end: overlap.end() };
+                written.push(tokens::replace_secret(connection, &token, replacement, revision).await?);
             }
+            Action::EndOverlap => written.push(tokens::end_overlap(connection, id, revision).await?),
             Action::Suspend(reason) => {
                 written.push(tokens::suspend(connection, id, Some(&reason), revision).await?);
             }

@@ -10,7 +10,7 @@ use crate::revocation::{Change, NewEvent, TokenChange};
 use crate::store::tokens::{Locked, NewSecret};
 use crate::text::{Initiator, Invalid, Reason};
 use crate::token::{
-    Audiences, Expiry, Generation, Precondition, ScopeSet, Token, TokenEdit, TokenId, TokenState,
+    Audiences, Expiry, Generation, Overlap, Precondition, ScopeSet, Token, TokenEdit, TokenId, TokenState,
 };
 
 /// A change to a token that takes a revision.
@@ -45,7 +45,11 @@ pub(in super::super) enum Action {
         secret: NewSecret,
         /// A new expiry, or none to keep it.
         expiry: Option<Expiry>,
+        /// How long the present secret works on.
+        overlap: Overlap,
     },
+    /// Have the secret before the present one work no more.
+    EndOverlap,
     /// End it.
     Revoke(Reason),
     /// Have it not work for a while.
@@ -71,15 +75,8 @@ impl Mutation {
         let time = time.unwrap_or(token.update_time);
         match &self.action {
             Action::Edit(edit) => self.judge_edit(token, edit.clone(), time),
-            Action::ReplaceSecret { seen, secret, expiry } => {
-                require_regenerable(&self.caller, &token, &self.precondition, *expiry)?;
-                if token.generation != *seen {
-                    return Err(Error::EtagMismatch);
-                }
-                let expiry = self.settle(*expiry, &token, &token.scopes, time, "expire_time")?;
-                let (seen, secret) = (*seen, secret.clone());
-                Ok(Judged::Changes(token, Action::ReplaceSecret { seen, secret, expiry }))
-            }
+            Action::ReplaceSecret { .. } => self.judge_replacement(token, self.action.clone(), time),
+            Action::EndOverlap => self.judge_end_of_overlap(token),
             Action::Revoke(_) if token.state == TokenState::Revoked => Ok(Judged::Unchanged(token)),
             Action::Revoke(reason) => {
                 self.require_version(&token)?;
@@ -105,6 +102,40 @@ impl Mutation {
             edit.expiry = self.settle(edit.expiry, &token, scopes, time, "token.expire_time")?;
         }
         Ok(Judged::Changes(token, Action::Edit(edit)))
+    }
+
+    fn judge_replacement(
+        &self,
+        token: Token,
+        mut action: Action,
+        time: SystemTime,
+    ) -> Result<Judged, Error> {
+        if let Action::ReplaceSecret { seen, expiry, overlap, .. } = &mut action {
+            require_regenerable(&self.caller, &token, &self.precondition, *expiry)?;
+            if token.generation != *seen {
+                return Err(Error::EtagMismatch);
+            }
+            *expiry = self.settle(*expiry, &token, &token.scopes, time, "expire_time")?;
+            *overlap = match token.state {
+                // The present secret is dead already.
+                TokenState::Invalidated => Overlap::None,
+                _ => overlap.settled(time, expiry.map_or(token.expire_time, Expiry::end)),
+            };
+        }
+        Ok(Judged::Changes(token, action))
+    }
+
+    /// The token is as it was found after it was locked.
+    fn judge_end_of_overlap(&self, token: Token) -> Result<Judged, Error> {
+        self.caller.require_covering(&token.scopes)?;
+        if token.state == TokenState::Revoked {
+            return Err(Error::TokenRevoked(token.id));
+        }
+        if token.previous_secret.is_none() {
+            return Ok(Judged::Unchanged(token));
+        }
+        self.require_version(&token)?;
+        Ok(Judged::Changes(token, Action::EndOverlap))
     }
 
     fn judge_suspension(&self, token: Token) -> Result<Judged, Error> {
@@ -179,7 +210,10 @@ impl Mutation {
     pub(super) fn event(&self, token: &Token, action: &Action) -> NewEvent {
         let (what, generation) = match action {
             Action::Edit(_) => (TokenChange::Updated, token.generation),
-            Action::ReplaceSecret { seen, .. } => (TokenChange::SecretReplaced, Generation(seen.0 + 1)),
+            Action::ReplaceSecret { seen, overlap, .. } => {
+                (TokenChange::SecretReplaced { overlap_end: overlap.end() }, Generation(seen.0 + 1))
+            }
+            Action::EndOverlap => (TokenChange::SecretReplaced { overlap_end: None }, token.generation),
             Action::Revoke(reason) => (TokenChange::Revoked { reason: reason.clone() }, token.generation),
             Action::Suspend(reason) => (TokenChange::Suspended { reason: reason.clone() }, token.generation),
             Action::Resume => (TokenChange::Resumed, token.generation),
