@@ -46,8 +46,9 @@ impl Issuer {
             Some(_) if !reset => Ok(None),
             Some(token) => {
                 let (precondition, initiator) = (Precondition::Any, Some(initiator()?));
+                let (expiry, overlap) = (Some(Expiry::Never), Overlap::None);
                 let regeneration =
-                    Regeneration { id: token.id, precondition, initiator, expiry: Some(Expiry::Never) };
+                    Regeneration { id: token.id, precondition, initiator, expiry, overlap };
                 self.regenerate_token(&caller, regeneration).await.map(Some)
             }
         }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use diesel::dsl::auto_type;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Int4, Nullable, Record, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Int4, Nullable, Text, Timestamptz};
 use diesel::upsert::excluded;
 use uuid::Uuid;
 
