@@ -112,7 +112,8 @@ impl Cache {
         }
         let Change::Token { token, generation, what, .. } = change else { return None };
         let mut shard = self.shard(*token);
-        if !passed_over(what, || shard.find(*token, |entry| entry.record.generation == *generation).is_some()) {
+        if !passed_over(what, || shard.find(*token, |entry| entry.record.generation == *generation).is_some())
+        {
             shard.change(*token, event.revision);
         }
         Some(shard)
@@ -183,7 +184,9 @@ impl Cache {
 fn passed_over(change: &TokenChange, knows_after: impl FnOnce() -> bool) -> bool {
     match change {
         TokenChange::Revoked { .. } | TokenChange::Suspended { .. } | TokenChange::Resumed => false,
-        TokenChange::SecretReplaced { overlap_end: None } if seeded(Defect::EndOverlapIgnored) => knows_after(),
+        TokenChange::SecretReplaced { overlap_end: None } if seeded(Defect::EndOverlapIgnored) => {
+            knows_after()
+        }
         TokenChange::SecretReplaced { .. } => seeded(Defect::ReplacedSecretKept),
         TokenChange::Updated => seeded(Defect::UpdatesIgnored),
     }

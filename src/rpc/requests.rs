@@ -11,7 +11,8 @@ use prost_types::FieldMask;
 use super::fields::Fields;
 use crate::proto::v1;
 use crate::service::{
-    Error, NewTokenWords, OverlapEnd, Regeneration, Revocation, Suspension, TokenChange, TokenPageRequest, WatchRequest,
+    Error, NewTokenWords, OverlapEnd, Regeneration, Revocation, Suspension, TokenChange, TokenPageRequest,
+    WatchRequest,
 };
 use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, PrincipalId, Reason};
 use crate::token::{Expiry, Precondition, Revision, Scope, TokenEdit, TokenFilter, TokenId};
@@ -216,8 +217,7 @@ pub(super) fn end_overlap(request: v1::EndOverlapRequest) -> Result<OverlapEnd, 
     let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
     let precondition = precondition(request.etag);
     let awaited = fields.awaited(request.wait);
-    let words =
-        || Some(OverlapEnd { id: id?, precondition, initiator: initiator?, awaited: awaited? });
+    let words = || Some(OverlapEnd { id: id?, precondition, initiator: initiator?, awaited: awaited? });
     fields.finish(words())
 }
 

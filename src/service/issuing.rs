@@ -18,7 +18,8 @@ use crate::store::tokens::{NewSecret, NewToken};
 use crate::store::{Connection, Store, Transaction, principals, tokens, workspaces};
 use crate::text::{Description, Initiator, Invalid, Metadata, Name, PrincipalId};
 use crate::token::{
-    Audiences, Cidrs, Expiry, IssuedSecret, Kid, Overlap, Precondition, ScopeSet, Secret, Token, TokenId, TokenState,
+    Audiences, Cidrs, Expiry, IssuedSecret, Kid, Overlap, Precondition, ScopeSet, Secret, Token, TokenId,
+    TokenState,
 };
 use crate::workspace::{TokenPrefix, Workspace, WorkspaceId};
 

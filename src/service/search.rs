@@ -167,7 +167,8 @@ impl<'service> Search<'service> {
         history: HistoryId,
         proof: Option<Proof>,
     ) -> Result<Live, Error> {
-        let end = if seeded(Defect::OverlapNeverEnds) { credential.token.expire_time } else { secret.expire_time };
+        let end =
+            if seeded(Defect::OverlapNeverEnds) { credential.token.expire_time } else { secret.expire_time };
         let deadline = end.map(|time| deadline(time, credential.read_time, begun));
         let record = Arc::new(self.record(credential, &secret).await?);
         if let (Some(flight), Some(proof)) = (self.flights.get(&record.id), proof) {

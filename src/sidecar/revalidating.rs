@@ -66,7 +66,9 @@ impl Sidecar {
         self.counts.call_was_made(Call::Revalidate);
         let sent = BootTime::now();
         let answer = within(REVALIDATION, link.connections.tokens.clone().revalidate_tokens(request)).await?;
-        for ((id, generation, _), (asked, told)) in batch.iter().zip(asked.into_iter().zip(answer.resolutions)) {
+        for ((id, generation, _), (asked, told)) in
+            batch.iter().zip(asked.into_iter().zip(answer.resolutions))
+        {
             if let Resolution::Inactive(_) = self.learn(Some(asked), told, sent, Some(floor.history)) {
                 self.cache.forget(*id, *generation);
             }

@@ -15,8 +15,8 @@ use super::error::StoreError;
 use super::moment::Moment;
 use super::schema::{previous_secrets, server_keys, token_last_uses, tokens};
 use super::token_row::{epoch, statement_timestamp};
-use super::transaction::Transaction;
 use super::tokens::Locked;
+use super::transaction::Transaction;
 use crate::token::{Generation, PreviousSecret, Token, TokenId};
 
 #[diesel::declare_sql_function]

@@ -136,11 +136,7 @@ fn lifetime(expiry: Expiry) -> Option<PgInterval> {
 impl TokenRow {
     /// The token, whose secret may be invalidated, and whose workspace has this profile. When it was last used, and what its
     /// previous secret is, is not filled in.
-    pub(super) fn into_token(
-        self,
-        invalidated: bool,
-        profile: Option<String>,
-    ) -> Result<Token, StoreError> {
+    pub(super) fn into_token(self, invalidated: bool, profile: Option<String>) -> Result<Token, StoreError> {
         let state = self.state(invalidated);
         Ok(Token {
             id: TokenId::from_uuid(self.id),

@@ -44,6 +44,7 @@ mod refusals;
 mod right_requests;
 mod rights;
 mod roles;
+mod rotation;
 mod scanner;
 mod secrets;
 mod sidecar;

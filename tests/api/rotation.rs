@@ -149,12 +149,8 @@ async fn once_the_fleet_has_confirmed_the_end_of_an_overlap_the_old_secret_works
     let (here, there) = Server::two_with(&[]).await;
     let mut operator = acme(&here).await;
     let sidecars = [Sidecar::beside(&[&here]).await, Sidecar::beside(&[&there]).await];
-    let mut clients = [
-        operator.clone(),
-        there.operator().await,
-        sidecars[0].client().await,
-        sidecars[1].client().await,
-    ];
+    let mut clients =
+        [operator.clone(), there.operator().await, sidecars[0].client().await, sidecars[1].client().await];
     for number in 0..10 {
         let (token, old) = operator.create_token("acme", &format!("rotated {number}"), &[]).await;
         let (token, new) = regenerate(&mut operator, &token.id, LONG).await;
@@ -245,12 +241,14 @@ async fn no_overlap_outlives_its_token() {
     }
 
     // A new expiry does not bring the old secret back, nor does a shorter one leave it behind.
-    let expiration =
-        Some(v1::regenerate_token_request::Expiration::Lifetime(LONG.try_into().unwrap()));
+    let expiration = Some(v1::regenerate_token_request::Expiration::Lifetime(LONG.try_into().unwrap()));
     let request = v1::RegenerateTokenRequest { expiration, ..regeneration(&id, LONG / 2) };
     let renewed = operator.tokens.regenerate_token(request).await.unwrap().into_inner();
     assert_eq!(told(&mut operator, &old).await, SUPERSEDED);
-    assert_eq!((generation(&mut operator, &new).await, generation(&mut operator, &renewed.secret).await), (2, 3));
+    assert_eq!(
+        (generation(&mut operator, &new).await, generation(&mut operator, &renewed.secret).await),
+        (2, 3)
+    );
     let soon = SystemTime::now() + Duration::from_secs(1);
     let shorter = v1::Token { id: id.clone(), expire_time: Some(soon.into()), ..Default::default() };
     let request = v1::UpdateTokenRequest { token: Some(shorter), ..Default::default() };
@@ -378,13 +376,19 @@ async fn each_secret_buys_argon2_once_and_a_dead_one_never() {
     let before = verifications(&server).await;
     let (_, second) = regenerate(&mut operator, &token.id, LONG).await;
     for _ in 0..5 {
-        assert_eq!((generation(&mut operator, &first).await, generation(&mut operator, &second).await), (1, 2));
+        assert_eq!(
+            (generation(&mut operator, &first).await, generation(&mut operator, &second).await),
+            (1, 2)
+        );
     }
     assert_eq!(verifications(&server).await, before + 2.0);
     // Whatever makes them be looked up again.
     let (token, third) = regenerate(&mut operator, &token.id, LONG).await;
     for _ in 0..5 {
-        assert_eq!((generation(&mut operator, &second).await, generation(&mut operator, &third).await), (2, 3));
+        assert_eq!(
+            (generation(&mut operator, &second).await, generation(&mut operator, &third).await),
+            (2, 3)
+        );
         assert_eq!(told(&mut operator, &first).await, SUPERSEDED);
     }
     end_overlap(&mut operator, &token.id, v1::RevocationWait::Commit).await;
@@ -427,13 +431,19 @@ async fn the_stream_tells_of_the_overlap_and_of_its_end() {
     let mut watcher = Watcher::at_head(&operator).await;
     let (token, _) = regenerate(&mut operator, &token.id, LONG).await;
     let (revision, event) = watcher.event().await;
-    assert_eq!((revision, event.kind(), event.generation), (token.revision, v1::RevocationKind::SecretReplaced, 2));
+    assert_eq!(
+        (revision, event.kind(), event.generation),
+        (token.revision, v1::RevocationKind::SecretReplaced, 2)
+    );
     assert_eq!(event.overlap_end_time, token.previous_secret.unwrap().expire_time);
     let id = token.id.clone();
     let request = v1::EndOverlapRequest { id, initiator: "mia".to_owned(), ..Default::default() };
     let ended = try_end_overlap(&mut operator, request).await.unwrap().token.unwrap();
     let (revision, event) = watcher.event().await;
-    assert_eq!((revision, event.kind(), event.generation), (ended.revision, v1::RevocationKind::SecretReplaced, 2));
+    assert_eq!(
+        (revision, event.kind(), event.generation),
+        (ended.revision, v1::RevocationKind::SecretReplaced, 2)
+    );
     assert_eq!((event.overlap_end_time, event.initiator.as_str()), (None, "mia"));
 }
 

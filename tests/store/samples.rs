@@ -1,13 +1,13 @@
 //! Tokens to try things with.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokenkeep::hash::SecretHash;
 use tokenkeep::principal::NewPrincipal;
 use tokenkeep::profile::{PrincipalKind, TokenType};
 use tokenkeep::revocation::{Change, NewEvent, TokenChange};
 use tokenkeep::store::servers::{self, ServerId};
-use tokenkeep::store::tokens::{self, Locked, NewSecret, NewToken, Revocation};
+use tokenkeep::store::tokens::{self, Locked, NewSecret, NewToken, Replacement, Revocation};
 use tokenkeep::store::{Store, StoreError, Transaction, log, principals};
 use tokenkeep::text::{Description, Handle, Initiator, Metadata, Name, PrincipalId, Reason};
 use tokenkeep::token::{Audiences, Cidrs, Expiry, Generation, Kid, Scope, ScopeSet, Tag, Token, TokenId};
@@ -40,6 +40,11 @@ pub(crate) fn secret(mark: u8) -> NewSecret {
         hash: SecretHash::from_phc(format!("$argon2id$v=19$m=64,t=1,p=1$c2FsdA${mark}")),
         obfuscated: "tk_...0000".to_owned(),
     }
+}
+
+/// A new secret, and that the one before works on until then.
+pub(crate) fn replacement(mark: u8, overlap_end: Option<SystemTime>) -> Replacement {
+    Replacement { secret: secret(mark), expiry: None, overlap_end }
 }
 
 /// A token of the workspace `tokenkeep`, which is always there.

@@ -104,12 +104,7 @@ impl Mutation {
         Ok(Judged::Changes(token, Action::Edit(edit)))
     }
 
-    fn judge_replacement(
-        &self,
-        token: Token,
-        mut action: Action,
-        time: SystemTime,
-    ) -> Result<Judged, Error> {
+    fn judge_replacement(&self, token: Token, mut action: Action, time: SystemTime) -> Result<Judged, Error> {
         if let Action::ReplaceSecret { seen, expiry, overlap, .. } = &mut action {
             require_regenerable(&self.caller, &token, &self.precondition, *expiry)?;
             if token.generation != *seen {
