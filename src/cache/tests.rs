@@ -160,6 +160,7 @@ fn flights_of_one_token_do_not_hide_changes_from_each_other() {
     drop(first);
     cache.apply(OURS, &event(token(1), 11));
     assert!(!second.land(learned(&cache, token(1), 4), OURS));
+    drop(second);
     // Nothing is left behind: the next is a matter of its own.
     assert!(fill(&cache, token(1), 4));
 }

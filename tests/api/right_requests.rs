@@ -142,6 +142,7 @@ fn of_token(rpc: &str, token: v1::Token, secret: &str, workspace: &str) -> Resul
         "RegenerateToken" => {
             Call::RegenerateToken(v1::RegenerateTokenRequest { id, etag, ..Default::default() })
         }
+        "EndOverlap" => Call::EndOverlap(v1::EndOverlapRequest { id, etag, ..Default::default() }),
         "RevokeToken" => Call::RevokeToken(v1::RevokeTokenRequest { id, ..Default::default() }),
         "IntrospectToken" => Call::IntrospectToken(presented),
         "BatchIntrospectTokens" => {

@@ -6,7 +6,7 @@ use tokenkeep::store::{StoreError, credentials, tokens};
 use tokenkeep::token::{Kid, Revision, TokenId, TokenState};
 
 use crate::harness::Database;
-use crate::samples::{create, find, replacement, revoke, secret, token};
+use crate::samples::{create, find, replacement, revoke, token};
 
 const ONE: &str = "00000000000000000000000000000001";
 const TWO: &str = "00000000000000000000000000000002";
