@@ -3,6 +3,7 @@
 pub(crate) mod base62;
 mod edit;
 mod filter;
+mod overlap;
 mod place;
 mod presented;
 mod scope;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 pub use edit::TokenEdit;
 pub use filter::TokenFilter;
+pub use overlap::{Overlap, PreviousSecret};
 pub use place::{Audiences, Cidr, Cidrs};
 pub use presented::{IssuedSecret, Kid, Malformed, Presented, SHAPE, Secret, Tag};
 pub use scope::{Scope, ScopeSet};
@@ -201,55 +203,6 @@ impl Expiry {
     }
 }
 
-/// How long a secret works on beside the one that takes its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overlap {
-    /// Not at all.
-    None,
-    /// So long after it is replaced, by the database's clock.
-    For(Duration),
-    /// Up to a moment.
-    Until(SystemTime),
-}
-
-impl Overlap {
-    /// The longest: 30 days.
-    pub const LONGEST: Duration = Duration::from_hours(30 * 24);
-
-    /// Takes a length; what is finer than a microsecond is cut off, as PostgreSQL keeps it.
-    ///
-    /// # Errors
-    /// [`Invalid`] if it is longer than [`Overlap::LONGEST`].
-    pub fn parse(length: Duration) -> Result<Self, Invalid> {
-        if length > Self::LONGEST {
-            return Err(Invalid::Malformed("from 0 to 30 days"));
-        }
-        let length = Duration::new(length.as_secs(), length.subsec_micros() * 1_000);
-        Ok(if length.is_zero() { Self::None } else { Self::For(length) })
-    }
-
-    /// The same for a secret that is replaced at a moment of the database's clock, of a token that will expire then: a
-    /// length becomes an end, and none lies behind the token's own.
-    #[must_use]
-    pub fn settled(self, now: SystemTime, expire_time: Option<SystemTime>) -> Self {
-        let end = match self {
-            Self::None => return Self::None,
-            Self::For(length) => now + length.min(Self::LONGEST),
-            Self::Until(end) => end,
-        };
-        Self::Until(expire_time.map_or(end, |expire_time| end.min(expire_time)))
-    }
-
-    /// The end, once it is settled.
-    #[must_use]
-    pub const fn end(self) -> Option<SystemTime> {
-        match self {
-            Self::None | Self::For(_) => None,
-            Self::Until(end) => Some(end),
-        }
-    }
-}
-
 /// The end of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
@@ -266,19 +219,6 @@ pub struct Suspended {
     pub time: SystemTime,
     /// Why, as the caller said.
     pub reason: Reason,
-}
-
-/// The secret before the present one, as long as both work.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PreviousSecret {
-    /// Which it is.
-    pub generation: Generation,
-    /// Its prefix and last four characters.
-    pub obfuscated: String,
-    /// When it stops working.
-    pub expire_time: SystemTime,
-    /// When it was last found active since it was replaced, a little behind.
-    pub last_use_time: Option<SystemTime>,
 }
 
 /// What is known of a token, save everything that could prove its secret.
