@@ -218,12 +218,11 @@ fn named(change: &Change) -> Named<'_> {
 
 /// Until when the secret before works, of a secret that was replaced.
 const fn overlap_end(event: &NewEvent) -> Option<Moment> {
-    match &event.change {
-        Change::Token { what: TokenChange::SecretReplaced { overlap_end: Some(end) }, .. } => {
-            Some(Moment(*end))
-        }
-        _ => None,
-    }
+    let Change::Token { what: TokenChange::SecretReplaced { overlap_end: Some(end) }, .. } = &event.change
+    else {
+        return None;
+    };
+    Some(Moment(*end))
 }
 
 /// The log as it stands.

@@ -111,11 +111,10 @@ impl Mutation {
                 return Err(Error::EtagMismatch);
             }
             *expiry = self.settle(*expiry, &token, &token.scopes, time, "expire_time")?;
-            *overlap = match token.state {
-                // The present secret is dead already.
-                TokenState::Invalidated => Overlap::None,
-                _ => overlap.settled(time, expiry.map_or(token.expire_time, Expiry::end)),
-            };
+            // What is dead already does not work on.
+            let dead = token.state == TokenState::Invalidated;
+            let end = expiry.map_or(token.expire_time, Expiry::end);
+            *overlap = if dead { Overlap::None } else { overlap.settled(time, end) };
         }
         Ok(Judged::Changes(token, action))
     }
