@@ -45,6 +45,7 @@ mod right_requests;
 mod rights;
 mod roles;
 mod rotation;
+mod rotation_ends;
 mod scanner;
 mod secrets;
 mod sidecar;
