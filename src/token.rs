@@ -2,6 +2,7 @@
 
 pub(crate) mod base62;
 mod edit;
+mod expiry;
 mod filter;
 mod overlap;
 mod place;
@@ -9,11 +10,12 @@ mod presented;
 mod scope;
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
 pub use edit::TokenEdit;
+pub use expiry::Expiry;
 pub use filter::TokenFilter;
 pub use overlap::{Overlap, PreviousSecret};
 pub use place::{Audiences, Cidr, Cidrs};
@@ -170,37 +172,6 @@ pub enum TokenState {
     Invalidated,
     /// It was suspended, until it is resumed.
     Suspended,
-}
-
-/// When a token is to expire, as a caller asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expiry {
-    /// Never.
-    Never,
-    /// At a moment; it must be in the future when it is written.
-    At(SystemTime),
-    /// So long after it is written, by the database's clock.
-    After(Duration),
-}
-
-impl Expiry {
-    /// The same for what is written at a moment of the database's clock: a lifetime becomes an end.
-    #[must_use]
-    pub fn counted_from(self, now: SystemTime) -> Self {
-        match self {
-            Self::After(lifetime) => now.checked_add(lifetime).map_or(Self::Never, Self::At),
-            Self::Never | Self::At(_) => self,
-        }
-    }
-
-    /// The end, once it is settled; `None` for never.
-    #[must_use]
-    pub const fn end(self) -> Option<SystemTime> {
-        match self {
-            Self::At(end) => Some(end),
-            Self::Never | Self::After(_) => None,
-        }
-    }
 }
 
 /// The end of a token.

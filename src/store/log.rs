@@ -1,6 +1,7 @@
 //! The revision log: every change that can change an introspection's answer, contiguous and in commit order.
 
 mod compaction;
+mod head;
 mod renewal;
 
 use std::time::SystemTime;
@@ -11,6 +12,8 @@ use diesel::sql_types::{Array, BigInt, Bool, Int4, Nullable, Text, Timestamptz, 
 use uuid::Uuid;
 
 pub use compaction::compact;
+use head::HeadRow;
+pub use head::head;
 pub use renewal::renew_history;
 pub(super) use renewal::{cluster, moved, record_cluster};
 
@@ -22,7 +25,7 @@ use super::servers::milliseconds;
 use super::transaction::Transaction;
 use crate::defect::{Defect, seeded};
 use crate::profile::ProfileName;
-use crate::revocation::{Appended, Change, Event, Head, HistoryId, NewEvent, Position, Segment, TokenChange};
+use crate::revocation::{Appended, Change, Event, HistoryId, NewEvent, Position, Segment, TokenChange};
 use crate::text::{Initiator, PrincipalId, Reason};
 use crate::token::{Generation, Kid, Revision, TokenId};
 use crate::workspace::WorkspaceId;
@@ -44,10 +47,6 @@ const APPEND: &str = "\
     (SELECT id FROM histories WHERE singleton) AS history, \
     (SELECT coalesce(max(lease_milliseconds), 0) FROM servers) AS lease_milliseconds";
 
-const HEAD: &str = "\
-    SELECT id AS history, compacted, (SELECT coalesce(max(revision), 0) FROM revisions) AS last \
-    FROM histories WHERE singleton";
-
 /// One statement, which sees the log at one moment: what was deleted is never skipped, and what is read is of the
 /// history asked for.
 const READ: &str = "\
@@ -61,23 +60,6 @@ const READ: &str = "\
 #[auto_type]
 pub(super) fn history() -> _ {
     histories::table.find(true).select(histories::id).single_value().assume_not_null()
-}
-
-#[derive(QueryableByName)]
-struct HeadRow {
-    #[diesel(sql_type = SqlUuid)]
-    history: Uuid,
-    #[diesel(sql_type = BigInt)]
-    compacted: i64,
-    #[diesel(sql_type = BigInt)]
-    last: i64,
-}
-
-impl From<HeadRow> for Head {
-    fn from(row: HeadRow) -> Self {
-        let position = Position { history: HistoryId(row.history), revision: Revision(row.last) };
-        Self { position, compacted: Revision(row.compacted) }
-    }
 }
 
 #[derive(QueryableByName)]
@@ -223,15 +205,6 @@ const fn overlap_end(event: &NewEvent) -> Option<Moment> {
         return None;
     };
     Some(Moment(*end))
-}
-
-/// The log as it stands.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
-pub async fn head(connection: &mut Connection) -> Result<Head, StoreError> {
-    let row: HeadRow = connection.row(diesel::sql_query(HEAD)).await?;
-    Ok(row.into())
 }
 
 /// Appends changes, at least one, in this order; `awaited` if somebody waits until every server has applied them. From
