@@ -70,6 +70,10 @@ pub enum Defect {
     FloorsPassedInFlight,
     /// A report of uses that is repeated is written again.
     ReportsCountedTwice,
+    /// A secret that was replaced works on in caches after its overlap has ended by itself.
+    OverlapNeverEnds,
+    /// A secret that was replaced stays in the cache when its overlap is ended.
+    EndOverlapIgnored,
 }
 
 /// Whether this process is to have a defect: the one that the environment variable `SEEDED_DEFECT` names.

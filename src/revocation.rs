@@ -124,8 +124,11 @@ pub enum TokenChange {
         /// Why, as the caller said.
         reason: Reason,
     },
-    /// Its secret was regenerated.
-    SecretReplaced,
+    /// Its secret was regenerated, or the time is over in which the one before worked too.
+    SecretReplaced {
+        /// Until when the secret before the present one still works; `None` if it does not.
+        overlap_end: Option<SystemTime>,
+    },
     /// Something that an introspection tells or judges was edited.
     Updated,
     /// It does not work until it is resumed.

@@ -13,6 +13,7 @@ mod migrations;
 pub mod minted;
 mod moment;
 mod pool;
+pub mod previous_secrets;
 pub mod principals;
 pub mod profiles;
 pub mod requests;

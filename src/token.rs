@@ -2,18 +2,22 @@
 
 pub(crate) mod base62;
 mod edit;
+mod expiry;
 mod filter;
+mod overlap;
 mod place;
 mod presented;
 mod scope;
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
 pub use edit::TokenEdit;
+pub use expiry::Expiry;
 pub use filter::TokenFilter;
+pub use overlap::{Overlap, PreviousSecret};
 pub use place::{Audiences, Cidr, Cidrs};
 pub use presented::{IssuedSecret, Kid, Malformed, Presented, SHAPE, Secret, Tag};
 pub use scope::{Scope, ScopeSet};
@@ -170,28 +174,6 @@ pub enum TokenState {
     Suspended,
 }
 
-/// When a token is to expire, as a caller asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expiry {
-    /// Never.
-    Never,
-    /// At a moment; it must be in the future when it is written.
-    At(SystemTime),
-    /// So long after it is written, by the database's clock.
-    After(Duration),
-}
-
-impl Expiry {
-    /// The same for what is written at a moment of the database's clock: a lifetime becomes an end.
-    #[must_use]
-    pub fn counted_from(self, now: SystemTime) -> Self {
-        match self {
-            Self::After(lifetime) => now.checked_add(lifetime).map_or(Self::Never, Self::At),
-            Self::Never | Self::At(_) => self,
-        }
-    }
-}
-
 /// The end of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
@@ -265,6 +247,8 @@ pub struct Token {
     pub obfuscated_secret: String,
     /// When the live secret was issued.
     pub secret_time: SystemTime,
+    /// The secret before, if it works too.
+    pub previous_secret: Option<PreviousSecret>,
     /// From when on the live secret should be replaced, by the profile's advice; the store does not know.
     pub rotation_due_time: Option<SystemTime>,
     /// The position of its last change.

@@ -23,6 +23,7 @@ CREATE TABLE previous_secrets (
     obfuscated_secret text NOT NULL CHECK (char_length(obfuscated_secret) BETWEEN 1 AND 32),
     expire_time timestamptz NOT NULL
 );
+CREATE INDEX previous_secrets_by_end ON previous_secrets (expire_time);
 
 -- Dead secrets are counted where uses are, and a token that was never used may have been presented with one. Every token
 -- has a row here from its beginning.

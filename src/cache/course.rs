@@ -110,9 +110,10 @@ impl Cache {
         if let Some(subject) = Subject::of(change).filter(|subject| !keeps(*subject)) {
             self.floors.raise(subject, event.revision);
         }
-        let Change::Token { token, what, .. } = change else { return None };
+        let Change::Token { token, generation, what, .. } = change else { return None };
         let mut shard = self.shard(*token);
-        if !passed_over(what) {
+        if !passed_over(what, || shard.find(*token, |entry| entry.record.generation == *generation).is_some())
+        {
             shard.change(*token, event.revision);
         }
         Some(shard)
@@ -179,11 +180,14 @@ impl Cache {
     }
 }
 
-/// Whether a seeded defect makes a change pass for none.
-fn passed_over(change: &TokenChange) -> bool {
+/// Whether a seeded defect makes a change pass for none, of a token whose secret of after it is known or not.
+fn passed_over(change: &TokenChange, knows_after: impl FnOnce() -> bool) -> bool {
     match change {
         TokenChange::Revoked { .. } | TokenChange::Suspended { .. } | TokenChange::Resumed => false,
-        TokenChange::SecretReplaced => seeded(Defect::ReplacedSecretKept),
+        TokenChange::SecretReplaced { overlap_end: None } if seeded(Defect::EndOverlapIgnored) => {
+            knows_after()
+        }
+        TokenChange::SecretReplaced { .. } => seeded(Defect::ReplacedSecretKept),
         TokenChange::Updated => seeded(Defect::UpdatesIgnored),
     }
 }

@@ -16,7 +16,7 @@ use crate::proto::v1;
 use crate::revocation::{Change, Event, TokenChange};
 use crate::service::{Frame, Issued, Told};
 use crate::text::PrincipalId;
-use crate::token::{Cidr, ExternalId, Scope, Token, TokenState};
+use crate::token::{Cidr, ExternalId, PreviousSecret, Scope, Token, TokenState};
 use crate::workspace::{SupersededUse, Workspace};
 
 fn scopes<'scopes>(scopes: impl Iterator<Item = &'scopes Scope>) -> Vec<String> {
@@ -59,7 +59,17 @@ pub(super) fn token(token: Token) -> v1::Token {
         allowed_cidrs: token.allowed_cidrs.as_slice().iter().map(Cidr::to_string).collect(),
         rotation_due_time: token.rotation_due_time.map(Timestamp::from),
         external_id: external_id(token.external_id),
+        previous_secret: token.previous_secret.map(previous_secret),
         ..v1::Token::default()
+    }
+}
+
+fn previous_secret(previous: PreviousSecret) -> v1::PreviousSecret {
+    v1::PreviousSecret {
+        generation: previous.generation.0,
+        obfuscated_secret: previous.obfuscated,
+        expire_time: Some(previous.expire_time.into()),
+        last_use_time: previous.last_use_time.map(Timestamp::from),
     }
 }
 
@@ -126,7 +136,7 @@ fn revocation(event: &Event) -> v1::RevocationEvent {
     let kind = match change {
         Change::Token { token, generation, what, .. } => {
             (told.token_id, told.generation) = (token.to_string(), generation.0);
-            token_change(what, &mut told.reason)
+            token_change(what, &mut told)
         }
         Change::PrincipalChanged { principal, .. } => {
             told.principal = principal.to_string();
@@ -150,16 +160,19 @@ fn revocation(event: &Event) -> v1::RevocationEvent {
     told
 }
 
-fn token_change(what: &TokenChange, told_reason: &mut String) -> v1::RevocationKind {
+fn token_change(what: &TokenChange, told: &mut v1::RevocationEvent) -> v1::RevocationKind {
     match what {
         TokenChange::Revoked { reason } => {
-            *told_reason = reason.to_string();
+            told.reason = reason.to_string();
             v1::RevocationKind::Revoked
         }
-        TokenChange::SecretReplaced => v1::RevocationKind::SecretReplaced,
+        TokenChange::SecretReplaced { overlap_end } => {
+            told.overlap_end_time = overlap_end.map(Timestamp::from);
+            v1::RevocationKind::SecretReplaced
+        }
         TokenChange::Updated => v1::RevocationKind::Updated,
         TokenChange::Suspended { reason } => {
-            *told_reason = reason.to_string();
+            told.reason = reason.to_string();
             v1::RevocationKind::Suspended
         }
         TokenChange::Resumed => v1::RevocationKind::Resumed,

@@ -7,7 +7,7 @@ use crate::profile::{Audience, TokenType};
 use crate::proto::v1;
 use crate::service::{Error, InvalidField};
 use crate::text::{Invalid, Metadata};
-use crate::token::{Audiences, Cidr, Cidrs, Expiry, Scope, ScopeSet, TokenState};
+use crate::token::{Audiences, Cidr, Cidrs, Expiry, Overlap, Scope, ScopeSet, TokenState};
 
 /// The longest a token may live when a lifetime is given: 100 years of 365.25 days.
 const LONGEST_LIFETIME: Duration = Duration::from_hours(100 * 8_766);
@@ -179,6 +179,13 @@ impl Fields {
 
     pub(super) fn lifetime(&mut self, path: &str, lifetime: prost_types::Duration) -> Option<Expiry> {
         self.duration(path, lifetime).map(Expiry::After)
+    }
+
+    /// Takes how long a replaced secret works on; not at all if that is not said.
+    pub(super) fn overlap(&mut self, path: &str, length: Option<prost_types::Duration>) -> Option<Overlap> {
+        let length = Duration::try_from(length.unwrap_or_default());
+        let overlap = length.map_err(|_| Invalid::Malformed("from 0 to 30 days"));
+        self.take(path, overlap.and_then(Overlap::parse))
     }
 
     /// Takes that something never expires, which can be said and not denied.

@@ -13,7 +13,7 @@ use prost_types::FieldMask;
 use super::fields::Fields;
 use crate::proto::v1;
 use crate::service::{
-    Error, NewTokenWords, Regeneration, Revocation, Suspension, TokenChange, TokenCountRequest,
+    Error, NewTokenWords, OverlapEnd, Regeneration, Revocation, Suspension, TokenChange, TokenCountRequest,
     TokenPageRequest, WatchRequest,
 };
 use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, PrincipalId, Reason};
@@ -222,7 +222,26 @@ pub(super) fn regenerate_token(request: v1::RegenerateTokenRequest) -> Result<Re
         Some(Expiration::Lifetime(lifetime)) => fields.lifetime("lifetime", lifetime).map(Some),
         Some(Expiration::NeverExpires(said)) => fields.never("never_expires", said).map(Some),
     };
-    let words = || Some(Regeneration { id: id?, precondition, initiator: initiator?, expiry: expiry? });
+    let overlap = fields.overlap("overlap", request.overlap);
+    let words = || {
+        Some(Regeneration {
+            id: id?,
+            precondition,
+            initiator: initiator?,
+            expiry: expiry?,
+            overlap: overlap?,
+        })
+    };
+    fields.finish(words())
+}
+
+pub(super) fn end_overlap(request: v1::EndOverlapRequest) -> Result<OverlapEnd, Error> {
+    let mut fields = Fields::default();
+    let id = fields.take("id", TokenId::parse(&request.id));
+    let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
+    let precondition = precondition(request.etag);
+    let awaited = fields.awaited(request.wait);
+    let words = || Some(OverlapEnd { id: id?, precondition, initiator: initiator?, awaited: awaited? });
     fields.finish(words())
 }
 

@@ -108,6 +108,21 @@ impl TokenService for TokenRpc {
             .await
     }
 
+    async fn end_overlap(&self, request: Request<v1::EndOverlapRequest>) -> Answer<v1::EndOverlapResponse> {
+        let deadline = deadline(&request);
+        self.0
+            .change(
+                request,
+                Permission::RegenerateToken,
+                requests::end_overlap,
+                move |service, caller, end| async move {
+                    let (token, fleet_confirmed) = service.end_overlap(&caller, end, deadline).await?;
+                    Ok(v1::EndOverlapResponse { token: Some(answers::token(token)), fleet_confirmed })
+                },
+            )
+            .await
+    }
+
     async fn revoke_token(
         &self,
         request: Request<v1::RevokeTokenRequest>,

@@ -19,8 +19,8 @@ use crate::store::tokens::{NewSecret, NewToken};
 use crate::store::{self, Connection, Store, Transaction, principals, tokens, workspaces};
 use crate::text::{Description, Initiator, Invalid, Metadata, Name, PrincipalId};
 use crate::token::{
-    Audiences, Cidrs, Expiry, Generation, IssuedSecret, Kid, Precondition, ScopeSet, Secret, Token, TokenId,
-    TokenState,
+    Audiences, Cidrs, Expiry, Generation, IssuedSecret, Kid, Overlap, Precondition, ScopeSet, Secret, Token,
+    TokenId, TokenState,
 };
 use crate::workspace::{TokenPrefix, Workspace, WorkspaceId};
 
@@ -65,6 +65,8 @@ pub struct Regeneration {
     pub initiator: Option<Initiator>,
     /// A new expiry, or none to keep it.
     pub expiry: Option<Expiry>,
+    /// How long the present secret works on.
+    pub overlap: Overlap,
 }
 
 /// A token and its new secret, which is shown this once.
@@ -88,7 +90,7 @@ impl Service {
         self.once(caller, work, |done| self.issued_before(caller, done)).await
     }
 
-    /// Replaces the secret of a token; the old one is dead when this returns.
+    /// Replaces the secret of a token; the old one is dead when this returns, unless it is to work on for a while.
     ///
     /// # Errors
     /// [`Error::TokenNotFound`], [`Error::EtagMismatch`], [`Error::TokenRevoked`], [`Error::TokenExpired`],
@@ -163,7 +165,7 @@ impl Issuer {
         caller: &Caller,
         regeneration: Regeneration,
     ) -> Result<Issued, Error> {
-        let Regeneration { id, precondition, initiator, expiry } = regeneration;
+        let Regeneration { id, precondition, initiator, expiry, overlap } = regeneration;
         let initiator = caller.on_behalf_of(initiator)?;
         let seen = known_to(caller, id, tokens::find(&mut self.store.connection().await?, id).await?)?;
         require_regenerable(caller, &seen, &precondition, expiry)?;
@@ -179,7 +181,7 @@ impl Issuer {
         // on, and of the two only the one that committed first has issued a secret.
         let (issued, secret) = self.issue(&workspace.token_prefix, id).await?;
         let sealed = caller.intention().map(|intention| intention.seal(&issued)).transpose()?;
-        let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry, sealed };
+        let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry, sealed, overlap };
         let caller = caller.clone();
         let (profile, awaited) = (None, false);
         let mutation = Mutation { token: id, caller, initiator, profile, precondition, action, awaited };

@@ -10,8 +10,8 @@ use crate::store::Connection;
 use crate::store::tokens::{Listing, TokenQuery};
 use crate::text::{Description, Initiator, Metadata, Name, NamePrefix};
 use crate::token::{
-    Audiences, Cidrs, Expiry, Generation, Precondition, Revision, Scope, ScopeSet, Token, TokenFilter,
-    TokenId, TokenState,
+    Audiences, Cidrs, Expiry, Generation, Overlap, Precondition, Revision, Scope, ScopeSet, Token,
+    TokenFilter, TokenId, TokenState,
 };
 use crate::workspace::WorkspaceId;
 
@@ -45,8 +45,8 @@ impl Issuer {
             Some(_) if !reset => Ok(None),
             Some(token) => {
                 let (precondition, initiator) = (Precondition::Any, Some(initiator()?));
-                let regeneration =
-                    Regeneration { id: token.id, precondition, initiator, expiry: Some(Expiry::Never) };
+                let (expiry, overlap) = (Some(Expiry::Never), Overlap::None);
+                let regeneration = Regeneration { id: token.id, precondition, initiator, expiry, overlap };
                 self.regenerate_token(&caller, regeneration).await.map(Some)
             }
         }

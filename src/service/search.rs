@@ -17,7 +17,7 @@ use crate::profile::effective_scopes;
 use crate::proof::Proof;
 use crate::revocation::{HistoryId, Position};
 use crate::store::StoreError;
-use crate::store::credentials::{self, Credential, Credentials, Limits};
+use crate::store::credentials::{self, Credential, Credentials, Limits, StoredSecret};
 use crate::token::{Generation, Presented, Revision, TokenId, TokenState};
 use crate::uses::Used;
 use crate::workspace::WorkspaceId;
@@ -63,11 +63,12 @@ impl<'service> Search<'service> {
         let Finding { begun, found, credential } = self.find(presented.id).await?;
         let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
             question.admits(&credential.token.workspace)?;
-            current(presented, &credential)?;
-            Ok(credential)
+            // By the row's own record of the tags of its secrets, so that a dead one never gets as far as argon2.
+            let secret = living(&credential, |secret| secret.tag == presented.tag)?;
+            Ok((credential, secret))
         });
-        let credential = match on_record {
-            Ok(credential) => credential,
+        let (credential, secret) = match on_record {
+            Ok(found) => found,
             Err(reason) => {
                 arrival.may_deny(reason, found).await?;
                 if reason == InactiveReason::Superseded {
@@ -76,12 +77,13 @@ impl<'service> Search<'service> {
                 return Ok(Err(reason));
             }
         };
-        let Some(proof) = self.prove_secret(presented, &credential).await? else {
+        let Some(proof) = self.prove_secret(presented, &secret).await? else {
             tracing::error!(token = %presented.id, "a stored hash does not match the secret that its tag matches");
             return Ok(Err(InactiveReason::Forged));
         };
         arrival.may_accept(found.history).await?;
-        let live = self.remember(credential, begun, found.history, Some(proof)).await?;
+        let read_time = credential.read_time;
+        let live = self.remember((credential, secret), begun, found.history, Some(proof)).await?;
         if let Err(reason) = question.suits(&live.record) {
             return Ok(Err(reason));
         }
@@ -103,15 +105,14 @@ impl<'service> Search<'service> {
         let Finding { begun, found, credential } = self.find(id).await?;
         let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
             admits(&credential.token.workspace)?;
-            require(credential.token.generation == generation, InactiveReason::Superseded)?;
-            living(&credential)?;
-            Ok(credential)
+            let secret = living(&credential, |secret| secret.generation == generation)?;
+            Ok((credential, secret))
         });
         match on_record {
-            Ok(credential) => {
+            Ok(found_live) => {
                 arrival.may_accept(found.history).await?;
                 let proof = self.service.proofs.known(id, generation);
-                self.remember(credential, begun, found.history, proof).await.map(Ok)
+                self.remember(found_live, begun, found.history, proof).await.map(Ok)
             }
             Err(reason) => arrival.may_deny(reason, found).await.map(|()| Err(reason)),
         }
@@ -140,10 +141,10 @@ impl<'service> Search<'service> {
     async fn prove_secret(
         &mut self,
         presented: &Presented<'_>,
-        credential: &Credential,
+        stored: &StoredSecret,
     ) -> Result<Option<Proof>, Error> {
         let Service { proofs, cache, metrics, keyring, hasher, .. } = self.service;
-        let (id, generation) = (credential.token.id, credential.token.generation);
+        let (id, generation) = (presented.id, stored.generation);
         let proof = cache.prover().proof(&presented.secret);
         if proofs.known(id, generation) == Some(proof) {
             metrics.proof_was_cached();
@@ -154,7 +155,7 @@ impl<'service> Search<'service> {
         }
         let key = keyring.key(presented.kid).ok_or(Error::KeyUnavailable(presented.kid))?;
         let started = Instant::now();
-        let proved = hasher.verify(&presented.secret, &key.pepper(), &credential.hash).await;
+        let proved = hasher.verify(&presented.secret, &key.pepper(), &stored.hash).await;
         let proved = proved.map_err(Error::from).inspect_err(|error| {
             self.overloaded = matches!(error, Error::VerifierOverloaded);
         })?;
@@ -168,22 +169,23 @@ impl<'service> Search<'service> {
     /// Keeps a live token at hand, if its secret is known.
     async fn remember(
         &mut self,
-        credential: Credential,
+        (credential, secret): (Credential, StoredSecret),
         begun: BootTime,
         history: HistoryId,
         proof: Option<Proof>,
     ) -> Result<Live, Error> {
-        let (end, read_time) = (credential.token.expire_time, credential.read_time);
-        let deadline = end.map(|time| deadline(time, read_time, begun));
-        let record = Arc::new(self.record(credential).await?);
-        if let (Some(flight), Some(proof)) = (self.flights.remove(&record.id), proof) {
+        let end =
+            if seeded(Defect::OverlapNeverEnds) { credential.token.expire_time } else { secret.expire_time };
+        let deadline = end.map(|time| deadline(time, credential.read_time, begun));
+        let record = Arc::new(self.record(credential, &secret).await?);
+        if let (Some(flight), Some(proof)) = (self.flights.get(&record.id), proof) {
             flight.land(Learned { record: Arc::clone(&record), proof, deadline }, history);
         }
         Ok(Live { record, deadline })
     }
 
     /// What introspections are answered from: what a token can do now is settled here, and nowhere else.
-    async fn record(&self, credential: Credential) -> Result<Record, Error> {
+    async fn record(&self, credential: Credential, secret: &StoredSecret) -> Result<Record, Error> {
         let Service { store, profiles, .. } = self.service;
         let Credential { token, principal, profile, revision, .. } = credential;
         let profile = match profile {
@@ -206,22 +208,21 @@ impl<'service> Search<'service> {
             external_id: token.external_id,
             profile: token.profile,
             metadata: token.metadata,
-            expire_time: token.expire_time,
+            expire_time: secret.expire_time,
             create_time: token.create_time,
-            generation: token.generation,
+            generation: secret.generation,
             revision,
         })
     }
 }
 
-/// Whether what is presented is the token's present secret, by the row's own record of its tag, and the token lives.
-fn current(presented: &Presented<'_>, credential: &Credential) -> Result<(), InactiveReason> {
-    require(credential.tag == presented.tag, InactiveReason::Superseded)?;
-    living(credential)
-}
-
-fn living(credential: &Credential) -> Result<(), InactiveReason> {
-    match credential.token.state {
+/// The secret that is meant, if it is one of a token's that work.
+fn living(
+    credential: &Credential,
+    is_meant: impl Fn(&StoredSecret) -> bool,
+) -> Result<StoredSecret, InactiveReason> {
+    let secret = credential.secrets().find(|secret| is_meant(secret)).ok_or(InactiveReason::Superseded)?;
+    match secret.state {
         TokenState::Active => {}
         TokenState::Expired => return Err(InactiveReason::Expired),
         TokenState::Revoked => return Err(InactiveReason::Revoked),
@@ -229,9 +230,5 @@ fn living(credential: &Credential) -> Result<(), InactiveReason> {
         TokenState::Suspended => return Err(InactiveReason::Suspended),
     }
     let disabled = credential.principal.as_ref().is_some_and(|Limits { disabled, .. }| *disabled);
-    require(!disabled, InactiveReason::PrincipalDisabled)
-}
-
-const fn require(right: bool, otherwise: InactiveReason) -> Result<(), InactiveReason> {
-    if right { Ok(()) } else { Err(otherwise) }
+    if disabled { Err(InactiveReason::PrincipalDisabled) } else { Ok(secret.clone()) }
 }

@@ -155,7 +155,7 @@ impl Service {
 
     /// Makes a change. If somebody waits for that, waits until no cache answers from before it, but not up to a deadline,
     /// and tells besides whether that came about.
-    async fn make_everywhere(
+    pub(super) async fn make_everywhere(
         &self,
         mutation: Mutation,
         deadline: Option<Instant>,

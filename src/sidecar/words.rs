@@ -73,7 +73,11 @@ fn change(told: v1::RevocationEvent) -> Option<Change> {
     let what = match kind {
         Kind::Unspecified => return None,
         Kind::Revoked => TokenChange::Revoked { reason: reason.ok()? },
-        Kind::SecretReplaced => TokenChange::SecretReplaced,
+        Kind::SecretReplaced => {
+            // What cannot be read must not become none.
+            let end = told.overlap_end_time.map(|end| SystemTime::try_from(end).ok().ok_or(()));
+            TokenChange::SecretReplaced { overlap_end: end.transpose().ok()? }
+        }
         Kind::Updated => TokenChange::Updated,
         Kind::Suspended => TokenChange::Suspended { reason: reason.ok()? },
         Kind::Resumed => TokenChange::Resumed,

@@ -1,7 +1,10 @@
 //! The revision log: every change that can change an introspection's answer, contiguous and in commit order.
 
 mod compaction;
+mod head;
 mod renewal;
+
+use std::time::SystemTime;
 
 use diesel::dsl::auto_type;
 use diesel::prelude::*;
@@ -9,6 +12,8 @@ use diesel::sql_types::{Array, BigInt, Bool, Int4, Nullable, Text, Timestamptz, 
 use uuid::Uuid;
 
 pub use compaction::compact;
+use head::HeadRow;
+pub use head::head;
 pub use renewal::renew_history;
 pub(super) use renewal::{cluster, moved, record_cluster};
 
@@ -20,7 +25,7 @@ use super::servers::milliseconds;
 use super::transaction::Transaction;
 use crate::defect::{Defect, seeded};
 use crate::profile::ProfileName;
-use crate::revocation::{Appended, Change, Event, Head, HistoryId, NewEvent, Position, Segment, TokenChange};
+use crate::revocation::{Appended, Change, Event, HistoryId, NewEvent, Position, Segment, TokenChange};
 use crate::text::{Initiator, PrincipalId, Reason};
 use crate::token::{Generation, Kid, Revision, TokenId};
 use crate::workspace::WorkspaceId;
@@ -31,50 +36,30 @@ const LOCK: i64 = i64::from_be_bytes(*b"tkrevisn");
 /// Counts on from the last revision, in the order of the arrays.
 const APPEND: &str = "\
     INSERT INTO revisions \
-    (revision, kind, workspace, token, generation, reason, initiator, principal, profile, kid, awaited) \
-    SELECT last + number, kind, workspace, token, generation, reason, initiator, principal, profile, kid, $10 \
+    (revision, kind, workspace, token, generation, reason, initiator, principal, profile, kid, overlap_end_time, awaited) \
+    SELECT last + number, kind, workspace, token, generation, reason, initiator, principal, profile, kid, overlap_end_time, $11 \
     FROM (SELECT coalesce(max(revision), 0) AS last FROM revisions) AS log, \
-    unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]) \
+    unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], \
+    $10::timestamptz[]) \
     WITH ORDINALITY \
-    AS events (kind, workspace, token, generation, reason, initiator, principal, profile, kid, number) \
+    AS events (kind, workspace, token, generation, reason, initiator, principal, profile, kid, overlap_end_time, number) \
     ORDER BY number RETURNING revision, event_time, \
     (SELECT id FROM histories WHERE singleton) AS history, \
     (SELECT coalesce(max(lease_milliseconds), 0) FROM servers) AS lease_milliseconds";
-
-const HEAD: &str = "\
-    SELECT id AS history, compacted, (SELECT coalesce(max(revision), 0) FROM revisions) AS last \
-    FROM histories WHERE singleton";
 
 /// One statement, which sees the log at one moment: what was deleted is never skipped, and what is read is of the
 /// history asked for.
 const READ: &str = "\
     SELECT id AS history, compacted, (SELECT coalesce(max(revision), 0) FROM revisions) AS last, following.* \
     FROM histories LEFT JOIN LATERAL ( \
-    SELECT revision, event_time, kind, workspace, token, generation, reason, initiator, awaited, principal, profile, kid \
-    FROM revisions WHERE revision > $2 AND histories.id = $1 AND histories.compacted <= $2 ORDER BY revision LIMIT $3 \
+    SELECT revision, event_time, kind, workspace, token, generation, reason, initiator, awaited, principal, profile, kid, \
+    overlap_end_time FROM revisions WHERE revision > $2 AND histories.id = $1 AND histories.compacted <= $2 ORDER BY revision LIMIT $3 \
     ) AS following ON true WHERE singleton ORDER BY revision";
 
 /// The history of the log, as the statement at hand sees it.
 #[auto_type]
 pub(super) fn history() -> _ {
     histories::table.find(true).select(histories::id).single_value().assume_not_null()
-}
-
-#[derive(QueryableByName)]
-struct HeadRow {
-    #[diesel(sql_type = SqlUuid)]
-    history: Uuid,
-    #[diesel(sql_type = BigInt)]
-    compacted: i64,
-    #[diesel(sql_type = BigInt)]
-    last: i64,
-}
-
-impl From<HeadRow> for Head {
-    fn from(row: HeadRow) -> Self {
-        let position = Position { history: HistoryId(row.history), revision: Revision(row.last) };
-        Self { position, compacted: Revision(row.compacted) }
-    }
 }
 
 #[derive(QueryableByName)]
@@ -104,6 +89,7 @@ struct EventRow {
     principal: Option<String>,
     profile: Option<String>,
     kid: Option<String>,
+    overlap_end_time: Option<Moment>,
 }
 
 impl EventRow {
@@ -121,6 +107,7 @@ impl EventRow {
 
     fn into_change(self) -> Result<Change, StoreError> {
         let Self { kind, workspace, token, generation, reason, principal, profile, kid, .. } = self;
+        let overlap_end = self.overlap_end_time.map(|moment| moment.0);
         let workspace = || present("revisions.workspace", workspace, WorkspaceId::parse);
         Ok(match (kind.as_str(), reason) {
             ("principal_changed", None) => Change::PrincipalChanged {
@@ -140,7 +127,7 @@ impl EventRow {
                 Change::KeyRetired { kid: present("revisions.kid", kid, parse)? }
             }
             (kind, reason) => Change::Token {
-                what: token_change(kind, reason)?,
+                what: token_change(kind, reason, overlap_end)?,
                 workspace: workspace()?,
                 token: present("revisions.token", token, |id| Ok::<_, ()>(TokenId::from_uuid(id)))?,
                 generation: present("revisions.generation", generation, |it| Ok::<_, ()>(Generation(it)))?,
@@ -158,13 +145,17 @@ fn present<Column, Value, Refusal>(
     understood(what, column.ok_or(()).and_then(|column| parse(column).map_err(|_| ())))
 }
 
-fn token_change(kind: &str, reason: Option<String>) -> Result<TokenChange, StoreError> {
+fn token_change(
+    kind: &str,
+    reason: Option<String>,
+    overlap_end: Option<SystemTime>,
+) -> Result<TokenChange, StoreError> {
     match (kind, reason) {
         ("revoked", Some(reason)) => {
             let reason = understood("revisions.reason", Reason::parse(reason))?;
             Ok(TokenChange::Revoked { reason })
         }
-        ("secret_replaced", None) => Ok(TokenChange::SecretReplaced),
+        ("secret_replaced", None) => Ok(TokenChange::SecretReplaced { overlap_end }),
         ("updated", None) => Ok(TokenChange::Updated),
         ("suspended", Some(reason)) => {
             let reason = understood("revisions.reason", Reason::parse(reason))?;
@@ -178,7 +169,7 @@ fn token_change(kind: &str, reason: Option<String>) -> Result<TokenChange, Store
 fn kind(change: &Change) -> (&'static str, Option<&str>) {
     match change {
         Change::Token { what: TokenChange::Revoked { reason }, .. } => ("revoked", Some(reason.as_str())),
-        Change::Token { what: TokenChange::SecretReplaced, .. } => ("secret_replaced", None),
+        Change::Token { what: TokenChange::SecretReplaced { .. }, .. } => ("secret_replaced", None),
         Change::Token { what: TokenChange::Updated, .. } => ("updated", None),
         Change::Token { what: TokenChange::Suspended { reason }, .. } => ("suspended", Some(reason.as_str())),
         Change::Token { what: TokenChange::Resumed, .. } => ("resumed", None),
@@ -207,13 +198,13 @@ fn named(change: &Change) -> Named<'_> {
     }
 }
 
-/// The log as it stands.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
-pub async fn head(connection: &mut Connection) -> Result<Head, StoreError> {
-    let row: HeadRow = connection.row(diesel::sql_query(HEAD)).await?;
-    Ok(row.into())
+/// Until when the secret before works, of a secret that was replaced.
+const fn overlap_end(event: &NewEvent) -> Option<Moment> {
+    let Change::Token { what: TokenChange::SecretReplaced { overlap_end: Some(end) }, .. } = &event.change
+    else {
+        return None;
+    };
+    Some(Moment(*end))
 }
 
 /// Appends changes, at least one, in this order; `awaited` if somebody waits until every server has applied them. From
@@ -247,6 +238,7 @@ pub async fn append_all(
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).2))
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).3))
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).4))
+        .bind::<Array<Nullable<Timestamptz>>, _>(column(&events, overlap_end))
         .bind::<Bool, _>(awaited);
     let mut places: Vec<PlaceRow> = connection.rows(query).await?;
     places.sort_unstable_by_key(|place| place.revision);

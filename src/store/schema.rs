@@ -11,6 +11,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    previous_secrets (token) {
+        token -> Uuid,
+        generation -> Int4,
+        kid -> Text,
+        tag -> Bytea,
+        secret_hash -> Text,
+        epoch -> Int4,
+        obfuscated_secret -> Text,
+        expire_time -> Timestamptz,
+    }
+}
+
+diesel::table! {
     principals (workspace, id) {
         workspace -> Text,
         id -> Text,
@@ -53,6 +66,8 @@ diesel::table! {
         principal -> Nullable<Text>,
         profile -> Nullable<Text>,
         kid -> Nullable<Text>,
+        tokens -> Nullable<Array<Uuid>>,
+        overlap_end_time -> Nullable<Timestamptz>,
     }
 }
 
@@ -151,6 +166,7 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(
     histories,
+    previous_secrets,
     principals,
     profiles,
     revisions,

@@ -55,7 +55,8 @@ pub async fn revoke(
     let ended = revocations.into_iter().zip(times).map(|(revocation, TimeRow { time: Moment(time) })| {
         let Revocation { token, reason, revision } = revocation;
         let ended = Some(Ended { time, reason });
-        Token { ended, state: TokenState::Revoked, update_time: time, revision, ..token }
+        let (state, previous_secret) = (TokenState::Revoked, None);
+        Token { ended, state, previous_secret, update_time: time, revision, ..token }
     });
     Ok(ended.collect())
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::connection::Connection;
 use super::error::StoreError;
+use super::previous_secrets::previous_secret;
 use super::schema::tokens;
 use super::token_predicates::{in_state, predicates};
 use super::token_row::{TokenColumns, TokenRow, into_token, is_invalidated, profile, uses};
@@ -109,7 +110,7 @@ impl Listing {
         limit: usize,
     ) -> Result<Vec<Token>, StoreError> {
         let page = tokens::table
-            .select((TokenRow::as_select(), is_invalidated(), profile(), uses()))
+            .select((TokenRow::as_select(), is_invalidated(), profile(), uses(), previous_secret()))
             .filter(tokens::workspace.eq(self.query.workspace.as_str()))
             .filter(tokens::id.lt(self.way.reached()))
             .order(tokens::id.desc())
@@ -135,7 +136,7 @@ async fn satisfying(
         return Ok(Vec::new());
     }
     let mut found = tokens::table
-        .select((TokenRow::as_select(), is_invalidated(), profile(), uses()))
+        .select((TokenRow::as_select(), is_invalidated(), profile(), uses(), previous_secret()))
         .filter(tokens::id.eq_any(ids.to_vec()))
         .filter(tokens::workspace.eq(query.workspace.as_str()))
         .order(tokens::id.desc())

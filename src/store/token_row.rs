@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::error::{StoreError, understood};
 use super::moment::Moment;
+use super::previous_secrets::{PreviousColumns, into_previous_secret};
 use super::schema::{server_keys, token_last_uses, tokens, workspaces};
 use crate::profile::{Audience, ProfileName, TokenType};
 use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, Reason};
@@ -129,8 +130,9 @@ fn counted() -> _ {
 /// The last use, how many there were, and how many of dead secrets, the last of them when.
 pub(super) type Uses = (Option<Moment>, i64, i64, Option<Moment>);
 
-/// What is selected of a token, whoever asks: its row, [`is_invalidated()`], [`profile()`] and [`uses()`].
-pub(super) type TokenColumns = (TokenRow, bool, Option<String>, Option<Uses>);
+/// What is selected of a token, whoever asks: its row, [`is_invalidated()`], [`profile()`], [`uses()`] and
+/// [`previous_secret()`].
+pub(super) type TokenColumns = (TokenRow, bool, Option<String>, Option<Uses>, PreviousColumns);
 
 type Bound<Value, SqlType> = AsExprOf<Option<Value>, Nullable<SqlType>>;
 type FromNow = Plus<statement_timestamp, Bound<PgInterval, Interval>>;
@@ -166,7 +168,8 @@ fn lifetime(expiry: Expiry) -> Option<PgInterval> {
 }
 
 impl TokenRow {
-    /// The token, whose secret may be invalidated, whose workspace has this profile, and whose uses these are.
+    /// The token, whose secret may be invalidated, whose workspace has this profile, and whose uses these are. What its
+    /// previous secret is, is not filled in.
     pub(super) fn into_token(
         self,
         invalidated: bool,
@@ -204,13 +207,19 @@ impl TokenRow {
             generation: Generation(self.generation),
             obfuscated_secret: self.obfuscated_secret,
             secret_time: self.secret_time.0,
+            previous_secret: None,
             rotation_due_time: None,
             revision: Revision(self.revision),
         })
     }
 
-    /// The same rule as that of a list's filter, which says it in SQL.
-    fn state(&self, invalidated: bool) -> TokenState {
+    pub(super) fn expire_time(&self) -> Option<SystemTime> {
+        self.expire_time.map(|moment| moment.0)
+    }
+
+    /// Where the token stands for a secret that may be invalidated. The same rule as that of a list's filter, which says
+    /// it in SQL.
+    pub(super) fn state(&self, invalidated: bool) -> TokenState {
         if self.revoke_time.is_some() {
             TokenState::Revoked
         } else if self.expire_time.is_some_and(|moment| moment.0 <= self.read_time.0) {
@@ -227,8 +236,9 @@ impl TokenRow {
 
 /// The token of the columns that are selected whoever asks.
 pub(super) fn into_token(columns: TokenColumns) -> Result<Token, StoreError> {
-    let (row, invalidated, profile, uses) = columns;
-    row.into_token(invalidated, profile, uses)
+    let (row, invalidated, profile, uses, previous) = columns;
+    let token = row.into_token(invalidated, profile, uses)?;
+    Ok(Token { previous_secret: into_previous_secret(previous, &token), ..token })
 }
 
 /// The token whose secret was just issued in the present epoch, so that only its key can invalidate it.

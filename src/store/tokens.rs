@@ -12,6 +12,7 @@ pub use super::token_list::{Listing, TokenQuery, count, count_active};
 
 use super::connection::Connection;
 use super::error::StoreError;
+use super::previous_secrets::{self, previous_secret};
 use super::schema::{principals, tokens, workspaces};
 use super::token_row::{
     TokenColumns, TokenRow, epoch, expire_time, into_token, is_invalidated, not_of_retired_key, profile,
@@ -105,7 +106,7 @@ pub async fn insert(connection: &mut Connection, token: NewToken) -> Result<Toke
     let row =
         connection.row(query.returning((TokenRow::as_returning(), is_invalidated(), profile()))).await?;
     let (row, invalidated, profile): (TokenRow, bool, Option<String>) = row;
-    not_of_retired_key(row.into_token(invalidated, profile, None)?, token.secret.kid)
+    not_of_retired_key(row.into_token(invalidated, profile)?, token.secret.kid)
 }
 
 /// The token of that id.
@@ -113,7 +114,7 @@ pub async fn insert(connection: &mut Connection, token: NewToken) -> Result<Toke
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn find(connection: &mut Connection, id: TokenId) -> Result<Option<Token>, StoreError> {
-    let columns = (TokenRow::as_select(), is_invalidated(), profile(), uses());
+    let columns = (TokenRow::as_select(), is_invalidated(), profile(), uses(), previous_secret());
     let query = tokens::table.find(id.as_uuid()).select(columns);
     connection.row_if_any(query).await?.map(into_token).transpose()
 }
@@ -135,8 +136,9 @@ pub struct Locked {
 pub async fn lock(transaction: &mut Transaction, ids: &[TokenId]) -> Result<Vec<Locked>, StoreError> {
     let wanted: Vec<Uuid> = ids.iter().map(TokenId::as_uuid).collect();
     let query = tokens::table.filter(tokens::id.eq_any(wanted)).order(tokens::id);
-    let query =
-        query.select((TokenRow::as_select(), is_invalidated(), profile(), uses())).for_no_key_update();
+    let query = query
+        .select((TokenRow::as_select(), is_invalidated(), profile(), uses(), previous_secret()))
+        .for_no_key_update();
     let rows: Vec<TokenColumns> = transaction.connection().rows(query).await?;
     let locked = rows.into_iter().map(|columns| {
         let time = columns.0.read_time.0;
@@ -168,23 +170,39 @@ pub async fn update(
         changed_at(revision),
     );
     let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
-    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses());
+    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses(), previous_secret());
     let row = connection.row(query.returning(columns)).await?;
     into_token(row)
 }
 
+/// A new secret for a token that is there.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// The secret.
+    pub secret: NewSecret,
+    /// When the token will expire; `None` to leave that as it is.
+    pub expiry: Option<Expiry>,
+    /// Until when the present secret works on; `None` if it does not.
+    pub overlap_end: Option<SystemTime>,
+}
+
 /// Gives a token that the transaction has locked a new secret, and with it the next generation; the old secret is
-/// forgotten. The expiry stays unless a new one is given.
+/// forgotten, unless it works on. The expiry stays unless a new one is given.
 ///
 /// # Errors
 /// [`StoreError::KeyRetired`], and as [`update`].
 pub async fn replace_secret(
     connection: &mut Connection,
-    id: TokenId,
-    secret: NewSecret,
-    expiry: Option<Expiry>,
+    locked: &Token,
+    replacement: Replacement,
     revision: Revision,
 ) -> Result<Token, StoreError> {
+    let Replacement { secret, expiry, overlap_end } = replacement;
+    match overlap_end {
+        Some(end) => previous_secrets::keep(connection, locked.id, end).await?,
+        None if locked.previous_secret.is_some() => previous_secrets::forget(connection, locked.id).await?,
+        None => {}
+    }
     let changes = (
         tokens::generation.eq(tokens::generation + 1),
         secret_columns(&secret),
@@ -193,10 +211,23 @@ pub async fn replace_secret(
         expiry.map(|expiry| tokens::expire_time.eq(expire_time(expiry))),
         changed_at(revision),
     );
-    let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
-    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses());
+    let query = diesel::update(tokens::table.find(locked.id.as_uuid())).set(changes);
+    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses(), previous_secret());
     let row = connection.row(query.returning(columns)).await?;
     not_of_retired_key(into_token(row)?, secret.kid)
+}
+
+/// Ends the secret before the present one of a token that the transaction has locked.
+///
+/// # Errors
+/// As [`update`].
+pub async fn end_overlap(
+    connection: &mut Connection,
+    id: TokenId,
+    revision: Revision,
+) -> Result<Token, StoreError> {
+    previous_secrets::end(connection, id).await?;
+    update(connection, id, TokenEdit::default(), revision).await
 }
 
 /// Suspends a token that the transaction has locked, for a reason, or resumes it without one.
@@ -216,7 +247,7 @@ pub async fn suspend(
         changed_at(revision),
     );
     let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
-    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses());
+    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses(), previous_secret());
     into_token(connection.row(query.returning(columns)).await?)
 }
 

@@ -47,6 +47,8 @@ mod retries;
 mod right_requests;
 mod rights;
 mod roles;
+mod rotation;
+mod rotation_ends;
 mod scanner;
 mod secrets;
 mod sidecar;

@@ -146,6 +146,7 @@ fn of_token(rpc: &str, token: v1::Token, secret: &str, workspace: &str) -> Resul
         "RegenerateToken" => {
             Call::RegenerateToken(v1::RegenerateTokenRequest { id, etag, ..Default::default() })
         }
+        "EndOverlap" => Call::EndOverlap(v1::EndOverlapRequest { id, etag, ..Default::default() }),
         "RevokeToken" => Call::RevokeToken(v1::RevokeTokenRequest { id, ..Default::default() }),
         "SuspendToken" => Call::SuspendToken(v1::SuspendTokenRequest { id, ..Default::default() }),
         "ResumeToken" => Call::ResumeToken(v1::ResumeTokenRequest { id, ..Default::default() }),

@@ -317,7 +317,6 @@ async fn where_it_is_asked_for_a_secret_that_is_long_dead_revokes_its_token() {
 
 /// The secret that an overlap kept alive has only just died, however long ago it was replaced.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "EndOverlap is not built yet"]
 async fn a_secret_whose_overlap_has_just_ended_revokes_nothing() {
     let (server, mut operator) = server().await;
     ask(&mut operator, SupersededUse::Revoke, &[]).await;

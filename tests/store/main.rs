@@ -14,6 +14,7 @@ mod histories;
 mod keys;
 mod lists;
 mod migrations;
+mod overlaps;
 mod plans;
 mod revision_log;
 mod samples;

@@ -12,7 +12,9 @@ use tokenkeep::store::principals::{self, PrincipalQuery};
 use tokenkeep::store::profiles::{self, StoredProfile};
 use tokenkeep::store::servers::{self, ServerId};
 use tokenkeep::store::tokens::{self, Listing, Locked, Revocation, TokenQuery};
-use tokenkeep::store::{Connection, Store, Transaction, credentials, last_uses, log, minted, workspaces};
+use tokenkeep::store::{
+    Connection, Store, Transaction, credentials, last_uses, log, minted, previous_secrets, workspaces,
+};
 use tokenkeep::text::Initiator;
 use tokenkeep::token::{
     Audiences, Cidrs, Expiry, ExternalId, Kid, Precondition, Revision, TokenEdit, TokenId,
@@ -22,7 +24,8 @@ use tokio_postgres::SimpleQueryMessage;
 
 use crate::harness::Database;
 use crate::samples::{
-    event, find, name, new_workspace, prefix, principal, reason, report, scopes, secret, token, workspace,
+    event, find, name, new_workspace, prefix, principal, reason, replacement, report, scopes, token,
+    workspace,
 };
 use crate::various;
 
@@ -58,7 +61,9 @@ async fn run_everything(store: Store) {
     let revision = log::append_all(&mut transaction, news, false).await.unwrap().events[0].revision;
     let connection = transaction.connection();
     run_edits(connection, token, revision).await;
-    let Locked { token: locked, .. } = tokens::lock(&mut transaction, &[token]).await.unwrap().pop().unwrap();
+    let mut locked = tokens::lock(&mut transaction, &[token]).await.unwrap();
+    previous_secrets::fill_in(&mut transaction, locked.iter_mut()).await.unwrap();
+    let Locked { token: locked, .. } = locked.pop().unwrap();
     let ended = vec![Revocation { token: locked, reason: reason(""), revision }];
     tokens::revoke(&mut transaction, ended).await.unwrap();
     tokens::count_active(transaction.connection(), &id).await.unwrap();
@@ -127,7 +132,13 @@ async fn run_edits(connection: &mut Connection, token: TokenId, revision: Revisi
         expiry: Some(Expiry::After(Duration::from_mins(1))),
     };
     tokens::update(connection, token, edit, revision).await.unwrap();
-    tokens::replace_secret(connection, token, secret(2), Some(Expiry::Never), revision).await.unwrap();
+    let end = Some(SystemTime::now() + Duration::from_mins(1));
+    let found = tokens::find(connection, token).await.unwrap().unwrap();
+    let replaced = tokens::replace_secret(connection, &found, replacement(2, end), revision).await.unwrap();
+    assert!(replaced.previous_secret.is_some());
+    tokens::replace_secret(connection, &replaced, replacement(3, None), revision).await.unwrap();
+    tokens::end_overlap(connection, token, revision).await.unwrap();
+    previous_secrets::forget_ended(connection, 10).await.unwrap();
 }
 
 async fn run_principals(transaction: &mut Transaction, revision: Revision) {

@@ -7,7 +7,7 @@ use tokenkeep::principal::NewPrincipal;
 use tokenkeep::profile::{PrincipalKind, TokenType};
 use tokenkeep::revocation::{Change, NewEvent, TokenChange};
 use tokenkeep::store::servers::{self, ServerId};
-use tokenkeep::store::tokens::{self, Locked, NewSecret, NewToken, Revocation};
+use tokenkeep::store::tokens::{self, Locked, NewSecret, NewToken, Replacement, Revocation};
 use tokenkeep::store::{Store, StoreError, Transaction, log, principals};
 use tokenkeep::text::{Description, Handle, Initiator, Metadata, Name, PrincipalId, Reason};
 use tokenkeep::token::{Audiences, Cidrs, Expiry, Generation, Kid, Scope, ScopeSet, Tag, Token, TokenId};
@@ -60,6 +60,11 @@ pub(crate) fn report(uses: &[(TokenId, SystemTime)]) -> Report<SystemTime> {
     let secret = Used::Live(Generation::FIRST);
     let uses = uses.iter().map(|(token, last)| Use { token: *token, secret, count: 1, last: *last });
     Report { reporter: Uuid::new_v4(), sequence: 1, uses: uses.collect() }
+}
+
+/// A new secret, and that the one before works on until then.
+pub(crate) fn replacement(mark: u8, overlap_end: Option<SystemTime>) -> Replacement {
+    Replacement { secret: secret(mark), expiry: None, overlap_end }
 }
 
 /// A token of the workspace `tokenkeep`, which is always there.

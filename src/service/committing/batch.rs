@@ -6,8 +6,8 @@ use super::mutation::{Action, Judged, Mutation};
 use crate::request::RequestDigest;
 use crate::revocation::{Appended, Committed, Event, Position};
 use crate::service::Error;
-use crate::store::tokens::Revocation;
-use crate::store::{StoreError, Transaction, audit, log, requests, tokens};
+use crate::store::tokens::{Locked, Replacement, Revocation};
+use crate::store::{StoreError, Transaction, audit, log, previous_secrets, requests, tokens};
 use crate::token::{Revision, Token, TokenId};
 
 /// What was made, once it has committed.
@@ -35,8 +35,11 @@ pub(super) async fn make<'mutation>(
     let entered = enter(transaction, mutations.clone()).await?;
     let ids: Vec<TokenId> = mutations.clone().map(|mutation| mutation.token).collect();
     let locked = tokens::lock(transaction, &ids).await?;
-    let mut locked: HashMap<TokenId, _> =
+    let mut locked: HashMap<TokenId, Locked> =
         locked.into_iter().map(|locked| (locked.token.id, locked)).collect();
+    if mutations.clone().any(|mutation| matches!(mutation.action, Action::EndOverlap)) {
+        previous_secrets::fill_in(transaction, locked.values_mut()).await?;
+    }
     let (mut answers, mut changes, mut news, mut awaited) = (HashMap::new(), Vec::new(), Vec::new(), false);
     let (mut made, mut refused) = (HashMap::new(), Vec::new());
     for mutation in mutations {
@@ -99,9 +102,11 @@ async fn write(
         let (connection, id) = (transaction.connection(), token.id);
         match action {
             Action::Edit(edit) => written.push(tokens::update(connection, id, edit, revision).await?),
-            Action::ReplaceSecret { secret, expiry, .. } => {
-                written.push(tokens::replace_secret(connection, id, secret, expiry, revision).await?);
+            Action::ReplaceSecret { secret, expiry, overlap, .. } => {
+                let replacement = Replacement { secret, expiry, overlap_end: overlap.end() };
+                written.push(tokens::replace_secret(connection, &token, replacement, revision).await?);
             }
+            Action::EndOverlap => written.push(tokens::end_overlap(connection, id, revision).await?),
             Action::Suspend(reason) => {
                 written.push(tokens::suspend(connection, id, Some(&reason), revision).await?);
             }

@@ -13,7 +13,7 @@ use crate::store::requests::Undertaking;
 use crate::store::tokens::{Locked, NewSecret};
 use crate::text::{Initiator, Invalid, Reason};
 use crate::token::{
-    Audiences, Expiry, Generation, Precondition, ScopeSet, Token, TokenEdit, TokenId, TokenState,
+    Audiences, Expiry, Generation, Overlap, Precondition, ScopeSet, Token, TokenEdit, TokenId, TokenState,
 };
 
 /// A change to a token that takes a revision.
@@ -50,7 +50,11 @@ pub(in super::super) enum Action {
         expiry: Option<Expiry>,
         /// The new secret, sealed for whoever repeats the request.
         sealed: Option<Sealed>,
+        /// How long the present secret works on.
+        overlap: Overlap,
     },
+    /// Have the secret before the present one work no more.
+    EndOverlap,
     /// End it.
     Revoke(Reason),
     /// Have it not work for a while.
@@ -76,15 +80,8 @@ impl Mutation {
         let time = time.unwrap_or(token.update_time);
         match &self.action {
             Action::Edit(edit) => self.judge_edit(token, edit.clone(), time),
-            Action::ReplaceSecret { seen, secret, expiry, .. } => {
-                require_regenerable(&self.caller, &token, &self.precondition, *expiry)?;
-                if token.generation != *seen {
-                    return Err(Error::EtagMismatch);
-                }
-                let expiry = self.settle(*expiry, &token, &token.scopes, time, "expire_time")?;
-                let (seen, secret) = (*seen, secret.clone());
-                Ok(Judged::Changes(token, Action::ReplaceSecret { seen, secret, expiry, sealed: None }))
-            }
+            Action::ReplaceSecret { .. } => self.judge_replacement(token, self.action.clone(), time),
+            Action::EndOverlap => self.judge_end_of_overlap(token),
             Action::Revoke(_) if token.state == TokenState::Revoked => Ok(Judged::Unchanged(token)),
             Action::Revoke(reason) => {
                 self.require_version(&token)?;
@@ -110,6 +107,34 @@ impl Mutation {
             edit.expiry = self.settle(edit.expiry, &token, scopes, time, "token.expire_time")?;
         }
         Ok(Judged::Changes(token, Action::Edit(edit)))
+    }
+
+    fn judge_replacement(&self, token: Token, mut action: Action, time: SystemTime) -> Result<Judged, Error> {
+        if let Action::ReplaceSecret { seen, expiry, overlap, .. } = &mut action {
+            require_regenerable(&self.caller, &token, &self.precondition, *expiry)?;
+            if token.generation != *seen {
+                return Err(Error::EtagMismatch);
+            }
+            *expiry = self.settle(*expiry, &token, &token.scopes, time, "expire_time")?;
+            // What is dead already does not work on.
+            let dead = token.state == TokenState::Invalidated;
+            let end = expiry.map_or(token.expire_time, Expiry::end);
+            *overlap = if dead { Overlap::None } else { overlap.settled(time, end) };
+        }
+        Ok(Judged::Changes(token, action))
+    }
+
+    /// The token is as it was found after it was locked.
+    fn judge_end_of_overlap(&self, token: Token) -> Result<Judged, Error> {
+        self.caller.require_covering(&token.scopes)?;
+        if token.state == TokenState::Revoked {
+            return Err(Error::TokenRevoked(token.id));
+        }
+        if token.previous_secret.is_none() {
+            return Ok(Judged::Unchanged(token));
+        }
+        self.require_version(&token)?;
+        Ok(Judged::Changes(token, Action::EndOverlap))
     }
 
     fn judge_suspension(&self, token: Token) -> Result<Judged, Error> {
@@ -187,9 +212,11 @@ impl Mutation {
             Action::ReplaceSecret { seen, sealed, .. } => {
                 intention.undertaking(Some((self.token, Generation(seen.0 + 1))), sealed.clone())
             }
-            Action::Edit(_) | Action::Revoke(_) | Action::Suspend(_) | Action::Resume => {
-                intention.undertaking(None, None)
-            }
+            Action::Edit(_)
+            | Action::EndOverlap
+            | Action::Revoke(_)
+            | Action::Suspend(_)
+            | Action::Resume => intention.undertaking(None, None),
         })
     }
 
@@ -197,6 +224,7 @@ impl Mutation {
     pub(super) fn entry(&self, token: &Token) -> Entry {
         let (action, details) = match &self.action {
             Action::Edit(edit) => ("update_token", audit::edited(edit, token)),
+            Action::EndOverlap => ("end_overlap", Details::new()),
             Action::ReplaceSecret { expiry, .. } => {
                 let generation = Details::from([("generation", token.generation.0.to_string())]);
                 let expiry = expiry.map(|_| audit::created(token));
@@ -216,7 +244,10 @@ impl Mutation {
     pub(super) fn event(&self, token: &Token, action: &Action) -> NewEvent {
         let (what, generation) = match action {
             Action::Edit(_) => (TokenChange::Updated, token.generation),
-            Action::ReplaceSecret { seen, .. } => (TokenChange::SecretReplaced, Generation(seen.0 + 1)),
+            Action::ReplaceSecret { seen, overlap, .. } => {
+                (TokenChange::SecretReplaced { overlap_end: overlap.end() }, Generation(seen.0 + 1))
+            }
+            Action::EndOverlap => (TokenChange::SecretReplaced { overlap_end: None }, token.generation),
             Action::Revoke(reason) => (TokenChange::Revoked { reason: reason.clone() }, token.generation),
             Action::Suspend(reason) => (TokenChange::Suspended { reason: reason.clone() }, token.generation),
             Action::Resume => (TokenChange::Resumed, token.generation),
