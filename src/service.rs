@@ -2,6 +2,8 @@
 //!
 //! It knows nothing of the wire and nothing of SQL. Every method that a caller can reach takes a proven [`Caller`].
 
+mod allowances;
+mod bulk;
 mod callers;
 mod committing;
 mod edge;
@@ -11,6 +13,8 @@ mod introspection;
 mod issuing;
 mod keys;
 mod last_uses;
+mod leaked;
+mod limiting;
 mod operator;
 mod principals;
 mod profiles;
@@ -25,12 +29,14 @@ mod workspaces;
 
 use std::sync::Arc;
 
+pub use bulk::{BulkRevocation, BulkRevoked};
 pub use callers::{Caller, Permission, Reach};
 pub use committing::Committing;
 pub use error::{Error, InvalidField};
 pub use issuing::{Issued, Issuer, NewTokenWords, Regeneration};
 pub use keys::KeysError;
 pub use last_uses::LastUses;
+pub use leaked::LeakedSecrets;
 pub use principals::{Deleted, PrincipalPageRequest};
 pub use profiles::{EntryError, Profiles};
 pub use rotation::{KeyList, Rotation, RotationError, Survey};
@@ -47,6 +53,7 @@ use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::proof::ProofCache;
 use crate::store::Store;
+use allowances::Allowances;
 use keys::KeyDirectory;
 
 /// The parts that a service is made of.
@@ -82,6 +89,8 @@ pub struct Service {
     proofs: ProofCache,
     profiles: Profiles,
     last_uses: LastUses,
+    /// Of secrets that leaked.
+    allowances: Allowances,
     cache: Arc<Cache>,
     feed: Feed,
     fleet: Fleet,
@@ -101,6 +110,7 @@ impl Service {
             profiles: issuer.profiles.clone(),
             last_uses: LastUses::new(store.clone(), metrics.clone()),
             keys: Arc::clone(&issuer.keys),
+            allowances: Allowances::default(),
             store,
             committing,
             keyring,

@@ -43,9 +43,13 @@ ALTER TABLE token_last_uses
 DROP INDEX tokens_by_type;
 DROP INDEX tokens_by_creator;
 DROP TABLE previous_secrets;
+UPDATE tokens SET revision = bulk_revocations.revision FROM bulk_revocations WHERE bulk_revocations.id = bulk_revocation;
+DROP TABLE bulk_revocations;
 ALTER TABLE tokens
     DROP CONSTRAINT tokens_principal_whole,
     DROP CONSTRAINT tokens_suspended_whole,
+    DROP CONSTRAINT tokens_bulk_revoked_whole,
+    DROP COLUMN bulk_revocation,
     DROP COLUMN principal_kind,
     DROP COLUMN suspend_reason,
     DROP COLUMN suspend_time;

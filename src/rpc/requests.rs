@@ -3,6 +3,7 @@
 pub(super) mod edge;
 pub(super) mod introspection;
 pub(super) mod principals;
+pub(super) mod revocations;
 pub(super) mod sidecars;
 pub(super) mod workspaces;
 

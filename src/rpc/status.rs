@@ -34,11 +34,20 @@ pub fn from_error(error: &Error) -> Status {
             details.add_bad_request_violation(&it.path, it.to_string());
         }
     }
-    let perhaps_done = matches!(error, Error::OutcomeUnknown(_));
-    if matches!(code, Code::Unavailable | Code::ResourceExhausted) && !perhaps_done {
-        details.set_retry_info(Some(RETRY_DELAY));
+    if let Some(delay) = retry_delay(error, code) {
+        details.set_retry_info(Some(delay));
     }
     Status::with_error_details(code, error.to_string(), details)
+}
+
+/// How long a caller should wait before it tries again, where that can help.
+fn retry_delay(error: &Error, code: Code) -> Option<Duration> {
+    if let Error::IssuanceRateExceeded(wait) | Error::RevokeSecretRateExceeded(wait) = error {
+        return Some((*wait).max(RETRY_DELAY));
+    }
+    // It is done perhaps, or somebody must make room first.
+    let in_vain = matches!(error, Error::OutcomeUnknown(_) | Error::TokenLimitReached { .. });
+    (matches!(code, Code::Unavailable | Code::ResourceExhausted) && !in_vain).then_some(RETRY_DELAY)
 }
 
 /// The same within an answer that holds outcomes of several.
@@ -73,6 +82,12 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::TokenRevoked(_) => (Code::FailedPrecondition, ErrorReason::TokenRevoked),
         Error::TokenExpired(_) => (Code::FailedPrecondition, ErrorReason::TokenExpired),
         Error::EtagMismatch => (Code::Aborted, ErrorReason::EtagMismatch),
+        Error::CountMismatch { .. } => (Code::FailedPrecondition, ErrorReason::CountMismatch),
+        Error::TokenLimitReached { .. } => (Code::ResourceExhausted, ErrorReason::TokenLimitReached),
+        Error::IssuanceRateExceeded(_) => (Code::ResourceExhausted, ErrorReason::IssuanceRateExceeded),
+        Error::RevokeSecretRateExceeded(_) => {
+            (Code::ResourceExhausted, ErrorReason::RevokeSecretRateExceeded)
+        }
         Error::InvalidPageToken => (Code::InvalidArgument, ErrorReason::InvalidPageToken),
         Error::InvalidCursor => (Code::InvalidArgument, ErrorReason::InvalidCursor),
         Error::CursorForeign => (Code::FailedPrecondition, ErrorReason::CursorForeign),
@@ -140,6 +155,11 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             let (compacted, head) = (compacted.to_string(), head.to_string());
             return named([("compacted_revision", compacted), ("head_revision", head)]);
         }
+        Error::CountMismatch { count, .. } => Some(("count", count.to_string())),
+        Error::TokenLimitReached { limit, principal } => {
+            let principal = principal.as_ref().map(|principal| ("principal", principal.to_string()));
+            return named([("limit", limit.to_string())].into_iter().chain(principal));
+        }
         Error::ScopeRequired(permission) => Some(("scope", Permission::scope(*permission).to_string())),
         Error::ScopeEscalation(scope) => Some(("scope", scope.to_string())),
         Error::WorkspaceDenied(id)
@@ -161,6 +181,8 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::PrincipalExists
         | Error::ProfileForbids(_)
         | Error::EtagMismatch
+        | Error::IssuanceRateExceeded(_)
+        | Error::RevokeSecretRateExceeded(_)
         | Error::InvalidPageToken
         | Error::InvalidCursor
         | Error::CursorForeign

@@ -26,10 +26,8 @@ impl WorkspaceService for WorkspaceRpc {
                 request,
                 Permission::CreateWorkspace,
                 requests::create_workspace,
-                |service, caller, words| async move {
-                    let requests::NewWorkspace { id, name, token_prefix, profile } = words;
-                    let workspace =
-                        service.create_workspace(&caller, id, name, token_prefix, profile).await?;
+                |service, caller, new| async move {
+                    let workspace = service.create_workspace(&caller, new).await?;
                     Ok(v1::CreateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
                 },
             )

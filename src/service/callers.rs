@@ -35,6 +35,8 @@ pub enum Permission {
     RevokeToken,
     /// Suspend and resume tokens.
     SuspendToken,
+    /// Have secrets ended that leaked.
+    RevokeSecret,
     /// Judge presented tokens.
     Introspect,
     /// Be told why a token is not active.
@@ -74,6 +76,7 @@ impl Permission {
             Self::RegenerateToken => "tokenkeep:tokens:regenerate",
             Self::RevokeToken => "tokenkeep:tokens:revoke",
             Self::SuspendToken => "tokenkeep:tokens:suspend",
+            Self::RevokeSecret => "tokenkeep:tokens:revoke-secret",
             Self::Introspect => "tokenkeep:introspect",
             Self::LearnInactiveReason => "tokenkeep:introspect:reason",
             Self::TellAddress => "tokenkeep:introspect:address",

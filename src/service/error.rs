@@ -1,5 +1,7 @@
 //! Everything that can be wrong with a request or with us, said in the words of the domain.
 
+use std::time::Duration;
+
 use crate::hash::HashError;
 use crate::keyring::Unsealable;
 use crate::lease::GrantError;
@@ -85,6 +87,30 @@ pub enum Error {
     /// Somebody else was faster.
     #[error("the etag does not match: it has changed since; read it again and decide anew")]
     EtagMismatch,
+    /// What a filter matches has changed since it was counted.
+    #[error(
+        "the filter matches {count} tokens and not {expected}: nothing was changed; do a dry run and decide anew"
+    )]
+    CountMismatch {
+        /// How many there were to be.
+        expected: i64,
+        /// How many there are.
+        count: i64,
+    },
+    /// The workspace, or the principal, has as many tokens as it may.
+    #[error("{} has as many tokens as it may, which is {limit}: revoke some, or have the limit raised", owner(principal.as_ref()))]
+    TokenLimitReached {
+        /// The most that may be.
+        limit: i64,
+        /// Of which principal; of the workspace if `None`.
+        principal: Option<PrincipalId>,
+    },
+    /// The workspace has issued as many secrets of late as it may.
+    #[error("the workspace has issued as many secrets within the last minute as it may; try again in {} ms", .0.as_millis())]
+    IssuanceRateExceeded(Duration),
+    /// The caller has presented as many secrets of late as it may.
+    #[error("as many secrets were presented within the last minute as may be; try again in {} ms", .0.as_millis())]
+    RevokeSecretRateExceeded(Duration),
     /// Not a page token that was made for this request and caller.
     #[error("the page token was altered, or made for another request; begin again without one")]
     InvalidPageToken,
@@ -166,6 +192,10 @@ impl Error {
     pub fn field(path: impl Into<String>, invalid: Invalid) -> Self {
         Self::InvalidFields(vec![InvalidField { path: path.into(), invalid }])
     }
+}
+
+fn owner(principal: Option<&PrincipalId>) -> String {
+    principal.map_or_else(|| "the workspace".to_owned(), |principal| format!("the principal `{principal}`"))
 }
 
 fn list(forbidden: &[Forbidden]) -> String {

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::committing::{Action, Committing, Mutation, require_custom, require_regenerable};
 use super::keys::{KeyDirectory, KeysError};
+use super::limiting::{Claim, admit, require_lifetime};
 use super::profiles::Profiles;
 use super::tokens::known_to;
 use super::{Caller, Error, Service};
@@ -20,7 +21,7 @@ use crate::text::{Description, Initiator, Invalid, Metadata, Name, PrincipalId};
 use crate::token::{
     Audiences, Cidrs, Expiry, IssuedSecret, Kid, Precondition, ScopeSet, Secret, Token, TokenId, TokenState,
 };
-use crate::workspace::{TokenPrefix, Workspace, WorkspaceId};
+use crate::workspace::{Limits, TokenPrefix, Workspace, WorkspaceId};
 
 /// What a caller decides about a new token.
 #[derive(Debug, Clone)]
@@ -148,7 +149,7 @@ impl Issuer {
         drop(connection);
         let id = TokenId::generate();
         let (issued, secret) = self.issue(&workspace.token_prefix, id).await?;
-        Ok(Draft { id, words, creator, profile, secret, issued })
+        Ok(Draft { id, words, creator, profile, limits: workspace.limits, secret, issued })
     }
 
     pub(super) async fn regenerate_token(
@@ -173,8 +174,9 @@ impl Issuer {
         let (issued, secret) = self.issue(&workspace.token_prefix, id).await?;
         let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry };
         let caller = caller.clone();
-        let (profile, awaited) = (None, false);
-        let mutation = Mutation { token: id, caller, initiator, profile, precondition, action, awaited };
+        let (profile, limits, awaited) = (None, workspace.limits, false);
+        let mutation =
+            Mutation { token: id, caller, initiator, profile, limits, precondition, action, awaited };
         let token = self.committing.commit(mutation).await?.token;
         Ok(Issued { token: self.profiles.advise(token), secret: issued })
     }
@@ -199,6 +201,7 @@ pub(super) struct Draft {
     words: NewTokenWords,
     creator: Initiator,
     profile: Option<Arc<Profile>>,
+    limits: Limits,
     secret: NewSecret,
     /// The string that its client will present.
     pub(super) issued: IssuedSecret,
@@ -229,6 +232,7 @@ impl Draft {
         }
         let (token_type, scopes) = self.power(principal)?;
         caller.require_covering(&scopes)?;
+        self.find_room(transaction).await?;
         let connection = transaction.connection();
         let external_id = match &self.profile {
             Some(profile) if profile.external_ids => {
@@ -254,8 +258,20 @@ impl Draft {
             secret: self.secret.clone(),
         };
         let token = still_to_come(tokens::insert(connection, new).await?, "expire_time")?;
+        require_lifetime(&self.limits, self.words.expiry, token.create_time, "expire_time")?;
         caller.require_outliving(&token.scopes, token.expire_time)?;
         Ok(token)
+    }
+
+    /// Holds the workspace, if it limits how much is issued, and refuses what there is no room for.
+    async fn find_room(&self, transaction: &mut Transaction) -> Result<(), Error> {
+        if !self.limits.count_tokens() && !self.limits.count_issues() {
+            return Ok(());
+        }
+        let NewTokenWords { workspace, principal, .. } = &self.words;
+        let principal = principal.as_ref();
+        let claim = Claim { workspace, principal, counted_until: None, adds: true, issues: true };
+        Ok(admit(transaction, claim).await??)
     }
 
     /// The type and the scopes of the token, if the profile allows what is asked for.

@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::issuing::Draft;
+use super::limiting::admit_legacy;
 use super::tokens::require_workspace;
 use super::{Caller, Error, Issued, NewTokenWords, Page, Permission, Service};
 use crate::keyring::Purpose;
@@ -278,6 +279,9 @@ async fn delete(
     locked.first().map_or(Ok(()), |heir| caller.require_covering(&heir.scopes))?;
     require_version(&principal, &precondition)?;
     let count = principals::lock_tokens(transaction, &principal).await?;
+    if let Legacy::HandedOver(heir) = &legacy {
+        admit_legacy(transaction, &workspace, &id, heir).await?;
+    }
     let appended = append(transaction, &principal, initiator, awaited).await?;
     let revision = appended.events.last().map_or(principal.revision, |event| event.revision);
     principals::delete(transaction, &principal, &legacy, revision).await?;

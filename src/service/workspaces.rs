@@ -9,9 +9,11 @@ use crate::keyring::Purpose;
 use crate::profile::{Forbidden, Profile, ProfileName};
 use crate::revocation::{Appended, Change, NewEvent};
 use crate::store::{Transaction, log, tokens, workspaces};
-use crate::text::{Initiator, Name};
+use crate::text::{Initiator, Invalid};
 use crate::token::Precondition;
-use crate::workspace::{Invalidation, TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId};
+use crate::workspace::{
+    Invalidation, Limits, NewWorkspace, TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId,
+};
 
 /// Which page of the workspaces.
 #[derive(Debug)]
@@ -38,24 +40,16 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::EveryWorkspaceRequired`], [`Error::WorkspaceExists`], [`Error::ProfileNotFound`], [`Error::ProfileForbids`].
-    pub async fn create_workspace(
-        &self,
-        caller: &Caller,
-        id: WorkspaceId,
-        name: Name,
-        token_prefix: TokenPrefix,
-        profile: Option<ProfileName>,
-    ) -> Result<Workspace, Error> {
+    pub async fn create_workspace(&self, caller: &Caller, new: NewWorkspace) -> Result<Workspace, Error> {
         if caller.reach() != Reach::Every {
             return Err(Error::EveryWorkspaceRequired);
         }
         // In a transaction, although it is one statement: a loss before COMMIT is then known to have changed nothing.
         let mut transaction = self.store.begin().await?;
         let created = async {
-            self.require_prefix(&mut transaction, profile.as_ref(), &token_prefix).await?;
-            let connection = transaction.connection();
-            let created = workspaces::insert(connection, &id, &name, &token_prefix, profile.as_ref()).await?;
-            created.ok_or(Error::WorkspaceExists(id))
+            self.require_prefix(&mut transaction, new.profile.as_ref(), &new.token_prefix).await?;
+            let created = workspaces::insert(transaction.connection(), &new).await?;
+            created.ok_or(Error::WorkspaceExists(new.id))
         };
         let created = created.await;
         transaction.finish(created).await
@@ -115,6 +109,7 @@ impl Service {
     /// [`Error::ProfileForbids`].
     pub async fn update_workspace(&self, caller: &Caller, edit: WorkspaceEdit) -> Result<Workspace, Error> {
         caller.require_workspace(&edit.id)?;
+        require_limitable(&edit)?;
         let initiator = caller.on_behalf_of(None)?;
         let mut transaction = self.store.begin().await?;
         let updated = self.update(&mut transaction, edit, initiator).await;
@@ -227,8 +222,19 @@ async fn locked(
     if precondition.holds_for(&workspace.etag()) { Ok(workspace) } else { Err(Error::EtagMismatch) }
 }
 
+/// Whoever holds the database and the keyring must always get a token of the operator.
+fn require_limitable(edit: &WorkspaceEdit) -> Result<(), Error> {
+    let limited = edit.limits.is_some_and(|limits| limits != Limits::default());
+    if limited && edit.id.is_system() {
+        let unlimited = Invalid::Malformed("left out: callers of tokenkeep itself cannot be limited");
+        return Err(Error::field("workspace.limits", unlimited));
+    }
+    Ok(())
+}
+
 fn changes_nothing(edit: &WorkspaceEdit, workspace: &Workspace) -> bool {
     edit.name.as_ref().is_none_or(|name| *name == workspace.name)
         && edit.token_prefix.as_ref().is_none_or(|prefix| *prefix == workspace.token_prefix)
         && edit.profile.as_ref().is_none_or(|profile| *profile == workspace.profile)
+        && edit.limits.is_none_or(|limits| limits == workspace.limits)
 }

@@ -31,12 +31,13 @@ const LOCK: i64 = i64::from_be_bytes(*b"tkrevisn");
 /// Counts on from the last revision, in the order of the arrays.
 const APPEND: &str = "\
     INSERT INTO revisions \
-    (revision, kind, workspace, token, generation, reason, initiator, principal, profile, kid, awaited) \
-    SELECT last + number, kind, workspace, token, generation, reason, initiator, principal, profile, kid, $10 \
+    (revision, kind, workspace, token, generation, reason, initiator, principal, profile, kid, tokens, awaited) \
+    SELECT last + number, kind, workspace, token, generation, reason, initiator, principal, profile, kid, \
+    string_to_array(tokens, ',')::uuid[], $11 \
     FROM (SELECT coalesce(max(revision), 0) AS last FROM revisions) AS log, \
-    unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]) \
-    WITH ORDINALITY \
-    AS events (kind, workspace, token, generation, reason, initiator, principal, profile, kid, number) \
+    unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], \
+    $10::text[]) WITH ORDINALITY \
+    AS events (kind, workspace, token, generation, reason, initiator, principal, profile, kid, tokens, number) \
     ORDER BY number RETURNING revision, event_time, \
     (SELECT id FROM histories WHERE singleton) AS history, \
     (SELECT coalesce(max(lease_milliseconds), 0) FROM servers) AS lease_milliseconds";
@@ -50,8 +51,8 @@ const HEAD: &str = "\
 const READ: &str = "\
     SELECT id AS history, compacted, (SELECT coalesce(max(revision), 0) FROM revisions) AS last, following.* \
     FROM histories LEFT JOIN LATERAL ( \
-    SELECT revision, event_time, kind, workspace, token, generation, reason, initiator, awaited, principal, profile, kid \
-    FROM revisions WHERE revision > $2 AND histories.id = $1 AND histories.compacted <= $2 ORDER BY revision LIMIT $3 \
+    SELECT revision, event_time, kind, workspace, token, generation, reason, initiator, awaited, principal, profile, kid, \
+    tokens FROM revisions WHERE revision > $2 AND histories.id = $1 AND histories.compacted <= $2 ORDER BY revision LIMIT $3 \
     ) AS following ON true WHERE singleton ORDER BY revision";
 
 /// The history of the log, as the statement at hand sees it.
@@ -104,6 +105,7 @@ struct EventRow {
     principal: Option<String>,
     profile: Option<String>,
     kid: Option<String>,
+    tokens: Option<Vec<Uuid>>,
 }
 
 impl EventRow {
@@ -120,7 +122,7 @@ impl EventRow {
     }
 
     fn into_change(self) -> Result<Change, StoreError> {
-        let Self { kind, workspace, token, generation, reason, principal, profile, kid, .. } = self;
+        let Self { kind, workspace, token, generation, reason, principal, profile, kid, tokens, .. } = self;
         let workspace = || present("revisions.workspace", workspace, WorkspaceId::parse);
         Ok(match (kind.as_str(), reason) {
             ("principal_changed", None) => Change::PrincipalChanged {
@@ -130,6 +132,11 @@ impl EventRow {
             ("workspace_invalidated", Some(reason)) => {
                 let reason = understood("revisions.reason", Reason::parse(reason))?;
                 Change::WorkspaceInvalidated { workspace: workspace()?, reason }
+            }
+            ("bulk_revoked", Some(reason)) => {
+                let reason = understood("revisions.reason", Reason::parse(reason))?;
+                let tokens = tokens.map(|tokens| tokens.into_iter().map(TokenId::from_uuid).collect());
+                Change::BulkRevoked { workspace: workspace()?, tokens, reason }
             }
             ("workspace_updated", None) => Change::WorkspaceUpdated { workspace: workspace()? },
             ("profile_updated", None) => {
@@ -184,6 +191,7 @@ fn kind(change: &Change) -> (&'static str, Option<&str>) {
         Change::Token { what: TokenChange::Resumed, .. } => ("resumed", None),
         Change::PrincipalChanged { .. } => ("principal_changed", None),
         Change::WorkspaceInvalidated { reason, .. } => ("workspace_invalidated", Some(reason.as_str())),
+        Change::BulkRevoked { reason, .. } => ("bulk_revoked", Some(reason.as_str())),
         Change::WorkspaceUpdated { .. } => ("workspace_updated", None),
         Change::ProfileUpdated { .. } => ("profile_updated", None),
         Change::KeyRetired { .. } => ("key_retired", None),
@@ -199,12 +207,19 @@ fn named(change: &Change) -> Named<'_> {
             (Some(token.as_uuid()), Some(generation.0), None, None, None)
         }
         Change::PrincipalChanged { principal, .. } => (None, None, Some(principal.as_str()), None, None),
-        Change::WorkspaceInvalidated { .. } | Change::WorkspaceUpdated { .. } => {
-            (None, None, None, None, None)
-        }
+        Change::WorkspaceInvalidated { .. }
+        | Change::BulkRevoked { .. }
+        | Change::WorkspaceUpdated { .. } => (None, None, None, None, None),
         Change::ProfileUpdated { profile } => (None, None, None, Some(profile.as_str()), None),
         Change::KeyRetired { kid } => (None, None, None, None, Some(kid.to_string())),
     }
+}
+
+/// The column that names several tokens, as a text, since PostgreSQL unnests arrays of arrays to their ends.
+fn several(change: &Change) -> Option<String> {
+    let Change::BulkRevoked { tokens: Some(tokens), .. } = change else { return None };
+    let tokens: Vec<String> = tokens.iter().map(ToString::to_string).collect();
+    Some(tokens.join(","))
 }
 
 /// The log as it stands.
@@ -247,6 +262,7 @@ pub async fn append_all(
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).2))
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).3))
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).4))
+        .bind::<Array<Nullable<Text>>, _>(column(&events, |event| several(&event.change)))
         .bind::<Bool, _>(awaited);
     let mut places: Vec<PlaceRow> = connection.rows(query).await?;
     places.sort_unstable_by_key(|place| place.revision);

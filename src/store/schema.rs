@@ -53,6 +53,14 @@ diesel::table! {
         principal -> Nullable<Text>,
         profile -> Nullable<Text>,
         kid -> Nullable<Text>,
+        tokens -> Nullable<Array<Uuid>>,
+    }
+}
+
+diesel::table! {
+    bulk_revocations (id) {
+        id -> Int8,
+        revision -> Nullable<Int8>,
     }
 }
 
@@ -115,6 +123,7 @@ diesel::table! {
         suspend_time -> Nullable<Timestamptz>,
         suspend_reason -> Nullable<Text>,
         principal_kind -> Nullable<Text>,
+        bulk_revocation -> Nullable<Int8>,
     }
 }
 
@@ -130,10 +139,15 @@ diesel::table! {
         epoch -> Int4,
         last_external_id -> Int8,
         revision -> Int8,
+        max_tokens -> Nullable<Int8>,
+        max_tokens_per_principal -> Nullable<Int8>,
+        max_lifetime -> Nullable<Interval>,
+        max_issues_per_minute -> Nullable<Int4>,
     }
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    bulk_revocations,
     histories,
     principals,
     profiles,

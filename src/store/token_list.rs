@@ -28,7 +28,8 @@ pub struct TokenQuery {
     pub limit: usize,
 }
 
-type Predicate<'query> = Box<dyn BoxableExpression<tokens::table, Pg, SqlType = Nullable<Bool>> + 'query>;
+pub(super) type Predicate<'query> =
+    Box<dyn BoxableExpression<tokens::table, Pg, SqlType = Nullable<Bool>> + 'query>;
 
 /// One page, the newest ids first. All that it tells is true of one moment.
 ///
@@ -58,6 +59,12 @@ pub async fn list(connection: &mut Connection, query: &TokenQuery) -> Result<Vec
 pub async fn count_active(connection: &mut Connection, workspace: &WorkspaceId) -> Result<i64, StoreError> {
     let of = tokens::table.filter(tokens::workspace.eq(workspace.as_str()));
     connection.row(of.filter(in_state(TokenState::Active)).count()).await
+}
+
+/// What a filter matches of the tokens that are not revoked.
+pub(super) fn unrevoked(filter: &TokenFilter) -> Predicate<'_> {
+    let unrevoked: Predicate<'_> = Box::new(tokens::revoke_time.is_null().nullable());
+    predicates(filter).into_iter().fold(unrevoked, both)
 }
 
 /// One for each field that is set.
@@ -105,6 +112,10 @@ fn in_state<'query>(state: TokenState) -> Predicate<'query> {
         TokenState::Suspended => Box::new(valid.and(tokens::suspend_time.is_not_null())),
         TokenState::Active => Box::new(valid.and(tokens::suspend_time.is_null())),
     }
+}
+
+fn both<'query>(one: Predicate<'query>, other: Predicate<'query>) -> Predicate<'query> {
+    Box::new(one.and(other))
 }
 
 fn either<'query>(one: Predicate<'query>, other: Predicate<'query>) -> Predicate<'query> {

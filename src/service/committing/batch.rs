@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::mutation::{Action, Judged, Mutation};
 use crate::revocation::{Appended, Committed, Event, Position};
 use crate::service::Error;
+use crate::service::limiting::admit;
 use crate::store::tokens::Revocation;
 use crate::store::{StoreError, Transaction, log, tokens};
 use crate::token::{Revision, Token, TokenId};
@@ -39,6 +40,12 @@ pub(super) async fn make<'mutation>(
     for mutation in mutations {
         match mutation.judge(locked.remove(&mutation.token)) {
             Ok(Judged::Changes(token, action)) => {
+                if let Some(claim) = mutation.claim(&token)
+                    && let Err(full) = admit(transaction, claim).await?
+                {
+                    answers.insert(mutation.token, Err(full.into()));
+                    continue;
+                }
                 news.push(mutation.event(&token, &action));
                 awaited |= mutation.awaited;
                 changes.push((token, action));
@@ -79,7 +86,9 @@ async fn write(
                 written.push(tokens::suspend(connection, id, Some(&reason), revision).await?);
             }
             Action::Resume => written.push(tokens::suspend(connection, id, None, revision).await?),
-            Action::Revoke(reason) => ends.push(Revocation { token, reason, revision }),
+            Action::Revoke(reason) | Action::RevokeSecret { reason, .. } => {
+                ends.push(Revocation { token, reason, revision })
+            }
         }
     }
     if !ends.is_empty() {
