@@ -154,6 +154,10 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::TokenRevoked(_)
         | Error::TokenExpired(_)
         | Error::EtagMismatch
+        | Error::CountMismatch { .. }
+        | Error::TokenLimitReached { .. }
+        | Error::IssuanceRateExceeded(_)
+        | Error::RevokeSecretRateExceeded(_)
         | Error::InvalidPageToken
         | Error::RevisionAhead
         | Error::HistoryForeign
