@@ -14,6 +14,7 @@
 
 mod bad_requests;
 mod batch;
+mod bulk_revocation;
 mod cached;
 mod cached_undecided;
 mod calls;
@@ -34,6 +35,7 @@ mod harness;
 mod keyring;
 mod ledger;
 mod life;
+mod limits;
 mod load;
 mod outage;
 mod principal_races;
@@ -41,6 +43,7 @@ mod principals;
 mod process;
 mod profiles;
 mod refusals;
+mod revoke_secret;
 mod right_requests;
 mod rights;
 mod roles;

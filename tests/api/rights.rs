@@ -11,13 +11,15 @@ use crate::harness::{Database, Server};
 use crate::right_requests::{create_workspace, profiles, right_request};
 
 /// Each RPC, the scopes that its request needs, and whether its request names a token or a workspace.
-const RPCS: [(&str, &[&str], Named); 28] = [
+const RPCS: [(&str, &[&str], Named); 30] = [
     ("CreateToken", &["tokenkeep:tokens:create"], Named::Workspace),
     ("GetToken", &["tokenkeep:tokens:read"], Named::Token),
     ("ListTokens", &["tokenkeep:tokens:read"], Named::Workspace),
     ("UpdateToken", &["tokenkeep:tokens:update"], Named::Token),
     ("RegenerateToken", &["tokenkeep:tokens:regenerate"], Named::Token),
     ("RevokeToken", &["tokenkeep:tokens:revoke"], Named::Token),
+    ("BulkRevokeTokens", &["tokenkeep:tokens:revoke"], Named::Workspace),
+    ("RevokeSecret", &["tokenkeep:tokens:revoke-secret"], Named::Nothing),
     ("IntrospectToken", &["tokenkeep:introspect"], Named::Workspace),
     ("BatchIntrospectTokens", &["tokenkeep:introspect"], Named::Nothing),
     ("WaitForRevision", &["tokenkeep:tokens:read"], Named::Nothing),

@@ -10,7 +10,7 @@ use tokenkeep::token::{Expiry, Revision, Scope, Token, TokenFilter, TokenId, Tok
 use tokenkeep::workspace::WorkspaceId;
 
 use crate::harness::Database;
-use crate::samples::{create, enrol, find, name, prefix, principal, revoke, scopes, token, workspace};
+use crate::samples::{create, enrol, find, name, principal, revoke, scopes, tenant, token, workspace};
 
 const HOUR: Duration = Duration::from_hours(1);
 /// The name `ac` is the first one after those that begin with `ab`.
@@ -134,9 +134,7 @@ async fn a_list_never_shows_another_workspace() {
     let store = database.store();
     let mut connection = store.connection().await.unwrap();
     let other = workspace("other");
-    tokenkeep::store::workspaces::insert(&mut connection, &other, &name("other"), &prefix("tk"), None)
-        .await
-        .unwrap();
+    tokenkeep::store::workspaces::insert(&mut connection, &tenant(other.as_str())).await.unwrap();
     let mut new = token();
     new.workspace = other.clone();
     let theirs = create(&store, new).await;

@@ -7,6 +7,7 @@
     reason = "what is not as promised fails the test"
 )]
 
+mod bulk_revocations;
 mod doorbell;
 mod harness;
 mod histories;

@@ -11,10 +11,16 @@ use tokenkeep::store::tokens::{self, Locked, NewSecret, NewToken, Revocation};
 use tokenkeep::store::{Store, StoreError, Transaction, log, principals};
 use tokenkeep::text::{Description, Handle, Initiator, Metadata, Name, PrincipalId, Reason};
 use tokenkeep::token::{Audiences, Cidrs, Expiry, Generation, Kid, Scope, ScopeSet, Tag, Token, TokenId};
-use tokenkeep::workspace::{TokenPrefix, WorkspaceId};
+use tokenkeep::workspace::{Limits, NewWorkspace, TokenPrefix, WorkspaceId};
 
 pub(crate) fn workspace(id: &str) -> WorkspaceId {
     WorkspaceId::parse(id.to_owned()).unwrap()
+}
+
+/// A workspace without a profile and without limits.
+pub(crate) fn tenant(id: &str) -> NewWorkspace {
+    let (id, name, token_prefix) = (workspace(id), name(id), prefix("tk"));
+    NewWorkspace { id, name, token_prefix, profile: None, limits: Limits::default() }
 }
 
 pub(crate) fn name(text: &str) -> Name {

@@ -2,10 +2,10 @@
 
 use tokenkeep::store::workspaces;
 use tokenkeep::token::Precondition;
-use tokenkeep::workspace::{WorkspaceEdit, WorkspaceId};
+use tokenkeep::workspace::{NewWorkspace, WorkspaceEdit, WorkspaceId};
 
 use crate::harness::Database;
-use crate::samples::{name, prefix, workspace};
+use crate::samples::{name, prefix, tenant, workspace};
 
 #[tokio::test]
 async fn the_workspace_of_tokenkeep_itself_is_there_from_the_beginning() {
@@ -19,11 +19,12 @@ async fn the_workspace_of_tokenkeep_itself_is_there_from_the_beginning() {
 async fn an_id_that_is_taken_is_told_without_failing_the_transaction() {
     let database = Database::new().await;
     let mut transaction = database.store().begin().await.unwrap();
-    let (id, title, start) = (workspace("acme"), name("Acme"), prefix("sk_live"));
+    let (id, start) = (workspace("acme"), prefix("sk_live"));
+    let new = NewWorkspace { token_prefix: start.clone(), ..tenant("acme") };
     let connection = transaction.connection();
-    let first = workspaces::insert(connection, &id, &title, &start, None).await.unwrap();
+    let first = workspaces::insert(connection, &new).await.unwrap();
     assert_eq!(first.unwrap().token_prefix, start);
-    let second = workspaces::insert(connection, &id, &title, &start, None).await;
+    let second = workspaces::insert(connection, &new).await;
     assert_eq!(transaction.finish(second).await.unwrap(), None);
     let mut connection = database.store().connection().await.unwrap();
     assert!(workspaces::find(&mut connection, &id).await.unwrap().is_some());
@@ -36,8 +37,8 @@ async fn an_edit_changes_what_it_names_and_counts_the_version() {
     let id = workspace(WorkspaceId::SYSTEM);
     let before = workspaces::lock(transaction.connection(), &id).await.unwrap().unwrap();
     let precondition = Precondition::Any;
-    let edit =
-        WorkspaceEdit { id, precondition, name: Some(name("ours")), token_prefix: None, profile: None };
+    let (name, limits) = (Some(name("ours")), None);
+    let edit = WorkspaceEdit { id, precondition, name, token_prefix: None, profile: None, limits };
     let edited = workspaces::update(transaction.connection(), edit, None).await;
     let after = transaction.finish(edited).await.unwrap();
     assert_eq!((after.name.as_str(), after.token_prefix), ("ours", before.token_prefix));
@@ -50,7 +51,7 @@ async fn pages_go_by_id_byte_by_byte() {
     let database = Database::new().await;
     let mut connection = database.store().connection().await.unwrap();
     for id in ["a-b", "ab", "a1", "z"] {
-        workspaces::insert(&mut connection, &workspace(id), &name(id), &prefix("tk"), None).await.unwrap();
+        workspaces::insert(&mut connection, &tenant(id)).await.unwrap();
     }
     let page = workspaces::list(&mut connection, None, 3).await.unwrap();
     assert_eq!(page.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["a-b", "a1", "ab"]);
