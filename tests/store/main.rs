@@ -12,6 +12,7 @@ mod doorbell;
 mod harness;
 mod histories;
 mod keys;
+mod limits;
 mod lists;
 mod migrations;
 mod plans;
