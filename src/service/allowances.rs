@@ -10,8 +10,8 @@ use crate::token::TokenId;
 /// How many at once; as many again come back within a minute, one after the other.
 const MOST: u32 = 1_000;
 
-/// What one costs: the time after which it has come back.
-const COST: Duration = Duration::from_millis(60_000 / MOST as u64);
+/// What one costs, a thousandth of a minute: the time after which it has come back.
+const COST: Duration = Duration::from_millis(60);
 
 /// The most callers that are remembered. Who has its whole allowance is forgotten; while so many have not, nobody else is
 /// let in.

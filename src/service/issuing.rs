@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::committing::{Action, Committing, Mutation, require_custom, require_regenerable};
 use super::keys::{KeyDirectory, KeysError};
-use super::limiting::{Claim, admit, require_lifetime};
+use super::limiting::{find_room, require_lifetime};
 use super::profiles::Profiles;
 use super::tokens::known_to;
 use super::{Caller, Error, Service};
@@ -232,7 +232,7 @@ impl Draft {
         }
         let (token_type, scopes) = self.power(principal)?;
         caller.require_covering(&scopes)?;
-        self.find_room(transaction).await?;
+        find_room(transaction, &self.limits, &self.words.workspace, self.words.principal.as_ref()).await?;
         let connection = transaction.connection();
         let external_id = match &self.profile {
             Some(profile) if profile.external_ids => {
@@ -261,17 +261,6 @@ impl Draft {
         require_lifetime(&self.limits, self.words.expiry, token.create_time, "expire_time")?;
         caller.require_outliving(&token.scopes, token.expire_time)?;
         Ok(token)
-    }
-
-    /// Holds the workspace, if it limits how much is issued, and refuses what there is no room for.
-    async fn find_room(&self, transaction: &mut Transaction) -> Result<(), Error> {
-        if !self.limits.count_tokens() && !self.limits.count_issues() {
-            return Ok(());
-        }
-        let NewTokenWords { workspace, principal, .. } = &self.words;
-        let principal = principal.as_ref();
-        let claim = Claim { workspace, principal, counted_until: None, adds: true, issues: true };
-        Ok(admit(transaction, claim).await??)
     }
 
     /// The type and the scopes of the token, if the profile allows what is asked for.

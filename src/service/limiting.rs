@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::Error;
+use crate::principal::{Legacy, Principal};
 use crate::store::{StoreError, Transaction, limits};
 use crate::text::{Invalid, PrincipalId};
 use crate::token::Expiry;
@@ -62,6 +63,23 @@ pub(super) async fn admit(
     Ok(wait.map_or(Ok(()), |wait| Err(Full::Issues(wait))))
 }
 
+/// Holds a workspace, if it limits how much is issued, and refuses a new token for which there is no room.
+///
+/// # Errors
+/// [`Error::TokenLimitReached`], [`Error::IssuanceRateExceeded`], or that it cannot be done now.
+pub(super) async fn find_room(
+    transaction: &mut Transaction,
+    limits: &Limits,
+    workspace: &WorkspaceId,
+    principal: Option<&PrincipalId>,
+) -> Result<(), Error> {
+    if !limits.count_tokens() && !limits.count_issues() {
+        return Ok(());
+    }
+    let claim = Claim { workspace, principal, counted_until: None, adds: true, issues: true };
+    Ok(admit(transaction, claim).await??)
+}
+
 /// Holds a workspace until the transaction ends, and refuses to give one principal's tokens to another that would then have
 /// more than it may.
 ///
@@ -69,10 +87,11 @@ pub(super) async fn admit(
 /// [`Error::TokenLimitReached`], or that it cannot be done now.
 pub(super) async fn admit_legacy(
     transaction: &mut Transaction,
-    workspace: &WorkspaceId,
-    from: &PrincipalId,
-    to: &PrincipalId,
+    principal: &Principal,
+    legacy: &Legacy,
 ) -> Result<(), Error> {
+    let (workspace, from) = (&principal.workspace, &principal.id);
+    let Legacy::HandedOver(to) = legacy else { return Ok(()) };
     limits::lock(transaction, workspace).await?;
     let legacy = limits::room(transaction, workspace, Some(from), None).await?.tokens_of_principal;
     let room = limits::room(transaction, workspace, Some(to), None).await?;
