@@ -32,7 +32,7 @@ use std::sync::Arc;
 pub use bulk::{BulkRevocation, BulkRevoked};
 pub use callers::{Caller, Permission, Reach};
 pub use committing::Committing;
-pub use error::{Error, InvalidField};
+pub use error::{Error, Excess, InvalidField};
 pub use issuing::{Issued, Issuer, NewTokenWords, Regeneration};
 pub use keys::KeysError;
 pub use last_uses::LastUses;

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::proto::v1::{self, ErrorReason};
-use crate::service::{Error, Permission};
+use crate::service::{Error, Excess, Permission};
 
 /// The domain of every reason.
 pub const DOMAIN: &str = "tokenkeep";
@@ -42,11 +42,11 @@ pub fn from_error(error: &Error) -> Status {
 
 /// How long a caller should wait before it tries again, where that can help.
 fn retry_delay(error: &Error, code: Code) -> Option<Duration> {
-    if let Error::IssuanceRateExceeded(wait) | Error::RevokeSecretRateExceeded(wait) = error {
+    if let Error::Excess(Excess::Issues(wait) | Excess::Leaks(wait)) = error {
         return Some((*wait).max(RETRY_DELAY));
     }
     // It is done perhaps, or somebody must make room first.
-    let in_vain = matches!(error, Error::OutcomeUnknown(_) | Error::TokenLimitReached { .. });
+    let in_vain = matches!(error, Error::OutcomeUnknown(_) | Error::Excess(Excess::Tokens { .. }));
     (matches!(code, Code::Unavailable | Code::ResourceExhausted) && !in_vain).then_some(RETRY_DELAY)
 }
 
@@ -83,11 +83,7 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::TokenExpired(_) => (Code::FailedPrecondition, ErrorReason::TokenExpired),
         Error::EtagMismatch => (Code::Aborted, ErrorReason::EtagMismatch),
         Error::CountMismatch { .. } => (Code::FailedPrecondition, ErrorReason::CountMismatch),
-        Error::TokenLimitReached { .. } => (Code::ResourceExhausted, ErrorReason::TokenLimitReached),
-        Error::IssuanceRateExceeded(_) => (Code::ResourceExhausted, ErrorReason::IssuanceRateExceeded),
-        Error::RevokeSecretRateExceeded(_) => {
-            (Code::ResourceExhausted, ErrorReason::RevokeSecretRateExceeded)
-        }
+        Error::Excess(excess) => (Code::ResourceExhausted, reason_of(excess)),
         Error::InvalidPageToken => (Code::InvalidArgument, ErrorReason::InvalidPageToken),
         Error::InvalidCursor => (Code::InvalidArgument, ErrorReason::InvalidCursor),
         Error::CursorForeign => (Code::FailedPrecondition, ErrorReason::CursorForeign),
@@ -110,6 +106,14 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::OutcomeUnknown(_) => (Code::Unavailable, ErrorReason::OutcomeUnknown),
         Error::DeadlineExceeded => (Code::DeadlineExceeded, ErrorReason::DeadlineExceeded),
         Error::Internal(_) => (Code::Internal, ErrorReason::Internal),
+    }
+}
+
+const fn reason_of(excess: &Excess) -> ErrorReason {
+    match excess {
+        Excess::Tokens { .. } => ErrorReason::TokenLimitReached,
+        Excess::Issues(_) => ErrorReason::IssuanceRateExceeded,
+        Excess::Leaks(_) => ErrorReason::RevokeSecretRateExceeded,
     }
 }
 
@@ -156,10 +160,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             return named([("compacted_revision", compacted), ("head_revision", head)]);
         }
         Error::CountMismatch { count, .. } => Some(("count", count.to_string())),
-        Error::TokenLimitReached { limit, principal } => {
-            let principal = principal.as_ref().map(|principal| ("principal", principal.to_string()));
-            return named([("limit", limit.to_string())].into_iter().chain(principal));
-        }
+        Error::Excess(excess) => return named(limits_of(excess)),
         Error::ScopeRequired(permission) => Some(("scope", Permission::scope(*permission).to_string())),
         Error::ScopeEscalation(scope) => Some(("scope", scope.to_string())),
         Error::WorkspaceDenied(id)
@@ -181,8 +182,6 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::PrincipalExists
         | Error::ProfileForbids(_)
         | Error::EtagMismatch
-        | Error::IssuanceRateExceeded(_)
-        | Error::RevokeSecretRateExceeded(_)
         | Error::InvalidPageToken
         | Error::InvalidCursor
         | Error::CursorForeign
@@ -205,6 +204,16 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::Internal(_) => None,
     };
     named(value)
+}
+
+fn limits_of(excess: &Excess) -> Vec<(&'static str, String)> {
+    match excess {
+        Excess::Tokens { limit, principal } => {
+            let principal = principal.as_ref().map(|principal| ("principal", principal.to_string()));
+            [("limit", limit.to_string())].into_iter().chain(principal).collect()
+        }
+        Excess::Issues(_) | Excess::Leaks(_) => Vec::new(),
+    }
 }
 
 fn named(values: impl IntoIterator<Item = (&'static str, String)>) -> HashMap<String, String> {

@@ -155,9 +155,7 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::TokenExpired(_)
         | Error::EtagMismatch
         | Error::CountMismatch { .. }
-        | Error::TokenLimitReached { .. }
-        | Error::IssuanceRateExceeded(_)
-        | Error::RevokeSecretRateExceeded(_)
+        | Error::Excess(_)
         | Error::InvalidPageToken
         | Error::RevisionAhead
         | Error::HistoryForeign

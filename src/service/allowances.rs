@@ -37,13 +37,11 @@ impl Allowances {
             return Err(COST.saturating_mul(count));
         }
         let taken = until.unwrap_or(now).max(now).after(COST.saturating_mul(count));
-        match taken.since(now).checked_sub(whole).filter(|over| !over.is_zero()) {
-            Some(over) => Err(over),
-            None => {
-                callers.insert(caller, taken);
-                Ok(())
-            }
+        if let Some(over) = taken.since(now).checked_sub(whole).filter(|over| !over.is_zero()) {
+            return Err(over);
         }
+        callers.insert(caller, taken);
+        Ok(())
     }
 }
 

@@ -22,6 +22,25 @@ pub struct InvalidField {
     pub invalid: Invalid,
 }
 
+/// What there is as much of as may be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Excess {
+    /// Tokens, of the workspace or of a principal.
+    #[error("{} has as many tokens as it may, which is {limit}: revoke some, or have the limit raised", owner(principal.as_ref()))]
+    Tokens {
+        /// The most that may be.
+        limit: i64,
+        /// Of which principal; of the workspace if `None`.
+        principal: Option<PrincipalId>,
+    },
+    /// Secrets that the workspace has issued of late; when there can be another.
+    #[error("the workspace has issued as many secrets of late as it may; try again in {} ms", .0.as_millis())]
+    Issues(Duration),
+    /// Secrets that the caller has presented of late as leaked; when there can be as many more.
+    #[error("as many secrets were presented of late as may be; try again in {} ms", .0.as_millis())]
+    Leaks(Duration),
+}
+
 /// Why a request was not done. Only those under "cannot decide" may have had an effect.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -97,20 +116,9 @@ pub enum Error {
         /// How many there are.
         count: i64,
     },
-    /// The workspace, or the principal, has as many tokens as it may.
-    #[error("{} has as many tokens as it may, which is {limit}: revoke some, or have the limit raised", owner(principal.as_ref()))]
-    TokenLimitReached {
-        /// The most that may be.
-        limit: i64,
-        /// Of which principal; of the workspace if `None`.
-        principal: Option<PrincipalId>,
-    },
-    /// The workspace has issued as many secrets of late as it may.
-    #[error("the workspace has issued as many secrets within the last minute as it may; try again in {} ms", .0.as_millis())]
-    IssuanceRateExceeded(Duration),
-    /// The caller has presented as many secrets of late as it may.
-    #[error("as many secrets were presented within the last minute as may be; try again in {} ms", .0.as_millis())]
-    RevokeSecretRateExceeded(Duration),
+    /// More was asked for than may be.
+    #[error(transparent)]
+    Excess(#[from] Excess),
     /// Not a page token that was made for this request and caller.
     #[error("the page token was altered, or made for another request; begin again without one")]
     InvalidPageToken,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::committing::{Action, Mutation};
 use super::freshness::Arrival;
 use super::search::Search;
-use super::{Caller, Error, Service};
+use super::{Caller, Error, Excess, Service};
 use crate::clock::BootTime;
 use crate::introspection::Freshness;
 use crate::keyring::Origin;
@@ -41,12 +41,12 @@ impl Service {
     /// answered alike, and at the same time unless that takes longer than [`GRAIN`].
     ///
     /// # Errors
-    /// [`Error::RevokeSecretRateExceeded`]; else that it cannot be decided of every one. Those that could be have ended.
+    /// [`Excess::Leaks`]; else that it cannot be decided of every one. Those that could be have ended.
     pub async fn revoke_secrets(&self, caller: &Caller, leaked: LeakedSecrets) -> Result<(), Error> {
         let arrived = Instant::now();
         let count = u32::try_from(leaked.secrets.len()).unwrap_or(u32::MAX);
         let taken = self.allowances.take(caller.token(), count, BootTime::now());
-        taken.map_err(Error::RevokeSecretRateExceeded)?;
+        taken.map_err(Excess::Leaks)?;
         let ended = self.end_secrets(caller, leaked).await;
         tokio::time::sleep_until(arrived + whole_grains(arrived.elapsed())).await;
         ended

@@ -1,8 +1,8 @@
 //! What a workspace limits, held against what is about to be issued.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use super::Error;
+use super::{Error, Excess};
 use crate::principal::{Legacy, Principal};
 use crate::store::{StoreError, Transaction, limits};
 use crate::text::{Invalid, PrincipalId};
@@ -24,49 +24,31 @@ pub(super) struct Claim<'claim> {
     pub issues: bool,
 }
 
-/// Why there is no room.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Full {
-    /// There are as many tokens as may be.
-    Tokens(i64, Option<PrincipalId>),
-    /// As many secrets were issued as may be; for how long.
-    Issues(Duration),
-}
-
-impl From<Full> for Error {
-    fn from(full: Full) -> Self {
-        match full {
-            Full::Tokens(limit, principal) => Self::TokenLimitReached { limit, principal },
-            Full::Issues(wait) => Self::IssuanceRateExceeded(wait),
-        }
-    }
-}
-
 /// Holds a workspace with limits until the transaction ends, and tells if there is no room for what is about to be issued.
 pub(super) async fn admit(
     transaction: &mut Transaction,
     claim: Claim<'_>,
-) -> Result<Result<(), Full>, StoreError> {
+) -> Result<Result<(), Excess>, StoreError> {
     let Claim { workspace, principal, counted_until, adds, issues } = claim;
     limits::lock(transaction, workspace).await?;
     let room = limits::room(transaction, workspace, principal, counted_until).await?;
     if adds && room.adds {
         if let Some(most) = room.most.filter(|most| room.tokens >= *most) {
-            return Ok(Err(Full::Tokens(most, None)));
+            return Ok(Err(Excess::Tokens { limit: most, principal: None }));
         }
         if let Some(most) = room.most_per_principal.filter(|most| room.tokens_of_principal >= *most) {
-            return Ok(Err(Full::Tokens(most, principal.cloned())));
+            return Ok(Err(Excess::Tokens { limit: most, principal: principal.cloned() }));
         }
     }
     let Some(per_minute) = room.issues_per_minute.filter(|_| issues) else { return Ok(Ok(())) };
     let wait = limits::issue(transaction, workspace, per_minute).await?;
-    Ok(wait.map_or(Ok(()), |wait| Err(Full::Issues(wait))))
+    Ok(wait.map_or(Ok(()), |wait| Err(Excess::Issues(wait))))
 }
 
 /// Holds a workspace, if it limits how much is issued, and refuses a new token for which there is no room.
 ///
 /// # Errors
-/// [`Error::TokenLimitReached`], [`Error::IssuanceRateExceeded`], or that it cannot be done now.
+/// [`Error::Excess`], or that it cannot be done now.
 pub(super) async fn find_room(
     transaction: &mut Transaction,
     limits: &Limits,
@@ -84,7 +66,7 @@ pub(super) async fn find_room(
 /// more than it may.
 ///
 /// # Errors
-/// [`Error::TokenLimitReached`], or that it cannot be done now.
+/// [`Error::Excess`], or that it cannot be done now.
 pub(super) async fn admit_legacy(
     transaction: &mut Transaction,
     principal: &Principal,
@@ -97,7 +79,7 @@ pub(super) async fn admit_legacy(
     let room = limits::room(transaction, workspace, Some(to), None).await?;
     match room.most_per_principal {
         Some(limit) if legacy > 0 && room.tokens_of_principal + legacy > limit => {
-            Err(Error::TokenLimitReached { limit, principal: Some(to.clone()) })
+            Err(Excess::Tokens { limit, principal: Some(to.clone()) }.into())
         }
         Some(_) | None => Ok(()),
     }
@@ -130,6 +112,8 @@ pub(super) fn require_lifetime(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
