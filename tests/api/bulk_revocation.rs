@@ -7,7 +7,7 @@ use tokenkeep::proto::v1::{InactiveReason, TokenState};
 use tonic::{Code, Status};
 
 use crate::clients::{Client, Refusal, refusal, refused};
-use crate::harness::{Database, Server};
+use crate::harness::{Database, Server, eventually};
 use crate::sidecars::{Sidecar, Told, told};
 use crate::watchers::Watcher;
 
@@ -231,10 +231,8 @@ async fn a_hundred_thousand_end_in_one_call() {
         let begun = Instant::now();
         let answer = ask(&mut operator, named("ci-")).await;
         println!("{count} ended in {:?}: {:?}", begun.elapsed(), answer.map(|answer| answer.token_count));
-        crate::harness::eventually("it ends", || async {
-            told(&mut server.operator().await, &secret).await == REVOKED
-        })
-        .await;
+        eventually("it ends", || async { told(&mut server.operator().await, &secret).await == REVOKED })
+            .await;
         println!(
             "ended after {:?}; the slowest single change took {:?}",
             begun.elapsed(),

@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::clients::{Client, Refusal, refusal, refused};
-use crate::harness::Server;
+use crate::harness::{Server, eventually};
 
 fn seconds(seconds: i64) -> prost_types::Duration {
     prost_types::Duration { seconds, nanos: 0 }
@@ -76,11 +76,8 @@ fn full() -> Refusal {
 }
 
 async fn expired(operator: &mut Client, id: &str) {
-    let mut operator = operator.clone();
-    crate::harness::eventually("it expires", async || {
-        operator.get_token(id).await.unwrap().state() == TokenState::Expired
-    })
-    .await;
+    let state = async |mut operator: Client| operator.get_token(id).await.unwrap().state();
+    eventually("it expires", || async { state(operator.clone()).await == TokenState::Expired }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
