@@ -24,7 +24,7 @@ const ROOM: &str = "\
     SELECT FROM tokens WHERE tokens.workspace = $1 AND revoke_time IS NULL \
     AND (expire_time IS NULL OR expire_time > statement_timestamp()) LIMIT max_tokens + 1) AS living) \
     ELSE 0 END AS tokens, \
-    CASE WHEN counts AND max_tokens_per_principal IS NOT NULL AND $2 IS NOT NULL THEN (SELECT count(*) FROM ( \
+    CASE WHEN counts AND max_tokens_per_principal IS NOT NULL AND $2::text IS NOT NULL THEN (SELECT count(*) FROM ( \
     SELECT FROM tokens WHERE tokens.workspace = $1 AND principal = $2 AND revoke_time IS NULL \
     AND (expire_time IS NULL OR expire_time > statement_timestamp()) LIMIT max_tokens_per_principal + 1) AS living) \
     ELSE 0 END AS tokens_of_principal \

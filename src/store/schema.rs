@@ -1,6 +1,13 @@
 //! The tables as the migrations leave them; a test prints this from a migrated database and compares.
 
 diesel::table! {
+    bulk_revocations (id) {
+        id -> Int8,
+        revision -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
     histories (singleton) {
         singleton -> Bool,
         id -> Uuid,
@@ -54,13 +61,6 @@ diesel::table! {
         profile -> Nullable<Text>,
         kid -> Nullable<Text>,
         tokens -> Nullable<Array<Uuid>>,
-    }
-}
-
-diesel::table! {
-    bulk_revocations (id) {
-        id -> Int8,
-        revision -> Nullable<Int8>,
     }
 }
 
