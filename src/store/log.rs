@@ -1,5 +1,6 @@
 //! The revision log: every change that can change an introspection's answer, contiguous and in commit order.
 
+mod columns;
 mod compaction;
 mod renewal;
 
@@ -8,6 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use columns::{kind, named, several};
 pub use compaction::compact;
 pub use renewal::renew_history;
 pub(super) use renewal::{cluster, moved, record_cluster};
@@ -180,46 +182,6 @@ fn token_change(kind: &str, reason: Option<String>) -> Result<TokenChange, Store
         ("resumed", None) => Ok(TokenChange::Resumed),
         _ => Err(StoreError::Corrupt { what: "revisions.kind" }),
     }
-}
-
-fn kind(change: &Change) -> (&'static str, Option<&str>) {
-    match change {
-        Change::Token { what: TokenChange::Revoked { reason }, .. } => ("revoked", Some(reason.as_str())),
-        Change::Token { what: TokenChange::SecretReplaced, .. } => ("secret_replaced", None),
-        Change::Token { what: TokenChange::Updated, .. } => ("updated", None),
-        Change::Token { what: TokenChange::Suspended { reason }, .. } => ("suspended", Some(reason.as_str())),
-        Change::Token { what: TokenChange::Resumed, .. } => ("resumed", None),
-        Change::PrincipalChanged { .. } => ("principal_changed", None),
-        Change::WorkspaceInvalidated { reason, .. } => ("workspace_invalidated", Some(reason.as_str())),
-        Change::BulkRevoked { reason, .. } => ("bulk_revoked", Some(reason.as_str())),
-        Change::WorkspaceUpdated { .. } => ("workspace_updated", None),
-        Change::ProfileUpdated { .. } => ("profile_updated", None),
-        Change::KeyRetired { .. } => ("key_retired", None),
-    }
-}
-
-/// The columns that name a token, its generation, a principal, a profile and a key.
-type Named<'change> = (Option<Uuid>, Option<i32>, Option<&'change str>, Option<&'change str>, Option<String>);
-
-fn named(change: &Change) -> Named<'_> {
-    match change {
-        Change::Token { token, generation, .. } => {
-            (Some(token.as_uuid()), Some(generation.0), None, None, None)
-        }
-        Change::PrincipalChanged { principal, .. } => (None, None, Some(principal.as_str()), None, None),
-        Change::WorkspaceInvalidated { .. }
-        | Change::BulkRevoked { .. }
-        | Change::WorkspaceUpdated { .. } => (None, None, None, None, None),
-        Change::ProfileUpdated { profile } => (None, None, None, Some(profile.as_str()), None),
-        Change::KeyRetired { kid } => (None, None, None, None, Some(kid.to_string())),
-    }
-}
-
-/// The column that names several tokens, as a text, since PostgreSQL unnests arrays of arrays to their ends.
-fn several(change: &Change) -> Option<String> {
-    let Change::BulkRevoked { tokens: Some(tokens), .. } = change else { return None };
-    let tokens: Vec<String> = tokens.iter().map(ToString::to_string).collect();
-    Some(tokens.join(","))
 }
 
 /// The log as it stands.

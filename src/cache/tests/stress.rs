@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+use super::bulk::bulk_revoked;
 use super::*;
 
 const TOKENS: usize = 16;
