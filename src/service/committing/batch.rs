@@ -87,7 +87,7 @@ async fn write(
             }
             Action::Resume => written.push(tokens::suspend(connection, id, None, revision).await?),
             Action::Revoke(reason) | Action::RevokeSecret { reason, .. } => {
-                ends.push(Revocation { token, reason, revision })
+                ends.push(Revocation { token, reason, revision });
             }
         }
     }
