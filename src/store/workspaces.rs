@@ -33,6 +33,7 @@ struct WorkspaceRow {
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = workspaces, check_for_backend(Pg))]
+#[expect(clippy::struct_field_names, reason = "they are the names of the columns")]
 struct LimitsPart {
     max_tokens: Option<i64>,
     max_tokens_per_principal: Option<i64>,
@@ -54,7 +55,7 @@ impl LimitsPart {
 /// A hand at psql may have said days; a month is none that a clock could count.
 fn duration(interval: PgInterval) -> Result<Duration, ()> {
     let PgInterval { microseconds, days, months: 0 } = interval else { return Err(()) };
-    let days = Duration::from_secs(24 * 60 * 60).checked_mul(u32::try_from(days).map_err(drop)?);
+    let days = Duration::from_hours(24).checked_mul(u32::try_from(days).map_err(drop)?);
     let time = Duration::from_micros(u64::try_from(microseconds).map_err(drop)?);
     days.and_then(|days| days.checked_add(time)).ok_or(())
 }
