@@ -314,7 +314,7 @@ async fn secrets_are_issued_no_faster_than_the_workspace_may() {
     let begun = std::time::Instant::now();
     let status = loop {
         match regenerate(&mut operator, &made[0].id, None).await {
-            Ok(_) => assert!(begun.elapsed() < Duration::from_secs(60), "it is never refused"),
+            Ok(_) => assert!(begun.elapsed() < Duration::from_mins(1), "it is never refused"),
             Err(status) => break status,
         }
     };
