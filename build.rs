@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Messages that carry a secret: their `Debug` is written by hand in `src/proto.rs`.
-const SECRET_BEARING: [&str; 20] = [
+const SECRET_BEARING: [&str; 21] = [
     "tokenkeep.v1.CreateTokenResponse",
     "tokenkeep.v1.CreatePrincipalResponse",
     "tokenkeep.v1.RegenerateTokenResponse",
     "tokenkeep.v1.IntrospectTokenRequest",
     "tokenkeep.v1.ResolveTokensRequest",
+    "tokenkeep.v1.RevokeSecretRequest",
     "tokenkeep.v1.TagKey",
     // A request id may open a secret.
     "tokenkeep.v1.CreateTokenRequest",

@@ -10,6 +10,7 @@ mod flight;
 mod floors;
 mod shard;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -187,6 +188,13 @@ impl Cache {
     #[expect(clippy::indexing_slicing, reason = "places are below the number of shards, a power of two")]
     fn shard(&self, id: TokenId) -> MutexGuard<'_, Shard> {
         lock(&self.shards[self.place(id)])
+    }
+
+    /// The shards of some tokens, each once and locked in their order, with their places.
+    #[expect(clippy::indexing_slicing, reason = "places are below the number of shards")]
+    fn shards_of(&self, tokens: &[TokenId]) -> Vec<(usize, MutexGuard<'_, Shard>)> {
+        let places: BTreeSet<usize> = tokens.iter().map(|token| self.place(*token)).collect();
+        places.into_iter().map(|place| (place, lock(&self.shards[place]))).collect()
     }
 
     /// The shard of a token, by the random end of its id.

@@ -62,6 +62,8 @@ pub enum Defect {
     PrincipalFloorIgnored,
     /// A change of a workspace leaves what is known of its tokens.
     WorkspaceFloorIgnored,
+    /// A bulk revocation that names no tokens leaves what is known of them.
+    BulkFloorIgnored,
     /// Secrets of an epoch that is over are found alive.
     EpochIgnored,
     /// What a principal may do is looked at when a token is created, and never again.

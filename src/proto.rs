@@ -163,6 +163,13 @@ impl fmt::Debug for v1::ResolveTokensRequest {
     }
 }
 
+impl fmt::Debug for v1::RevokeSecretRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secrets = self.secrets.len();
+        formatter.debug_struct("RevokeSecretRequest").field("secrets", &secrets).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for v1::TagKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("TagKey").field("kid", &self.kid).finish_non_exhaustive()

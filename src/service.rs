@@ -2,7 +2,9 @@
 //!
 //! It knows nothing of the wire and nothing of SQL. Every method that a caller can reach takes a proven [`Caller`].
 
+mod allowances;
 mod audit;
+mod bulk;
 mod callers;
 mod committing;
 mod edge;
@@ -13,6 +15,8 @@ mod introspection;
 mod issuing;
 mod keys;
 mod last_uses;
+mod leaked;
+mod limiting;
 mod operator;
 mod overlaps;
 mod principals;
@@ -31,13 +35,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use audit::{AuditPageRequest, Refusal, Refusals};
+pub use bulk::{BulkRevocation, BulkRevoked};
 pub use callers::{Caller, Permission, Reach};
 pub use committing::Committing;
-pub use error::{Error, InvalidField};
+pub use error::{Error, Excess, InvalidField};
 pub use finding::{Page, TokenCount, TokenCountRequest, TokenPageRequest};
 pub use issuing::{Issued, Issuer, NewTokenWords, Regeneration};
 pub use keys::KeysError;
 pub use last_uses::LastUses;
+pub use leaked::LeakedSecrets;
 pub use overlaps::OverlapEnd;
 pub use principals::{Deleted, PrincipalPageRequest};
 pub use profiles::{EntryError, Profiles};
@@ -55,6 +61,7 @@ use crate::keyring::{Keyring, ReplayKeys};
 use crate::metrics::Metrics;
 use crate::proof::ProofCache;
 use crate::store::Store;
+use allowances::Allowances;
 use keys::KeyDirectory;
 use retries::Retries;
 
@@ -95,6 +102,8 @@ pub struct Service {
     proofs: ProofCache,
     profiles: Profiles,
     last_uses: LastUses,
+    /// Of secrets that leaked.
+    allowances: Allowances,
     cache: Arc<Cache>,
     feed: Feed,
     fleet: Fleet,
@@ -117,6 +126,7 @@ impl Service {
             profiles: issuer.profiles.clone(),
             last_uses: LastUses::new(store.clone(), committing.clone(), fleet.clone(), metrics.clone()),
             keys: Arc::clone(&issuer.keys),
+            allowances: Allowances::default(),
             store,
             committing,
             keyring,

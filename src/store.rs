@@ -1,12 +1,14 @@
 //! The store: what PostgreSQL keeps, and the only place that knows how. Queries take a connection, never the pool.
 
 pub mod audit;
+pub mod bulk_revocations;
 mod connection;
 pub mod credentials;
 pub mod doorbell;
 mod error;
 pub mod keys;
 pub mod last_uses;
+pub mod limits;
 mod line;
 pub mod log;
 mod migrations;

@@ -24,6 +24,12 @@ pub enum Invalid {
         /// The most entries that are taken.
         limit: usize,
     },
+    /// Later than may be, or never.
+    #[error("must be set, to at most {} seconds from now: the workspace limits how long tokens live", limit.as_secs())]
+    TooFar {
+        /// How far from now it may be.
+        limit: std::time::Duration,
+    },
     /// Not of the wanted form, which the text describes.
     #[error("must be {0}")]
     Malformed(&'static str),

@@ -62,9 +62,13 @@ DROP FUNCTION hour_of;
 CREATE INDEX tokens_by_expiry ON tokens (workspace, expire_time) WHERE expire_time IS NOT NULL;
 CREATE INDEX tokens_by_scope ON tokens USING gin (scopes) WITH (fastupdate = off);
 DROP TABLE previous_secrets;
+UPDATE tokens SET revision = bulk_revocations.revision FROM bulk_revocations WHERE bulk_revocations.id = bulk_revocation;
+DROP TABLE bulk_revocations;
 ALTER TABLE tokens
     DROP CONSTRAINT tokens_principal_whole,
     DROP CONSTRAINT tokens_suspended_whole,
+    DROP CONSTRAINT tokens_bulk_revoked_whole,
+    DROP COLUMN bulk_revocation,
     DROP COLUMN principal_kind,
     DROP COLUMN suspend_reason,
     DROP COLUMN suspend_time;

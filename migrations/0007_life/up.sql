@@ -12,6 +12,16 @@ UPDATE tokens SET principal_kind = principals.kind FROM principals
     WHERE principals.workspace = tokens.workspace AND principals.id = tokens.principal;
 ALTER TABLE tokens ADD CONSTRAINT tokens_principal_whole CHECK ((principal IS NULL) = (principal_kind IS NULL));
 
+-- Many tokens that end at once are written before the log is held, when their revision is not known yet: each names this
+-- row, which gets it last, in the same transaction. No foreign key, which would be asked of each token by itself.
+CREATE TABLE bulk_revocations (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    revision bigint CHECK (revision >= 1)
+);
+ALTER TABLE tokens
+    ADD COLUMN bulk_revocation bigint,
+    ADD CONSTRAINT tokens_bulk_revoked_whole CHECK (bulk_revocation IS NULL OR revoke_time IS NOT NULL);
+
 -- The secret before the present one, as long as both may work. Apart from the tokens, of which few have one.
 CREATE TABLE previous_secrets (
     token uuid PRIMARY KEY REFERENCES tokens (id),

@@ -26,14 +26,14 @@ pub enum Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// All that a change concerns, unless that is one token.
+    /// All that a change concerns, unless it names each of its tokens.
     pub(super) const fn of(change: &'a Change) -> Option<Self> {
         match change {
-            Change::Token { .. } => None,
+            Change::Token { .. } | Change::BulkRevoked { tokens: Some(_), .. } => None,
             Change::PrincipalChanged { workspace, principal } => Some(Self::Principal(workspace, principal)),
-            Change::WorkspaceInvalidated { workspace, .. } | Change::WorkspaceUpdated { workspace } => {
-                Some(Self::Workspace(workspace))
-            }
+            Change::BulkRevoked { workspace, tokens: None, .. }
+            | Change::WorkspaceInvalidated { workspace, .. }
+            | Change::WorkspaceUpdated { workspace } => Some(Self::Workspace(workspace)),
             Change::ProfileUpdated { profile } => Some(Self::Profile(profile)),
             Change::KeyRetired { kid } => Some(Self::Key(*kid)),
         }

@@ -1,6 +1,7 @@
 //! What the cache promises, rule by rule.
 
 mod bounds;
+mod bulk;
 mod floors;
 mod overlap;
 mod reference;

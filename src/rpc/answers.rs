@@ -14,10 +14,10 @@ use prost_types::Timestamp;
 use crate::profile::{Audience, TokenType};
 use crate::proto::v1;
 use crate::revocation::{Change, Event, TokenChange};
-use crate::service::{Frame, Issued, Told};
+use crate::service::{BulkRevoked, Frame, Issued, Told};
 use crate::text::PrincipalId;
 use crate::token::{Cidr, ExternalId, PreviousSecret, Scope, Token, TokenState};
-use crate::workspace::{SupersededUse, Workspace};
+use crate::workspace::{Limits, SupersededUse, Workspace};
 
 fn scopes<'scopes>(scopes: impl Iterator<Item = &'scopes Scope>) -> Vec<String> {
     scopes.map(ToString::to_string).collect()
@@ -146,6 +146,11 @@ fn revocation(event: &Event) -> v1::RevocationEvent {
             told.reason = reason.to_string();
             Kind::WorkspaceInvalidated
         }
+        Change::BulkRevoked { reason, .. } => {
+            told.reason = reason.to_string();
+            told.token_ids = change.tokens().iter().map(ToString::to_string).collect();
+            Kind::BulkRevoked
+        }
         Change::WorkspaceUpdated { .. } => Kind::WorkspaceUpdated,
         Change::ProfileUpdated { profile } => {
             told.profile = profile.to_string();
@@ -191,6 +196,7 @@ pub(super) fn workspace(workspace: Workspace) -> v1::Workspace {
         profile: workspace.profile.as_ref().map(ToString::to_string).unwrap_or_default(),
         revision: workspace.revision.0,
         superseded_use: superseded_use(workspace.superseded_use).into(),
+        limits: limits(workspace.limits),
         ..v1::Workspace::default()
     }
 }
@@ -199,5 +205,24 @@ const fn superseded_use(then: SupersededUse) -> v1::SupersededUse {
     match then {
         SupersededUse::Count => v1::SupersededUse::Count,
         SupersededUse::Revoke => v1::SupersededUse::Revoke,
+    }
+}
+
+fn limits(limits: Limits) -> Option<v1::WorkspaceLimits> {
+    let told = v1::WorkspaceLimits {
+        max_tokens: limits.tokens.unwrap_or_default(),
+        max_tokens_per_principal: limits.tokens_per_principal.unwrap_or_default(),
+        max_lifetime: limits.lifetime.and_then(|lifetime| lifetime.try_into().ok()),
+        max_issues_per_minute: limits.issues_per_minute.unwrap_or_default(),
+    };
+    Some(told).filter(|_| limits != Limits::default())
+}
+
+pub(super) fn bulk_revoked(revoked: BulkRevoked) -> v1::BulkRevokeTokensResponse {
+    v1::BulkRevokeTokensResponse {
+        token_count: revoked.token_count,
+        sample: revoked.sample.into_iter().map(token).collect(),
+        revision: revoked.revision.0,
+        fleet_confirmed: revoked.everywhere,
     }
 }

@@ -5,6 +5,7 @@ pub(super) mod edge;
 pub(super) mod introspection;
 pub(super) mod mutating;
 pub(super) mod principals;
+pub(super) mod revocations;
 pub(super) mod sidecars;
 pub(super) mod workspaces;
 

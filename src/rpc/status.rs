@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::proto::v1::{self, ErrorReason};
-use crate::service::{Error, Permission};
+use crate::service::{Error, Excess, Permission};
 
 /// The domain of every reason.
 pub const DOMAIN: &str = "tokenkeep";
@@ -34,11 +34,20 @@ pub fn from_error(error: &Error) -> Status {
             details.add_bad_request_violation(&it.path, it.to_string());
         }
     }
-    let perhaps_done = matches!(error, Error::OutcomeUnknown(_));
-    if matches!(code, Code::Unavailable | Code::ResourceExhausted) && !perhaps_done {
-        details.set_retry_info(Some(RETRY_DELAY));
+    if let Some(delay) = retry_delay(error, code) {
+        details.set_retry_info(Some(delay));
     }
     Status::with_error_details(code, error.to_string(), details)
+}
+
+/// How long a caller should wait before it tries again, where that can help.
+fn retry_delay(error: &Error, code: Code) -> Option<Duration> {
+    if let Error::Excess(Excess::Issues(wait) | Excess::Leaks(wait)) = error {
+        return Some((*wait).max(RETRY_DELAY));
+    }
+    // It is done perhaps, or somebody must make room first.
+    let in_vain = matches!(error, Error::OutcomeUnknown(_) | Error::Excess(Excess::Tokens { .. }));
+    (matches!(code, Code::Unavailable | Code::ResourceExhausted) && !in_vain).then_some(RETRY_DELAY)
 }
 
 /// The same within an answer that holds outcomes of several.
@@ -77,6 +86,8 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::SecretUnavailable(_) => (Code::FailedPrecondition, ErrorReason::SecretUnavailable),
         Error::RequestCarriedOut => (Code::ResourceExhausted, ErrorReason::ServerOverloaded),
         Error::EtagMismatch => (Code::Aborted, ErrorReason::EtagMismatch),
+        Error::CountMismatch { .. } => (Code::FailedPrecondition, ErrorReason::CountMismatch),
+        Error::Excess(excess) => (Code::ResourceExhausted, reason_of(excess)),
         Error::InvalidPageToken => (Code::InvalidArgument, ErrorReason::InvalidPageToken),
         Error::InvalidCursor => (Code::InvalidArgument, ErrorReason::InvalidCursor),
         Error::CursorForeign => (Code::FailedPrecondition, ErrorReason::CursorForeign),
@@ -99,6 +110,14 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::OutcomeUnknown(_) => (Code::Unavailable, ErrorReason::OutcomeUnknown),
         Error::DeadlineExceeded => (Code::DeadlineExceeded, ErrorReason::DeadlineExceeded),
         Error::Internal(_) => (Code::Internal, ErrorReason::Internal),
+    }
+}
+
+const fn reason_of(excess: &Excess) -> ErrorReason {
+    match excess {
+        Excess::Tokens { .. } => ErrorReason::TokenLimitReached,
+        Excess::Issues(_) => ErrorReason::IssuanceRateExceeded,
+        Excess::Leaks(_) => ErrorReason::RevokeSecretRateExceeded,
     }
 }
 
@@ -150,6 +169,8 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             let (compacted, head) = (compacted.to_string(), head.to_string());
             return named([("compacted_revision", compacted), ("head_revision", head)]);
         }
+        Error::CountMismatch { count, .. } => Some(("count", count.to_string())),
+        Error::Excess(excess) => return named(limits_of(excess)),
         Error::ScopeRequired(permission) => Some(("scope", Permission::scope(*permission).to_string())),
         Error::ScopeEscalation(scope) => Some(("scope", scope.to_string())),
         Error::WorkspaceDenied(id)
@@ -196,6 +217,16 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::Internal(_) => None,
     };
     named(value)
+}
+
+fn limits_of(excess: &Excess) -> Vec<(&'static str, String)> {
+    match excess {
+        Excess::Tokens { limit, principal } => {
+            let principal = principal.as_ref().map(|principal| ("principal", principal.to_string()));
+            [("limit", limit.to_string())].into_iter().chain(principal).collect()
+        }
+        Excess::Issues(_) | Excess::Leaks(_) => Vec::new(),
+    }
 }
 
 fn named(values: impl IntoIterator<Item = (&'static str, String)>) -> HashMap<String, String> {

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::answers::introspection as verdicts;
 use super::desk::deadline;
-use super::requests::introspection;
+use super::requests::{introspection, revocations};
 use super::{Desk, answers, requests};
 use crate::proto::v1;
 use crate::proto::v1::token_service_server::TokenService;
@@ -137,6 +137,40 @@ impl TokenService for TokenRpc {
                     let (token, fleet_confirmed) =
                         service.revoke_token(&caller, revocation, deadline).await?;
                     Ok(v1::RevokeTokenResponse { token: Some(answers::token(token)), fleet_confirmed })
+                },
+            )
+            .await
+    }
+
+    async fn bulk_revoke_tokens(
+        &self,
+        request: Request<v1::BulkRevokeTokensRequest>,
+    ) -> Answer<v1::BulkRevokeTokensResponse> {
+        let deadline = deadline(&request);
+        self.0
+            .answer(
+                request,
+                Permission::RevokeToken,
+                revocations::bulk_revoke_tokens,
+                move |service, caller, bulk| async move {
+                    Ok(answers::bulk_revoked(service.bulk_revoke(&caller, bulk, deadline).await?))
+                },
+            )
+            .await
+    }
+
+    async fn revoke_secret(
+        &self,
+        request: Request<v1::RevokeSecretRequest>,
+    ) -> Answer<v1::RevokeSecretResponse> {
+        self.0
+            .answer(
+                request,
+                Permission::RevokeSecret,
+                revocations::revoke_secret,
+                |service, caller, leaked| async move {
+                    service.revoke_secrets(&caller, leaked).await?;
+                    Ok(v1::RevokeSecretResponse {})
                 },
             )
             .await

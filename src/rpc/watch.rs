@@ -158,6 +158,8 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::SecretUnavailable(_)
         | Error::RequestCarriedOut
         | Error::EtagMismatch
+        | Error::CountMismatch { .. }
+        | Error::Excess(_)
         | Error::InvalidPageToken
         | Error::RevisionAhead
         | Error::HistoryForeign

@@ -26,8 +26,8 @@ impl WorkspaceService for WorkspaceRpc {
                 request,
                 Permission::CreateWorkspace,
                 requests::create_workspace,
-                |service, caller, words| async move {
-                    let workspace = service.create_workspace(&caller, words).await?;
+                |service, caller, new| async move {
+                    let workspace = service.create_workspace(&caller, new).await?;
                     Ok(v1::CreateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
                 },
             )

@@ -38,6 +38,8 @@ pub enum Permission {
     RevokeToken,
     /// Suspend and resume tokens.
     SuspendToken,
+    /// Have secrets ended that leaked.
+    RevokeSecret,
     /// Judge presented tokens.
     Introspect,
     /// Be told why a token is not active.
@@ -79,6 +81,7 @@ impl Permission {
             Self::RegenerateToken => "tokenkeep:tokens:regenerate",
             Self::RevokeToken => "tokenkeep:tokens:revoke",
             Self::SuspendToken => "tokenkeep:tokens:suspend",
+            Self::RevokeSecret => "tokenkeep:tokens:revoke-secret",
             Self::Introspect => "tokenkeep:introspect",
             Self::LearnInactiveReason => "tokenkeep:introspect:reason",
             Self::TellAddress => "tokenkeep:introspect:address",

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::committing::{Action, Committing, Mutation, require_custom, require_regenerable};
 use super::keys::{KeyDirectory, KeysError};
+use super::limiting::{find_room, require_lifetime};
 use super::profiles::Profiles;
 use super::tokens::known_to;
 use super::{Caller, Error, Service, audit, retries};
@@ -22,7 +23,7 @@ use crate::token::{
     Audiences, Cidrs, Expiry, Generation, IssuedSecret, Kid, Overlap, Precondition, ScopeSet, Secret, Token,
     TokenId, TokenState,
 };
-use crate::workspace::{TokenPrefix, Workspace, WorkspaceId};
+use crate::workspace::{Limits, TokenPrefix, Workspace, WorkspaceId};
 
 /// What the audit calls it.
 const CREATE_TOKEN: crate::audit::Action = crate::audit::Action::known("create_token");
@@ -157,7 +158,7 @@ impl Issuer {
         drop(connection);
         let id = TokenId::generate();
         let (issued, secret) = self.issue(&workspace.token_prefix, id).await?;
-        Ok(Draft { id, words, creator, profile, secret, issued })
+        Ok(Draft { id, words, creator, profile, limits: workspace.limits, secret, issued })
     }
 
     pub(super) async fn regenerate_token(
@@ -183,8 +184,9 @@ impl Issuer {
         let sealed = caller.intention().map(|intention| intention.seal(&issued)).transpose()?;
         let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry, sealed, overlap };
         let caller = caller.clone();
-        let (profile, awaited) = (None, false);
-        let mutation = Mutation { token: id, caller, initiator, profile, precondition, action, awaited };
+        let (profile, limits, awaited) = (None, workspace.limits, false);
+        let mutation =
+            Mutation { token: id, caller, initiator, profile, limits, precondition, action, awaited };
         let token = self.committing.commit(mutation).await?.token;
         Ok(Issued { token: self.profiles.advise(token), secret: issued })
     }
@@ -209,6 +211,7 @@ pub(super) struct Draft {
     words: NewTokenWords,
     creator: Initiator,
     profile: Option<Arc<Profile>>,
+    limits: Limits,
     secret: NewSecret,
     /// The string that its client will present.
     pub(super) issued: IssuedSecret,
@@ -245,6 +248,7 @@ impl Draft {
         }
         let (token_type, scopes) = self.power(principal)?;
         caller.require_covering(&scopes)?;
+        find_room(transaction, &self.limits, &self.words.workspace, self.words.principal.as_ref()).await?;
         let connection = transaction.connection();
         let external_id = match &self.profile {
             Some(profile) if profile.external_ids => {
@@ -270,6 +274,7 @@ impl Draft {
             secret: self.secret.clone(),
         };
         let token = still_to_come(tokens::insert(connection, new).await?, "expire_time")?;
+        require_lifetime(&self.limits, self.words.expiry, token.create_time, "expire_time")?;
         caller.require_outliving(&token.scopes, token.expire_time)?;
         let entry = caller.entry(CREATE_TOKEN, &self.creator, Subject::token(&token));
         let entry = Entry { details: audit::created(&token), ..entry };

@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::issuing::Draft;
+use super::limiting::admit_legacy;
 use super::retries::{self, Many};
 use super::tokens::require_workspace;
 use super::{Caller, Error, Issued, NewTokenWords, Page, Permission, Service, audit};
@@ -313,15 +314,14 @@ async fn delete(
     };
     let wanted: Vec<&PrincipalId> = std::iter::once(&id).chain(heir).collect();
     let mut locked = principals::lock(transaction, &workspace, &wanted).await?;
-    if locked.len() < wanted.len() {
-        return Err(Error::PrincipalNotFound);
-    }
+    (locked.len() == wanted.len()).then_some(()).ok_or(Error::PrincipalNotFound)?;
     let place = locked.iter().position(|locked| locked.id == id).ok_or(Error::PrincipalNotFound)?;
     let principal = locked.swap_remove(place);
     // Tokens get the power of whom they act for.
     locked.first().map_or(Ok(()), |heir| caller.require_covering(&heir.scopes))?;
     require_version(&principal, &precondition)?;
     let count = principals::lock_tokens(transaction, &principal).await?;
+    admit_legacy(transaction, &principal, &legacy).await?;
     let appended = append(transaction, &principal, initiator.clone(), awaited).await?;
     let revision = appended.events.last().map_or(principal.revision, |event| event.revision);
     principals::delete(transaction, &principal, &legacy, revision).await?;

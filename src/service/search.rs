@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::freshness::Arrival;
 use super::proving::{Live, Proved, Question};
-use super::{Error, Service};
+use super::{Caller, Error, Service};
 use crate::cache::{Flight, Learned, deadline};
 use crate::clock::BootTime;
 use crate::defect::{Defect, seeded};
@@ -115,6 +115,38 @@ impl<'service> Search<'service> {
                 self.remember(found_live, begun, found.history, proof).await.map(Ok)
             }
             Err(reason) => arrival.may_deny(reason, found).await.map(|()| Err(reason)),
+        }
+    }
+
+    /// Which secret of its token a presented string proves, in full, unless that secret is dead for good. Whether the token
+    /// works at this moment does not matter.
+    ///
+    /// # Errors
+    /// That it cannot be decided.
+    pub(super) async fn prove_held(
+        &mut self,
+        caller: &Caller,
+        presented: &Presented<'_>,
+        arrival: &mut Arrival<'_>,
+    ) -> Result<Option<Generation>, Error> {
+        arrival.may_look().await?;
+        let Finding { found, credential, .. } = self.find(presented.id).await?;
+        let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
+            require(caller.acts_on(&credential.token.workspace), InactiveReason::Unknown)?;
+            // The previous secret of an overlap belongs here: it is of a lower generation, and ends alone.
+            require(credential.tag == presented.tag, InactiveReason::Superseded)?;
+            match credential.token.state {
+                TokenState::Revoked => Err(InactiveReason::Revoked),
+                TokenState::Invalidated => Err(InactiveReason::Invalidated),
+                TokenState::Active | TokenState::Expired | TokenState::Suspended => Ok(credential),
+            }
+        });
+        match on_record {
+            Ok(credential) => {
+                let proof = self.prove_secret(presented, &credential).await?;
+                Ok(proof.map(|_| credential.token.generation))
+            }
+            Err(reason) => arrival.may_deny(reason, found).await.map(|()| None),
         }
     }
 

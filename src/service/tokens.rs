@@ -9,7 +9,7 @@ use crate::profile::Profile;
 use crate::store::{Connection, tokens, workspaces};
 use crate::text::{Initiator, Reason};
 use crate::token::{Precondition, Token, TokenEdit, TokenId};
-use crate::workspace::WorkspaceId;
+use crate::workspace::{Limits, WorkspaceId};
 
 use tokio::time::Instant;
 
@@ -84,12 +84,14 @@ impl Service {
     /// that has passed as [`Error::InvalidFields`].
     pub async fn update_token(&self, caller: &Caller, change: TokenChange) -> Result<Token, Error> {
         let TokenChange { id, precondition, edit, initiator } = change;
+        let (profile, limits) = self.rules_of(caller, id, edit.expiry.is_some()).await?;
         let mutation = Mutation {
             token: id,
             caller: caller.clone(),
             initiator: caller.on_behalf_of(initiator)?,
             precondition,
-            profile: self.profile_of(caller, id).await?,
+            profile,
+            limits,
             action: Action::Edit(edit),
             awaited: false,
         };
@@ -97,12 +99,21 @@ impl Service {
         self.once(caller, work, |_| self.get_token(caller, id)).await
     }
 
-    /// The profile of the workspace of a token.
-    async fn profile_of(&self, caller: &Caller, id: TokenId) -> Result<Option<Arc<Profile>>, Error> {
+    /// The profile of the workspace of a token, and what that limits of a new expiry.
+    async fn rules_of(
+        &self,
+        caller: &Caller,
+        id: TokenId,
+        renews: bool,
+    ) -> Result<(Option<Arc<Profile>>, Limits), Error> {
         let mut connection = self.store.connection().await?;
         let token = known_to(caller, id, tokens::find(&mut connection, id).await?)?;
-        let Some(name) = token.profile else { return Ok(None) };
-        self.profiles.now(&mut connection, &name).await.map(Some)
+        let profile = match &token.profile {
+            Some(name) => Some(self.profiles.now(&mut connection, name).await?),
+            None => None,
+        };
+        let limited = if renews { workspaces::find(&mut connection, &token.workspace).await? } else { None };
+        Ok((profile, limited.map(|workspace| workspace.limits).unwrap_or_default()))
     }
 
     /// Revokes a token for good; one that is revoked already stays as it is. If that is wanted, waits until no cache
@@ -123,6 +134,7 @@ impl Service {
             initiator: caller.on_behalf_of(initiator)?,
             precondition,
             profile: None,
+            limits: Limits::default(),
             action: Action::Revoke(reason),
             awaited,
         };
@@ -147,6 +159,7 @@ impl Service {
             initiator: caller.on_behalf_of(initiator)?,
             precondition,
             profile: None,
+            limits: Limits::default(),
             action: reason.map_or(Action::Resume, Action::Suspend),
             awaited,
         };

@@ -11,9 +11,11 @@ use crate::keyring::Purpose;
 use crate::profile::{Forbidden, Profile, ProfileName};
 use crate::revocation::{Appended, Change, NewEvent};
 use crate::store::{self, Transaction, log, tokens, workspaces};
-use crate::text::Initiator;
+use crate::text::{Initiator, Invalid};
 use crate::token::{Precondition, Revision};
-use crate::workspace::{Invalidation, NewWorkspace, TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId};
+use crate::workspace::{
+    Invalidation, Limits, NewWorkspace, TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId,
+};
 
 /// Which page of the workspaces.
 #[derive(Debug)]
@@ -118,6 +120,7 @@ impl Service {
     /// [`Error::ProfileForbids`].
     pub async fn update_workspace(&self, caller: &Caller, edit: WorkspaceEdit) -> Result<Workspace, Error> {
         caller.require_workspace(&edit.id)?;
+        require_limitable(&edit)?;
         let initiator = caller.on_behalf_of(None)?;
         let id = edit.id.clone();
         let work = async {
@@ -260,9 +263,20 @@ fn told(workspace: &Workspace) -> Details {
     profile.into_iter().chain([("token_prefix", workspace.token_prefix.as_str().to_owned())]).collect()
 }
 
+/// Whoever holds the database and the keyring must always get a token of the operator.
+fn require_limitable(edit: &WorkspaceEdit) -> Result<(), Error> {
+    let limited = edit.limits.is_some_and(|limits| limits != Limits::default());
+    if limited && edit.id.is_system() {
+        let unlimited = Invalid::Malformed("left out: callers of tokenkeep itself cannot be limited");
+        return Err(Error::field("workspace.limits", unlimited));
+    }
+    Ok(())
+}
+
 fn changes_nothing(edit: &WorkspaceEdit, workspace: &Workspace) -> bool {
     edit.name.as_ref().is_none_or(|name| *name == workspace.name)
         && edit.token_prefix.as_ref().is_none_or(|prefix| *prefix == workspace.token_prefix)
         && edit.profile.as_ref().is_none_or(|profile| *profile == workspace.profile)
         && edit.superseded_use.is_none_or(|then| then == workspace.superseded_use)
+        && edit.limits.is_none_or(|limits| limits == workspace.limits)
 }

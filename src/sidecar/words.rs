@@ -81,8 +81,12 @@ fn change(told: v1::RevocationEvent) -> Option<Change> {
         Kind::Updated => TokenChange::Updated,
         Kind::Suspended => TokenChange::Suspended { reason: reason.ok()? },
         Kind::Resumed => TokenChange::Resumed,
-        // To be told apart once sidecars know of them: until then everything is dropped.
-        Kind::BulkRevoked => return None,
+        Kind::BulkRevoked => {
+            let ids = told.token_ids.iter().map(|id| TokenId::parse(id));
+            let tokens: Vec<TokenId> = ids.collect::<Result<_, _>>().ok()?;
+            let tokens = Some(tokens).filter(|tokens| !tokens.is_empty());
+            return Some(Change::BulkRevoked { workspace: workspace()?, tokens, reason: reason.ok()? });
+        }
         Kind::PrincipalChanged => {
             let principal = PrincipalId::parse(told.principal).ok()?;
             return Some(Change::PrincipalChanged { workspace: workspace()?, principal });
@@ -217,6 +221,26 @@ mod tests {
         let Some(Frame::Event(event)) = read else { panic!("{read:?}") };
         assert!(matches!(event.event.change, Change::PrincipalChanged { .. }));
         assert!(with(|event| event.kind = v1::RevocationKind::KeyRetired.into()).is_none(), "of which key?");
+    }
+
+    /// None at all means that any of the workspace may be one; one that cannot be read must not be left out.
+    #[test]
+    fn an_event_that_ends_many_tokens_names_each_or_none() {
+        let bulk = |ids: Vec<String>| {
+            with(|event| {
+                event.kind = v1::RevocationKind::BulkRevoked.into();
+                event.token_id.clear();
+                event.token_ids = ids.clone();
+            })
+        };
+        let ids = [TokenId::generate(), TokenId::generate()];
+        let read = bulk(ids.iter().map(ToString::to_string).collect());
+        let Some(Frame::Event(event)) = read else { panic!("{read:?}") };
+        assert_eq!(event.event.change.tokens(), ids);
+        let read = bulk(Vec::new());
+        let Some(Frame::Event(event)) = read else { panic!("{read:?}") };
+        assert!(matches!(event.event.change, Change::BulkRevoked { tokens: None, .. }));
+        assert!(bulk(vec![ids[0].to_string(), "another".to_owned()]).is_none());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The revision log: every change that can change an introspection's answer, contiguous and in commit order.
 
+mod columns;
 mod compaction;
 mod head;
 mod renewal;
@@ -11,6 +12,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use columns::{kind, named, overlap_end, several};
 pub use compaction::compact;
 use head::HeadRow;
 pub use head::head;
@@ -36,13 +38,15 @@ const LOCK: i64 = i64::from_be_bytes(*b"tkrevisn");
 /// Counts on from the last revision, in the order of the arrays.
 const APPEND: &str = "\
     INSERT INTO revisions \
-    (revision, kind, workspace, token, generation, reason, initiator, principal, profile, kid, overlap_end_time, awaited) \
-    SELECT last + number, kind, workspace, token, generation, reason, initiator, principal, profile, kid, overlap_end_time, $11 \
+    (revision, kind, workspace, token, generation, reason, initiator, principal, profile, kid, tokens, overlap_end_time, \
+    awaited) \
+    SELECT last + number, kind, workspace, token, generation, reason, initiator, principal, profile, kid, \
+    string_to_array(tokens, ',')::uuid[], overlap_end_time, $12 \
     FROM (SELECT coalesce(max(revision), 0) AS last FROM revisions) AS log, \
     unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], \
-    $10::timestamptz[]) \
-    WITH ORDINALITY \
-    AS events (kind, workspace, token, generation, reason, initiator, principal, profile, kid, overlap_end_time, number) \
+    $10::text[], $11::timestamptz[]) WITH ORDINALITY \
+    AS events (kind, workspace, token, generation, reason, initiator, principal, profile, kid, tokens, overlap_end_time, \
+    number) \
     ORDER BY number RETURNING revision, event_time, \
     (SELECT id FROM histories WHERE singleton) AS history, \
     (SELECT coalesce(max(lease_milliseconds), 0) FROM servers) AS lease_milliseconds";
@@ -53,7 +57,8 @@ const READ: &str = "\
     SELECT id AS history, compacted, (SELECT coalesce(max(revision), 0) FROM revisions) AS last, following.* \
     FROM histories LEFT JOIN LATERAL ( \
     SELECT revision, event_time, kind, workspace, token, generation, reason, initiator, awaited, principal, profile, kid, \
-    overlap_end_time FROM revisions WHERE revision > $2 AND histories.id = $1 AND histories.compacted <= $2 ORDER BY revision LIMIT $3 \
+    tokens, overlap_end_time \
+    FROM revisions WHERE revision > $2 AND histories.id = $1 AND histories.compacted <= $2 ORDER BY revision LIMIT $3 \
     ) AS following ON true WHERE singleton ORDER BY revision";
 
 /// The history of the log, as the statement at hand sees it.
@@ -90,6 +95,7 @@ struct EventRow {
     profile: Option<String>,
     kid: Option<String>,
     overlap_end_time: Option<Moment>,
+    tokens: Option<Vec<Uuid>>,
 }
 
 impl EventRow {
@@ -106,7 +112,7 @@ impl EventRow {
     }
 
     fn into_change(self) -> Result<Change, StoreError> {
-        let Self { kind, workspace, token, generation, reason, principal, profile, kid, .. } = self;
+        let Self { kind, workspace, token, generation, reason, principal, profile, kid, tokens, .. } = self;
         let overlap_end = self.overlap_end_time.map(|moment| moment.0);
         let workspace = || present("revisions.workspace", workspace, WorkspaceId::parse);
         Ok(match (kind.as_str(), reason) {
@@ -117,6 +123,11 @@ impl EventRow {
             ("workspace_invalidated", Some(reason)) => {
                 let reason = understood("revisions.reason", Reason::parse(reason))?;
                 Change::WorkspaceInvalidated { workspace: workspace()?, reason }
+            }
+            ("bulk_revoked", Some(reason)) => {
+                let reason = understood("revisions.reason", Reason::parse(reason))?;
+                let tokens = tokens.map(|tokens| tokens.into_iter().map(TokenId::from_uuid).collect());
+                Change::BulkRevoked { workspace: workspace()?, tokens, reason }
             }
             ("workspace_updated", None) => Change::WorkspaceUpdated { workspace: workspace()? },
             ("profile_updated", None) => {
@@ -166,47 +177,6 @@ fn token_change(
     }
 }
 
-fn kind(change: &Change) -> (&'static str, Option<&str>) {
-    match change {
-        Change::Token { what: TokenChange::Revoked { reason }, .. } => ("revoked", Some(reason.as_str())),
-        Change::Token { what: TokenChange::SecretReplaced { .. }, .. } => ("secret_replaced", None),
-        Change::Token { what: TokenChange::Updated, .. } => ("updated", None),
-        Change::Token { what: TokenChange::Suspended { reason }, .. } => ("suspended", Some(reason.as_str())),
-        Change::Token { what: TokenChange::Resumed, .. } => ("resumed", None),
-        Change::PrincipalChanged { .. } => ("principal_changed", None),
-        Change::WorkspaceInvalidated { reason, .. } => ("workspace_invalidated", Some(reason.as_str())),
-        Change::WorkspaceUpdated { .. } => ("workspace_updated", None),
-        Change::ProfileUpdated { .. } => ("profile_updated", None),
-        Change::KeyRetired { .. } => ("key_retired", None),
-    }
-}
-
-/// The columns that name a token, its generation, a principal, a profile and a key.
-type Named<'change> = (Option<Uuid>, Option<i32>, Option<&'change str>, Option<&'change str>, Option<String>);
-
-fn named(change: &Change) -> Named<'_> {
-    match change {
-        Change::Token { token, generation, .. } => {
-            (Some(token.as_uuid()), Some(generation.0), None, None, None)
-        }
-        Change::PrincipalChanged { principal, .. } => (None, None, Some(principal.as_str()), None, None),
-        Change::WorkspaceInvalidated { .. } | Change::WorkspaceUpdated { .. } => {
-            (None, None, None, None, None)
-        }
-        Change::ProfileUpdated { profile } => (None, None, None, Some(profile.as_str()), None),
-        Change::KeyRetired { kid } => (None, None, None, None, Some(kid.to_string())),
-    }
-}
-
-/// Until when the secret before works, of a secret that was replaced.
-const fn overlap_end(event: &NewEvent) -> Option<Moment> {
-    let Change::Token { what: TokenChange::SecretReplaced { overlap_end: Some(end) }, .. } = &event.change
-    else {
-        return None;
-    };
-    Some(Moment(*end))
-}
-
 /// Appends changes, at least one, in this order; `awaited` if somebody waits until every server has applied them. From
 /// here to its end the transaction keeps every other writer of the log waiting, and every server that would join: lock
 /// what else is to be locked before, and finish soon after.
@@ -238,6 +208,7 @@ pub async fn append_all(
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).2))
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).3))
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).4))
+        .bind::<Array<Nullable<Text>>, _>(column(&events, |event| several(&event.change)))
         .bind::<Array<Nullable<Timestamptz>>, _>(column(&events, overlap_end))
         .bind::<Bool, _>(awaited);
     let mut places: Vec<PlaceRow> = connection.rows(query).await?;

@@ -1,6 +1,13 @@
 //! The tables as the migrations leave them; a test prints this from a migrated database and compares.
 
 diesel::table! {
+    bulk_revocations (id) {
+        id -> Int8,
+        revision -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
     histories (singleton) {
         singleton -> Bool,
         id -> Uuid,
@@ -145,6 +152,7 @@ diesel::table! {
         suspend_time -> Nullable<Timestamptz>,
         suspend_reason -> Nullable<Text>,
         principal_kind -> Nullable<Text>,
+        bulk_revocation -> Nullable<Int8>,
     }
 }
 
@@ -161,10 +169,15 @@ diesel::table! {
         last_external_id -> Int8,
         revision -> Int8,
         superseded_use -> Text,
+        max_tokens -> Nullable<Int8>,
+        max_tokens_per_principal -> Nullable<Int8>,
+        max_lifetime -> Nullable<Interval>,
+        max_issues_per_minute -> Nullable<Int4>,
     }
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    bulk_revocations,
     histories,
     previous_secrets,
     principals,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::error::{StoreError, understood};
 use super::moment::Moment;
 use super::previous_secrets::{PreviousColumns, into_previous_secret};
-use super::schema::{server_keys, token_last_uses, tokens, workspaces};
+use super::schema::{bulk_revocations, server_keys, token_last_uses, tokens, workspaces};
 use crate::profile::{Audience, ProfileName, TokenType};
 use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, Reason};
 use crate::token::{
@@ -29,6 +29,9 @@ extern "SQL" {
     fn statement_timestamp() -> Timestamptz;
     /// The first of two moments that there is.
     fn coalesce(first: Nullable<Timestamptz>, second: Nullable<Timestamptz>) -> Nullable<Timestamptz>;
+    /// The first of two positions that there is.
+    #[sql_name = "coalesce"]
+    fn first_position(first: Nullable<BigInt>, second: BigInt) -> BigInt;
 }
 
 diesel::infix_operator!(Plus, " + ", Timestamptz, backend: Pg);
@@ -52,6 +55,7 @@ pub(super) struct TokenRow {
     revoke_reason: Option<String>,
     generation: i32,
     obfuscated_secret: String,
+    #[diesel(select_expression = revision(), select_expression_type = revision)]
     revision: i64,
     token_type: String,
     audiences: Vec<String>,
@@ -71,6 +75,16 @@ pub(super) fn last_use_time() -> _ {
         .filter(token_last_uses::token.eq(tokens::id))
         .select(token_last_uses::last_use_time)
         .single_value()
+}
+
+/// The last change of the token of the row at hand; one that ended with many others names where that is kept.
+#[auto_type]
+pub(super) fn revision() -> _ {
+    let ended = bulk_revocations::table
+        .filter(bulk_revocations::id.nullable().eq(tokens::bulk_revocation))
+        .select(bulk_revocations::revision)
+        .single_value();
+    first_position(ended, tokens::revision)
 }
 
 /// Whether the secret of the row at hand was invalidated with all others of its workspace, or of its server key.

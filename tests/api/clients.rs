@@ -61,7 +61,7 @@ pub fn refusal(status: &Status) -> Refusal {
     let fields =
         details.bad_request().map(|bad| bad.field_violations.iter().map(|v| v.field.clone()).collect());
     let retry = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted)
-        && info.reason != "OUTCOME_UNKNOWN";
+        && !["OUTCOME_UNKNOWN", "TOKEN_LIMIT_REACHED"].contains(&info.reason.as_str());
     assert_eq!(details.retry_info().is_some(), retry, "RetryInfo on {status:?}");
     Refusal { code: status.code(), reason: info.reason.clone(), fields: fields.unwrap_or_default() }
 }

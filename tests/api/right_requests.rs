@@ -76,6 +76,15 @@ fn of_workspace(rpc: &str, workspace: String) -> Option<Call> {
         }
         "ListTokens" => Call::ListTokens(v1::ListTokensRequest { workspace, ..Default::default() }),
         "CountTokens" => Call::CountTokens(v1::CountTokensRequest { workspace, ..Default::default() }),
+        "BulkRevokeTokens" => {
+            let filter = Some(v1::TokenFilter::default());
+            let dry = v1::BulkRevokeTokensRequest { workspace, filter, dry_run: true, ..Default::default() };
+            Call::BulkRevokeTokens(dry)
+        }
+        "RevokeSecret" => {
+            let secrets = vec!["no secret of ours".to_owned()];
+            Call::RevokeSecret(v1::RevokeSecretRequest { secrets, ..Default::default() })
+        }
         "WaitForRevision" => Call::WaitForRevision(v1::WaitForRevisionRequest { revision: 1 }),
         "WatchRevocations" => {
             Call::WatchRevocations(v1::WatchRevocationsRequest { workspace, ..Default::default() })

@@ -11,7 +11,7 @@ use crate::harness::{Database, Server};
 use crate::right_requests::{create_workspace, profiles, right_request};
 
 /// Each RPC, the scopes that its request needs, and whether its request names a token or a workspace.
-const RPCS: [(&str, &[&str], Named); 33] = [
+const RPCS: [(&str, &[&str], Named); 35] = [
     ("CreateToken", &["tokenkeep:tokens:create"], Named::Workspace),
     ("GetToken", &["tokenkeep:tokens:read"], Named::Token),
     ("ListTokens", &["tokenkeep:tokens:read"], Named::Workspace),
@@ -23,6 +23,8 @@ const RPCS: [(&str, &[&str], Named); 33] = [
     ("SuspendToken", &["tokenkeep:tokens:suspend"], Named::Token),
     ("ResumeToken", &["tokenkeep:tokens:suspend"], Named::Token),
     ("ListAuditEvents", &["tokenkeep:audit:read"], Named::Workspace),
+    ("BulkRevokeTokens", &["tokenkeep:tokens:revoke"], Named::Workspace),
+    ("RevokeSecret", &["tokenkeep:tokens:revoke-secret"], Named::Nothing),
     ("IntrospectToken", &["tokenkeep:introspect"], Named::Workspace),
     ("BatchIntrospectTokens", &["tokenkeep:introspect"], Named::Nothing),
     ("WaitForRevision", &["tokenkeep:tokens:read"], Named::Nothing),

@@ -8,10 +8,12 @@
 )]
 
 mod bounds;
+mod bulk_revocations;
 mod doorbell;
 mod harness;
 mod histories;
 mod keys;
+mod limits;
 mod lists;
 mod migrations;
 mod overlaps;

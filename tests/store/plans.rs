@@ -13,13 +13,14 @@ use tokenkeep::store::profiles::{self, StoredProfile};
 use tokenkeep::store::servers::{self, ServerId};
 use tokenkeep::store::tokens::{self, Listing, Locked, Revocation, TokenQuery};
 use tokenkeep::store::{
-    Connection, Store, Transaction, credentials, last_uses, log, minted, previous_secrets, workspaces,
+    Connection, Store, Transaction, bulk_revocations, credentials, last_uses, limits, log, minted,
+    previous_secrets, workspaces,
 };
 use tokenkeep::text::Initiator;
 use tokenkeep::token::{
-    Audiences, Cidrs, Expiry, ExternalId, Kid, Precondition, Revision, TokenEdit, TokenId,
+    Audiences, Cidrs, Expiry, ExternalId, Kid, Precondition, Revision, TokenEdit, TokenFilter, TokenId,
 };
-use tokenkeep::workspace::{SupersededUse, WorkspaceEdit, WorkspaceId};
+use tokenkeep::workspace::{Limits, SupersededUse, WorkspaceEdit, WorkspaceId};
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::harness::Database;
@@ -30,8 +31,10 @@ use crate::samples::{
 use crate::various;
 
 /// The list of servers alone may be read whole: it is as long as the fleet is large.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 13] = [
+    "bulk_revocations",
     "histories",
+    "issuance_buckets",
     "previous_secrets",
     "principals",
     "profiles",
@@ -68,6 +71,8 @@ async fn run_everything(store: Store) {
     tokens::revoke(&mut transaction, ended).await.unwrap();
     tokens::count_active(transaction.connection(), &id).await.unwrap();
     run_principals(&mut transaction, revision).await;
+    run_limits(&mut transaction, &id).await;
+    run_bulk_revocations(&mut transaction, &id, revision).await;
     run_profiles(&mut transaction).await;
     let connection = transaction.connection();
     let head = log::head(connection).await.unwrap();
@@ -112,6 +117,7 @@ async fn run_workspaces(connection: &mut Connection, id: &WorkspaceId) {
         token_prefix: Some(prefix("tk")),
         profile: Some(None),
         superseded_use: Some(SupersededUse::Revoke),
+        limits: Some(Limits::default()),
     };
     workspaces::update(connection, edit, Some(Revision(1))).await.unwrap();
     workspaces::invalidate(connection, id, Revision(1)).await.unwrap();
@@ -174,6 +180,24 @@ async fn run_principals(transaction: &mut Transaction, revision: Revision) {
         let principal = locked.pop().unwrap();
         principals::lock_tokens(transaction, &principal).await.unwrap();
         principals::delete(transaction, &principal, &legacy, revision).await.unwrap();
+    }
+}
+
+async fn run_limits(transaction: &mut Transaction, workspace: &WorkspaceId) {
+    let principal = PrincipalId::parse("one".to_owned()).unwrap();
+    limits::lock(transaction, workspace).await.unwrap();
+    limits::room(transaction, workspace, Some(&principal), None).await.unwrap();
+    assert!(limits::issue(transaction, workspace, 1).await.unwrap().is_none());
+    assert!(limits::issue(transaction, workspace, 1).await.unwrap().is_some());
+}
+
+async fn run_bulk_revocations(transaction: &mut Transaction, workspace: &WorkspaceId, revision: Revision) {
+    for filter in filters() {
+        let connection = transaction.connection();
+        bulk_revocations::count(connection, workspace, &filter).await.unwrap();
+        bulk_revocations::newest(connection, workspace, &filter, 10).await.unwrap();
+        let ended = bulk_revocations::end(transaction, workspace, &filter, &reason("")).await.unwrap();
+        bulk_revocations::settle(transaction, ended, revision).await.unwrap();
     }
 }
 

@@ -12,7 +12,7 @@ use tokenkeep::store::{Store, StoreError, Transaction, log, principals};
 use tokenkeep::text::{Description, Handle, Initiator, Metadata, Name, PrincipalId, Reason};
 use tokenkeep::token::{Audiences, Cidrs, Expiry, Generation, Kid, Scope, ScopeSet, Tag, Token, TokenId};
 use tokenkeep::uses::{Report, Use, Used};
-use tokenkeep::workspace::{NewWorkspace, SupersededUse, TokenPrefix, WorkspaceId};
+use tokenkeep::workspace::{Limits, NewWorkspace, SupersededUse, TokenPrefix, WorkspaceId};
 use uuid::Uuid;
 
 pub(crate) fn workspace(id: &str) -> WorkspaceId {
@@ -52,6 +52,7 @@ pub(crate) fn new_workspace(id: &str) -> NewWorkspace {
         token_prefix: prefix("tk"),
         profile: None,
         superseded_use: SupersededUse::Count,
+        limits: Limits::default(),
     }
 }
 

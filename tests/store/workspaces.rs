@@ -37,8 +37,8 @@ async fn an_edit_changes_what_it_names_and_counts_the_version() {
     let before = workspaces::lock(transaction.connection(), &id).await.unwrap().unwrap();
     let precondition = Precondition::Any;
     let (token_prefix, profile, superseded_use) = (None, None, Some(SupersededUse::Revoke));
-    let name = Some(name("ours"));
-    let edit = WorkspaceEdit { id, precondition, name, token_prefix, profile, superseded_use };
+    let (name, limits) = (Some(name("ours")), None);
+    let edit = WorkspaceEdit { id, precondition, name, token_prefix, profile, superseded_use, limits };
     let edited = workspaces::update(transaction.connection(), edit, None).await;
     let after = transaction.finish(edited).await.unwrap();
     assert_eq!((after.name.as_str(), after.token_prefix), ("ours", before.token_prefix));

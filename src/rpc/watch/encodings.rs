@@ -11,7 +11,7 @@ use crate::rpc::answers;
 use crate::service::{Error, Frame, Told};
 use crate::token::Kid;
 
-/// How many frames are kept, of at most about a kilobyte. Whoever is further behind than that has its own made.
+/// How many frames are kept, of at most about a kilobyte, or 40 if one names a thousand tokens. Whoever is further behind than that has its own made.
 const KEPT: usize = 1024;
 
 /// What makes one frame the same as another: its place, what kind it is, and the key that made its cursor.

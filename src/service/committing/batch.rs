@@ -6,6 +6,7 @@ use super::mutation::{Action, Judged, Mutation};
 use crate::request::RequestDigest;
 use crate::revocation::{Appended, Committed, Event, Position};
 use crate::service::Error;
+use crate::service::limiting::admit;
 use crate::store::tokens::{Locked, Replacement, Revocation};
 use crate::store::{StoreError, Transaction, audit, log, previous_secrets, requests, tokens};
 use crate::token::{Revision, Token, TokenId};
@@ -50,6 +51,12 @@ pub(super) async fn make<'mutation>(
         }
         match mutation.judge(locked.remove(&mutation.token)) {
             Ok(Judged::Changes(token, action)) => {
+                if let Some(claim) = mutation.claim(&token)
+                    && let Err(full) = admit(transaction, claim).await?
+                {
+                    answers.insert(mutation.token, Err(full.into()));
+                    continue;
+                }
                 news.push(mutation.event(&token, &action));
                 awaited |= mutation.awaited;
                 made.insert(token.id, mutation);
@@ -111,7 +118,9 @@ async fn write(
                 written.push(tokens::suspend(connection, id, Some(&reason), revision).await?);
             }
             Action::Resume => written.push(tokens::suspend(connection, id, None, revision).await?),
-            Action::Revoke(reason) => ends.push(Revocation { token, reason, revision }),
+            Action::Revoke(reason) | Action::RevokeSecret { reason, .. } => {
+                ends.push(Revocation { token, reason, revision });
+            }
         }
     }
     if !ends.is_empty() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::super::limiting::{Claim, require_lifetime};
 use super::super::tokens::known_to;
 use super::super::{Caller, Error, audit};
 use crate::audit::{Details, Entry, Subject};
@@ -15,6 +16,7 @@ use crate::text::{Initiator, Invalid, Reason};
 use crate::token::{
     Audiences, Expiry, Generation, Overlap, Precondition, ScopeSet, Token, TokenEdit, TokenId, TokenState,
 };
+use crate::workspace::Limits;
 
 /// A change to a token that takes a revision.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub(in super::super) struct Mutation {
     pub(in super::super) initiator: Initiator,
     /// The profile of its workspace, whose rules an edit must keep.
     pub(in super::super) profile: Option<Arc<Profile>>,
+    /// What its workspace limits, as it was read before.
+    pub(in super::super) limits: Limits,
     /// Which version of the token.
     pub(in super::super) precondition: Precondition,
     /// What is to be done.
@@ -57,6 +61,13 @@ pub(in super::super) enum Action {
     EndOverlap,
     /// End it.
     Revoke(Reason),
+    /// End it if a secret that leaked is its present one.
+    RevokeSecret {
+        /// The generation of that secret.
+        generation: Generation,
+        /// Why it ends.
+        reason: Reason,
+    },
     /// Have it not work for a while.
     Suspend(Reason),
     /// Have it work again.
@@ -87,7 +98,48 @@ impl Mutation {
                 self.require_version(&token)?;
                 Ok(Judged::Changes(token, Action::Revoke(reason.clone())))
             }
+            Action::RevokeSecret { generation, reason } => {
+                // It was replaced meanwhile, and so is dead, or the previous one of an overlap.
+                let over = token.state == TokenState::Revoked || token.generation != *generation;
+                Ok(if over {
+                    Judged::Unchanged(token)
+                } else {
+                    Judged::Changes(token, Action::Revoke(reason.clone()))
+                })
+            }
             Action::Suspend(_) | Action::Resume => self.judge_suspension(token),
+        }
+    }
+
+    /// What the change must find room for, if its workspace limits that.
+    pub(super) fn claim<'claim>(&self, token: &'claim Token) -> Option<Claim<'claim>> {
+        if !self.needs_room() {
+            return None;
+        }
+        Some(Claim {
+            workspace: &token.workspace,
+            principal: token.principal.as_ref(),
+            counted_until: token.expire_time,
+            // One that does not expire counts already.
+            adds: self.renews() && token.expire_time.is_some(),
+            issues: self.issues(),
+        })
+    }
+
+    /// Whether the change may have to find room, in a transaction of its own.
+    pub(in super::super) fn needs_room(&self) -> bool {
+        (self.limits.count_issues() && self.issues()) || (self.limits.count_tokens() && self.renews())
+    }
+
+    const fn issues(&self) -> bool {
+        matches!(self.action, Action::ReplaceSecret { .. })
+    }
+
+    fn renews(&self) -> bool {
+        match &self.action {
+            Action::Edit(edit) => edit.expiry.is_some(),
+            Action::ReplaceSecret { expiry, .. } => expiry.is_some(),
+            Action::Revoke(_) | Action::RevokeSecret { .. } | Action::Suspend(_) | Action::Resume => false,
         }
     }
 
@@ -102,6 +154,9 @@ impl Mutation {
         if edit.changes_nothing_of(&token) {
             return Ok(Judged::Unchanged(token));
         }
+        if edit.expiry.is_some() {
+            require_lifetime(&self.limits, edit.expiry, time, "token.expire_time")?;
+        }
         if edit.expiry.is_some() || edit.scopes.is_some() {
             let scopes = edit.scopes.as_ref().unwrap_or(&token.scopes);
             edit.expiry = self.settle(edit.expiry, &token, scopes, time, "token.expire_time")?;
@@ -114,6 +169,9 @@ impl Mutation {
             require_regenerable(&self.caller, &token, &self.precondition, *expiry)?;
             if token.generation != *seen {
                 return Err(Error::EtagMismatch);
+            }
+            if expiry.is_some() {
+                require_lifetime(&self.limits, *expiry, time, "expire_time")?;
             }
             *expiry = self.settle(*expiry, &token, &token.scopes, time, "expire_time")?;
             // What is dead already does not work on.
@@ -248,7 +306,9 @@ impl Mutation {
                 (TokenChange::SecretReplaced { overlap_end: overlap.end() }, Generation(seen.0 + 1))
             }
             Action::EndOverlap => (TokenChange::SecretReplaced { overlap_end: None }, token.generation),
-            Action::Revoke(reason) => (TokenChange::Revoked { reason: reason.clone() }, token.generation),
+            Action::Revoke(reason) | Action::RevokeSecret { reason, .. } => {
+                (TokenChange::Revoked { reason: reason.clone() }, token.generation)
+            }
             Action::Suspend(reason) => (TokenChange::Suspended { reason: reason.clone() }, token.generation),
             Action::Resume => (TokenChange::Resumed, token.generation),
         };
