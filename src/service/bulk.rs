@@ -1,11 +1,15 @@
 //! Ending many tokens at once: counted first if that is wanted, and in one change.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
-use super::tokens::require_workspace;
+use super::retries::{self, Many};
 use super::{Caller, Error, Service};
-use crate::revocation::{Appended, Change, Committed, NewEvent};
-use crate::store::{Transaction, bulk_revocations, log};
+use crate::audit::{Action, Details, Entry, Subject};
+use crate::revocation::{Appended, Change, NewEvent};
+use crate::store::bulk_revocations::{self, Matching};
+use crate::store::{self, Transaction, log};
 use crate::text::{Initiator, Invalid, Reason};
 use crate::token::{Revision, Token, TokenFilter};
 use crate::workspace::WorkspaceId;
@@ -63,46 +67,81 @@ impl Service {
     ) -> Result<BulkRevoked, Error> {
         caller.require_workspace(&bulk.workspace)?;
         let (initiator, awaited) = (caller.on_behalf_of(bulk.initiator.clone())?, bulk.awaited);
-        let mut transaction = self.store.begin().await?;
-        let revoked = revoke(&mut transaction, bulk, initiator).await;
-        let ((token_count, sample), change) = self.committing.finish(transaction, revoked).await?;
+        let work = async {
+            let mut transaction = retries::begin(&self.store, caller, None, None).await?;
+            let revoked = self.revoke_matching(&mut transaction, caller, bulk, initiator).await;
+            let ((token_count, sample), committed) = self.committing.finish(transaction, revoked).await?;
+            let revision = committed.map_or(Revision::ZERO, |it| it.position.revision);
+            Ok((Many { token_count, revision, committed }, sample))
+        };
+        let before = |done| async move { Ok((Many::of(&done), Vec::new())) };
+        let (many, sample) = self.once(caller, work, before).await?;
         self.learn_profile(sample.first()).await;
         let sample = sample.into_iter().map(|token| self.profiles.advise(token)).collect();
-        let revision = change.map_or(Revision::ZERO, |Committed { position, .. }| position.revision);
-        let everywhere = match change {
-            Some(change) if awaited => self.wait_for_fleet(change, deadline).await,
-            Some(_) | None => false,
-        };
-        Ok(BulkRevoked { token_count, sample, revision, everywhere })
+        let everywhere = self.wait_for_many(&many, awaited, deadline).await;
+        Ok(BulkRevoked { token_count: many.token_count, sample, revision: many.revision, everywhere })
     }
+
+    async fn revoke_matching(
+        &self,
+        transaction: &mut Transaction,
+        caller: &Caller,
+        bulk: BulkRevocation,
+        initiator: Initiator,
+    ) -> Result<(Counted, Option<Appended>), Error> {
+        let BulkRevocation { workspace, filter, .. } = &bulk;
+        let due_after = self.rotation_due_after(transaction.connection(), workspace, filter).await?;
+        let (details, workspace) = (of_filter(&bulk), workspace.clone());
+        let ((count, sample), appended) = revoke(transaction, bulk, due_after, &initiator).await?;
+        let revision = appended.as_ref().and_then(|appended| appended.events.last());
+        let revision = revision.map_or(Revision::ZERO, |event| event.revision);
+        if appended.is_some() {
+            let subject = Subject { workspace: Some(workspace), ..Subject::default() };
+            let entry = caller.entry(Action::known("bulk_revoke_tokens"), &initiator, subject);
+            let details = details.into_iter().chain([("tokens", count.to_string())]).collect();
+            store::audit::record(transaction.connection(), &[Entry { revision, details, ..entry }]).await?;
+        }
+        retries::settle(transaction, caller, count, revision).await?;
+        Ok(((count, sample), appended))
+    }
+}
+
+/// What the audit tells of a filter: its principal, its scope and which fields it has. Beginnings of names may be anything.
+fn of_filter(bulk: &BulkRevocation) -> Details {
+    let principal =
+        bulk.filter.principal.as_ref().map(|principal| ("filter.principal", principal.to_string()));
+    let scope = bulk.filter.scope.as_ref().map(|scope| ("filter.scope", scope.to_string()));
+    principal.into_iter().chain(scope).chain([("reason", bulk.reason.to_string())]).collect()
 }
 
 async fn revoke(
     transaction: &mut Transaction,
     bulk: BulkRevocation,
-    initiator: Initiator,
+    rotation_due_after: Option<Duration>,
+    initiator: &Initiator,
 ) -> Result<(Counted, Option<Appended>), Error> {
     let BulkRevocation { workspace, filter, dry_run, expected_count, reason, awaited, .. } = bulk;
-    require_workspace(transaction.connection(), &workspace).await?;
+    let matching = Matching { workspace, filter, rotation_due_after };
     bulk_revocations::take_time(transaction).await?;
     let connection = transaction.connection();
-    let sample = bulk_revocations::newest(connection, &workspace, &filter, SAMPLE).await?;
+    let sample = bulk_revocations::newest(connection, &matching, SAMPLE).await?;
     if dry_run {
-        let count = bulk_revocations::count(connection, &workspace, &filter).await?;
+        let count = bulk_revocations::count(connection, &matching).await?;
         return require_count(count, None).map(|()| ((count, sample), None));
     }
     if expected_count.is_some() {
         // Without touching anything yet; what is counted here may be others in a moment.
-        let count = bulk_revocations::count(connection, &workspace, &filter).await?;
+        let count = bulk_revocations::count(connection, &matching).await?;
         require_count(count, expected_count)?;
     }
-    let mut ended = bulk_revocations::end(transaction, &workspace, &filter, &reason).await?;
+    let mut ended = bulk_revocations::end(transaction, &matching, &reason).await?;
     require_count(ended.count, expected_count)?;
     if ended.count == 0 {
         return Ok(((0, Vec::new()), None));
     }
     let (count, tokens) = (ended.count, ended.tokens.take());
-    let change = Change::BulkRevoked { workspace, tokens, reason };
+    let change = Change::BulkRevoked { workspace: matching.workspace, tokens, reason };
+    let initiator = initiator.clone();
     let appended = log::append_all(transaction, vec![NewEvent { change, initiator }], awaited).await?;
     let revision = appended.events.last().map_or(Revision::ZERO, |event| event.revision);
     bulk_revocations::settle(transaction, ended, revision).await?;

@@ -109,6 +109,7 @@ impl Permission {
             Self::RegenerateToken => "regenerate_token",
             Self::RevokeToken => "revoke_token",
             Self::SuspendToken => "suspend_token",
+            Self::RevokeSecret => "revoke_secret",
             Self::Introspect | Self::LearnInactiveReason | Self::TellAddress => "introspect_token",
             Self::WatchRevocations => "watch_revocations",
             Self::Sidecar => "sidecar",

@@ -111,7 +111,7 @@ impl Service {
     }
 
     /// After which age secrets of a workspace that is there are due to be replaced, if the filter asks for that.
-    async fn rotation_due_after(
+    pub(super) async fn rotation_due_after(
         &self,
         connection: &mut Connection,
         id: &WorkspaceId,

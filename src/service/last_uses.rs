@@ -14,6 +14,7 @@ use crate::store::{Store, last_uses};
 use crate::text::{Initiator, Reason};
 use crate::token::{Etag, Precondition, Revision, TokenId};
 use crate::uses::{Outbox, Report, Use, Used};
+use crate::workspace::Limits;
 
 /// For how long a secret must have been dead for its use to revoke the token, where that is asked for: longer than whoever
 /// rotates takes to hand the new secret out and to restart what holds it, and than any request or retry that was under way
@@ -95,6 +96,7 @@ impl LastUses {
             caller: Caller::operator()?,
             initiator: Initiator::parse(INITIATOR.to_owned()).map_err(invalid)?,
             profile: None,
+            limits: Limits::default(),
             precondition: Precondition::Match(Etag::of_revision(revision).as_str().to_owned()),
             action: Action::Revoke(Reason::parse(REASON.to_owned()).map_err(invalid)?),
             awaited: false,

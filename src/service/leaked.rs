@@ -91,7 +91,13 @@ impl Service {
                 Err(error) => Err(error),
             };
             match proved {
-                Ok(proved) => held.extend(proved),
+                Ok(proved) => {
+                    if let Some((token, generation)) = proved {
+                        // With the present one, the one before ends too.
+                        let newest = held.entry(token).or_insert(generation);
+                        *newest = generation.max(*newest);
+                    }
+                }
                 Err(error) => outcome = outcome.and(Err(error)),
             }
         }

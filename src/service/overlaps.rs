@@ -6,6 +6,7 @@ use super::committing::{Action, Mutation};
 use super::{Caller, Error, Service};
 use crate::text::Initiator;
 use crate::token::{Precondition, Token, TokenId};
+use crate::workspace::Limits;
 
 /// Of which token to end the time in which two secrets work.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ impl Service {
             initiator: caller.on_behalf_of(initiator)?,
             precondition,
             profile: None,
+            limits: Limits::default(),
             action: Action::EndOverlap,
             awaited,
         };

@@ -82,7 +82,6 @@ impl<'service> Search<'service> {
             return Ok(Err(InactiveReason::Forged));
         };
         arrival.may_accept(found.history).await?;
-        let read_time = credential.read_time;
         let live = self.remember((credential, secret), begun, found.history, Some(proof)).await?;
         if let Err(reason) = question.suits(&live.record) {
             return Ok(Err(reason));
@@ -132,19 +131,21 @@ impl<'service> Search<'service> {
         arrival.may_look().await?;
         let Finding { found, credential, .. } = self.find(presented.id).await?;
         let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
-            require(caller.acts_on(&credential.token.workspace), InactiveReason::Unknown)?;
-            // The previous secret of an overlap belongs here: it is of a lower generation, and ends alone.
-            require(credential.tag == presented.tag, InactiveReason::Superseded)?;
-            match credential.token.state {
+            if !caller.acts_on(&credential.token.workspace) {
+                return Err(InactiveReason::Unknown);
+            }
+            let secret = credential.secrets().find(|secret| secret.tag == presented.tag);
+            let secret = secret.ok_or(InactiveReason::Superseded)?;
+            match secret.state {
                 TokenState::Revoked => Err(InactiveReason::Revoked),
                 TokenState::Invalidated => Err(InactiveReason::Invalidated),
-                TokenState::Active | TokenState::Expired | TokenState::Suspended => Ok(credential),
+                TokenState::Active | TokenState::Expired | TokenState::Suspended => Ok(secret.clone()),
             }
         });
         match on_record {
-            Ok(credential) => {
-                let proof = self.prove_secret(presented, &credential).await?;
-                Ok(proof.map(|_| credential.token.generation))
+            Ok(secret) => {
+                let proof = self.prove_secret(presented, &secret).await?;
+                Ok(proof.map(|_| secret.generation))
             }
             Err(reason) => arrival.may_deny(reason, found).await.map(|()| None),
         }

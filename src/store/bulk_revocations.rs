@@ -12,9 +12,10 @@ use uuid::Uuid;
 
 use super::connection::Connection;
 use super::error::StoreError;
+use super::previous_secrets::previous_secret;
 use super::schema::{bulk_revocations, tokens};
-use super::token_list::unrevoked;
-use super::token_row::{TokenColumns, TokenRow, into_token, is_invalidated, last_use_time, profile};
+use super::token_predicates::{Predicate, unrevoked};
+use super::token_row::{TokenColumns, TokenRow, into_token, is_invalidated, profile, uses};
 use super::transaction::Transaction;
 use crate::revocation::Change;
 use crate::text::Reason;
@@ -26,6 +27,23 @@ pub const MOST: i64 = 1_000_000;
 
 /// The longest that one statement about so many takes.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Which tokens to end, of those that are not revoked.
+#[derive(Debug)]
+pub struct Matching {
+    /// Of which workspace.
+    pub workspace: WorkspaceId,
+    /// Which of it.
+    pub filter: TokenFilter,
+    /// After which age a secret is due to be replaced, by the profile of the workspace; if `None`, none ever is.
+    pub rotation_due_after: Option<Duration>,
+}
+
+impl Matching {
+    fn unrevoked(&self) -> Predicate<'_> {
+        unrevoked(&self.filter, self.rotation_due_after)
+    }
+}
 
 /// Lets the statements of a transaction take as long as a million tokens need.
 ///
@@ -39,13 +57,9 @@ pub async fn take_time(transaction: &mut Transaction) -> Result<(), StoreError> 
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn count(
-    connection: &mut Connection,
-    workspace: &WorkspaceId,
-    filter: &TokenFilter,
-) -> Result<i64, StoreError> {
-    let of = tokens::table.filter(tokens::workspace.eq(workspace.as_str()));
-    connection.row(of.filter(unrevoked(filter)).count()).await
+pub async fn count(connection: &mut Connection, matching: &Matching) -> Result<i64, StoreError> {
+    let of = tokens::table.filter(tokens::workspace.eq(matching.workspace.as_str()));
+    connection.row(of.filter(matching.unrevoked()).count()).await
 }
 
 /// The newest of them, at most `limit`, the newest first.
@@ -54,14 +68,13 @@ pub async fn count(
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn newest(
     connection: &mut Connection,
-    workspace: &WorkspaceId,
-    filter: &TokenFilter,
+    matching: &Matching,
     limit: i64,
 ) -> Result<Vec<Token>, StoreError> {
     let query = tokens::table
-        .select((TokenRow::as_select(), is_invalidated(), profile(), last_use_time()))
-        .filter(tokens::workspace.eq(workspace.as_str()))
-        .filter(unrevoked(filter))
+        .select((TokenRow::as_select(), is_invalidated(), profile(), uses(), previous_secret()))
+        .filter(tokens::workspace.eq(matching.workspace.as_str()))
+        .filter(matching.unrevoked())
         .order(tokens::id.desc())
         .limit(limit);
     let rows: Vec<TokenColumns> = connection.rows(query).await?;
@@ -86,16 +99,15 @@ pub struct Ended {
 /// [`StoreError::Unavailable`], also if somebody held one for too long.
 pub async fn end(
     transaction: &mut Transaction,
-    workspace: &WorkspaceId,
-    filter: &TokenFilter,
+    matching: &Matching,
     reason: &Reason,
 ) -> Result<Ended, StoreError> {
     let connection = transaction.connection();
     let entry = diesel::insert_into(bulk_revocations::table).default_values();
     let id: i64 = connection.row(entry.returning(bulk_revocations::id)).await?;
     let locked = tokens::table
-        .filter(tokens::workspace.eq(workspace.as_str()))
-        .filter(unrevoked(filter))
+        .filter(tokens::workspace.eq(matching.workspace.as_str()))
+        .filter(matching.unrevoked())
         .order(tokens::id)
         .limit(MOST + 1)
         .select(tokens::id)

@@ -175,7 +175,7 @@ fn credential(row: CredentialRow) -> Result<(TokenId, Credential), StoreError> {
     let read_time = token.read_time.0;
     let invalidated = is_over(row.epoch, workspace.epoch) || row.key_is_retired;
     let name = profile.as_ref().map(|profile| profile.name.clone());
-    let token = token.into_token(invalidated, name)?;
+    let token = token.into_token(invalidated, name, None)?;
     let changed_with = [
         principal.as_ref().map(|principal| principal.revision),
         profile.as_ref().map(|profile| profile.revision),

@@ -200,13 +200,3 @@ pub async fn count_active(connection: &mut Connection, workspace: &WorkspaceId) 
     let of = tokens::table.filter(tokens::workspace.eq(workspace.as_str()));
     connection.row(of.filter(in_state(TokenState::Active)).count()).await
 }
-
-/// What a filter matches of the tokens that are not revoked.
-pub(super) fn unrevoked(filter: &TokenFilter, rotation_due_after: Option<Duration>) -> Predicate<'_> {
-    let unrevoked: Predicate<'_> = Box::new(tokens::revoke_time.is_null().nullable());
-    predicates(filter, rotation_due_after).into_iter().fold(unrevoked, both)
-}
-
-fn both<'query>(one: Predicate<'query>, other: Predicate<'query>) -> Predicate<'query> {
-    Box::new(one.and(other))
-}

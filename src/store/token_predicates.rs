@@ -15,7 +15,17 @@ use super::token_row::{
 use crate::profile::PrincipalKind;
 use crate::token::{Expiry, TokenFilter, TokenState};
 
-type Predicate<'query> = Box<dyn BoxableExpression<tokens::table, Pg, SqlType = Nullable<Bool>> + 'query>;
+pub(super) type Predicate<'query> =
+    Box<dyn BoxableExpression<tokens::table, Pg, SqlType = Nullable<Bool>> + 'query>;
+
+/// What a filter matches of the tokens that are not revoked: nothing if it asks for a due rotation where none ever is.
+pub(super) fn unrevoked(filter: &TokenFilter, rotation_due_after: Option<Duration>) -> Predicate<'_> {
+    let never_due = filter.rotation_due && rotation_due_after.is_none();
+    let unrevoked: Predicate<'_> = Box::new(tokens::revoke_time.is_null().nullable());
+    let none: Option<Predicate<'_>> = never_due.then(|| Box::new(tokens::id.is_null().nullable()) as _);
+    let all = predicates(filter, rotation_due_after).into_iter().chain(none);
+    all.fold(unrevoked, |one, other| Box::new(one.and(other)))
+}
 
 /// One for each field that is set.
 pub(super) fn predicates(filter: &TokenFilter, rotation_due_after: Option<Duration>) -> Vec<Predicate<'_>> {

@@ -106,7 +106,7 @@ pub async fn insert(connection: &mut Connection, token: NewToken) -> Result<Toke
     let row =
         connection.row(query.returning((TokenRow::as_returning(), is_invalidated(), profile()))).await?;
     let (row, invalidated, profile): (TokenRow, bool, Option<String>) = row;
-    not_of_retired_key(row.into_token(invalidated, profile)?, token.secret.kid)
+    not_of_retired_key(row.into_token(invalidated, profile, None)?, token.secret.kid)
 }
 
 /// The token of that id.

@@ -38,7 +38,10 @@ pub(super) async fn make<'mutation>(
     let locked = tokens::lock(transaction, &ids).await?;
     let mut locked: HashMap<TokenId, Locked> =
         locked.into_iter().map(|locked| (locked.token.id, locked)).collect();
-    if mutations.clone().any(|mutation| matches!(mutation.action, Action::EndOverlap)) {
+    if mutations
+        .clone()
+        .any(|mutation| matches!(mutation.action, Action::EndOverlap | Action::RevokeSecret { .. }))
+    {
         previous_secrets::fill_in(transaction, locked.values_mut()).await?;
     }
     let (mut answers, mut changes, mut news, mut awaited) = (HashMap::new(), Vec::new(), Vec::new(), false);

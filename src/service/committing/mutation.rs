@@ -99,12 +99,17 @@ impl Mutation {
                 Ok(Judged::Changes(token, Action::Revoke(reason.clone())))
             }
             Action::RevokeSecret { generation, reason } => {
-                // It was replaced meanwhile, and so is dead, or the previous one of an overlap.
-                let over = token.state == TokenState::Revoked || token.generation != *generation;
-                Ok(if over {
+                let previous = token.previous_secret.as_ref().map(|previous| previous.generation);
+                Ok(if token.state == TokenState::Revoked {
                     Judged::Unchanged(token)
-                } else {
+                } else if token.generation == *generation {
                     Judged::Changes(token, Action::Revoke(reason.clone()))
+                } else if previous == Some(*generation) {
+                    // The previous one of an overlap ends alone.
+                    Judged::Changes(token, Action::EndOverlap)
+                } else {
+                    // It was replaced meanwhile, and so is dead.
+                    Judged::Unchanged(token)
                 })
             }
             Action::Suspend(_) | Action::Resume => self.judge_suspension(token),
@@ -139,7 +144,11 @@ impl Mutation {
         match &self.action {
             Action::Edit(edit) => edit.expiry.is_some(),
             Action::ReplaceSecret { expiry, .. } => expiry.is_some(),
-            Action::Revoke(_) | Action::RevokeSecret { .. } | Action::Suspend(_) | Action::Resume => false,
+            Action::EndOverlap
+            | Action::Revoke(_)
+            | Action::RevokeSecret { .. }
+            | Action::Suspend(_)
+            | Action::Resume => false,
         }
     }
 
@@ -273,6 +282,7 @@ impl Mutation {
             Action::Edit(_)
             | Action::EndOverlap
             | Action::Revoke(_)
+            | Action::RevokeSecret { .. }
             | Action::Suspend(_)
             | Action::Resume => intention.undertaking(None, None),
         })
@@ -290,6 +300,9 @@ impl Mutation {
                 ("regenerate_token", generation.into_iter().chain(expiry).collect())
             }
             Action::Revoke(reason) => ("revoke_token", Details::from([("reason", reason.to_string())])),
+            Action::RevokeSecret { reason, .. } => {
+                ("revoke_secret", Details::from([("reason", reason.to_string())]))
+            }
             Action::Suspend(reason) => ("suspend_token", Details::from([("reason", reason.to_string())])),
             Action::Resume => ("resume_token", Details::new()),
         };
