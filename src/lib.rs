@@ -34,6 +34,7 @@ pub mod store;
 pub mod telemetry;
 pub mod text;
 pub mod token;
+pub mod upstream;
 pub mod workspace;
 
 /// The version of this crate.

@@ -26,9 +26,9 @@ use crate::profile::ProfilesError;
 use crate::server::listen::ListenAddressError;
 use crate::service;
 use crate::settings::{CommandLine, Profile, Role, SettingsError};
-use crate::sidecar::{CredentialError, UpstreamError};
 use crate::store::{StoreError, UrlError};
 use crate::telemetry::{self, TelemetryError};
+use crate::upstream::{CredentialError, UpstreamError};
 
 /// Why a role ended without having done its work.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,7 @@ pub enum RoleError {
     /// The address of a server cannot be asked.
     #[error("cannot ask a server")]
     Upstream(#[from] UpstreamError),
-    /// The sidecar has no credential.
+    /// There is no credential to present.
     #[error("cannot use the credential")]
     Credential(#[from] CredentialError),
     /// The keyring does not fit the database.

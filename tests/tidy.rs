@@ -95,8 +95,11 @@ const ROOMS: &[(&str, &[&str])] = &[
             "telemetry",
             "service",
             "sidecar",
+            "upstream",
         ],
     ),
+    // Whoever asks a server, and how it is asked.
+    ("upstream", &["token"]),
     (
         "rpc",
         &[
@@ -130,8 +133,8 @@ const VOCABULARY: &[&str] = &["text", "token", "workspace", "profile"];
 const WORDS: &[(&str, &[&str])] = &[
     ("diesel", &["store"]),
     ("tokio_postgres", &["store"]),
-    ("tonic", &["rpc", "proto", "server", "compose", "metrics/requests", "roles/healthcheck", "sidecar"]),
-    ("prost", &["rpc", "proto", "compose", "metrics/requests", "roles/table", "sidecar"]),
+    ("tonic", &["rpc", "proto", "server", "compose", "metrics/requests", "roles/healthcheck", "sidecar", "upstream", "cli"]),
+    ("prost", &["rpc", "proto", "compose", "metrics/requests", "sidecar", "cli"]),
     ("hyper", &["server", "compose/routes"]),
     ("axum", &["server/http1", "operations", "rpc/forward_auth"]),
     ("argon2::", &["hash"]),

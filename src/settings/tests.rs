@@ -135,7 +135,7 @@ fn the_flag_that_names_the_file_may_stand_before_or_after_the_role() {
         let Role::Dev(dev) = read(&arguments, &[("TOKENKEEP_CONFIG", "/not/read")]).unwrap().role else {
             panic!()
         };
-        assert_eq!(dev.data.path().unwrap(), Path::new("/there"));
+        assert_eq!(dev.data.home.path().unwrap(), Path::new("/there"));
     }
 }
 
