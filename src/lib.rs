@@ -3,6 +3,7 @@
 //! Data flows one way, wire → service → store, and nothing runs back; ARCHITECTURE.md is the map.
 
 pub mod cache;
+pub mod cli;
 pub mod clock;
 pub mod compose;
 pub mod crossing;
