@@ -89,7 +89,8 @@ impl Sidecar {
             age: prost_types::Duration::try_from(now.since(*time)).ok(),
             ..v1::TokenUse::default()
         };
-        let request = v1::ReportUsageRequest { uses: batch.iter().map(use_of).collect(), ..Default::default() };
+        let request =
+            v1::ReportUsageRequest { uses: batch.iter().map(use_of).collect(), ..Default::default() };
         self.counts.call_was_made(Call::ReportUsage);
         within(REPORT, link.connections.tokens.clone().report_usage(request)).await?;
         Ok(())

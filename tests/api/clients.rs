@@ -107,7 +107,7 @@ impl Client {
 
     pub async fn create_workspace(&mut self, id: &str) -> v1::Workspace {
         let workspace = v1::Workspace { id: id.to_owned(), name: id.to_owned(), ..Default::default() };
-        let request = v1::CreateWorkspaceRequest { workspace: Some(workspace) };
+        let request = v1::CreateWorkspaceRequest { workspace: Some(workspace), ..Default::default() };
         self.workspaces.create_workspace(request).await.unwrap().into_inner().workspace.unwrap()
     }
 

@@ -39,7 +39,11 @@ pub fn profiles() -> TempDir {
 pub async fn create_workspace(operator: &mut Client, id: &str) {
     let (id, name, profile) = (id.to_owned(), id.to_owned(), "anything".to_owned());
     let workspace = Some(v1::Workspace { id, name, profile, ..Default::default() });
-    operator.workspaces.create_workspace(v1::CreateWorkspaceRequest { workspace }).await.unwrap();
+    operator
+        .workspaces
+        .create_workspace(v1::CreateWorkspaceRequest { workspace, ..Default::default() })
+        .await
+        .unwrap();
 }
 
 /// A right request of an RPC.
@@ -74,7 +78,7 @@ fn of_workspace(rpc: &str, workspace: String) -> Option<Call> {
         }
         "CreateWorkspace" => {
             let workspace = named(format!("w-{}", Uuid::new_v4()), "fresh");
-            Call::CreateWorkspace(v1::CreateWorkspaceRequest { workspace })
+            Call::CreateWorkspace(v1::CreateWorkspaceRequest { workspace, ..Default::default() })
         }
         "GetWorkspace" => Call::GetWorkspace(v1::GetWorkspaceRequest { id: workspace }),
         "ListWorkspaces" => Call::ListWorkspaces(v1::ListWorkspacesRequest::default()),
@@ -187,8 +191,12 @@ async fn of_sidecar(rpc: &str, id: String, secret: String, operator: &Client) ->
         }
         "GetProfiles" => Call::GetProfiles(v1::GetProfilesRequest { history, min_revision: 0 }),
         "ReportUsage" => {
-            let used = v1::TokenUse { token_id: id, age: Some(prost_types::Duration::default()) };
-            Call::ReportUsage(v1::ReportUsageRequest { uses: vec![used] })
+            let used = v1::TokenUse {
+                token_id: id,
+                age: Some(prost_types::Duration::default()),
+                ..Default::default()
+            };
+            Call::ReportUsage(v1::ReportUsageRequest { uses: vec![used], ..Default::default() })
         }
         other => panic!("no request for {other}"),
     }

@@ -294,9 +294,10 @@ async fn a_reported_use_is_the_last_if_it_is_the_latest_and_the_caller_acts_on_t
         uses: [used.id.as_str(), &foreign.id, SIDECAR]
             .map(|id| {
                 let age = Some(prost_types::Duration { seconds: age, nanos: 0 });
-                v1::TokenUse { token_id: id.to_owned(), age }
+                v1::TokenUse { token_id: id.to_owned(), age, ..Default::default() }
             })
             .to_vec(),
+        ..Default::default()
     };
     let now = SystemTime::now();
     for age in [60, 30, 90] {
@@ -332,8 +333,12 @@ async fn requests_of_sidecars_are_told_what_is_wrong_with_them() {
     let status = sidecar.sidecars.revalidate_tokens(request).await.unwrap_err();
     assert_eq!(fields(status), ["tokens[0].token_id"]);
     let age = Some(prost_types::Duration { seconds: -1, nanos: 0 });
-    let uses = vec![v1::TokenUse { token_id: String::new(), age }];
-    let status = sidecar.sidecars.report_usage(v1::ReportUsageRequest { uses }).await.unwrap_err();
+    let uses = vec![v1::TokenUse { token_id: String::new(), age, ..Default::default() }];
+    let status = sidecar
+        .sidecars
+        .report_usage(v1::ReportUsageRequest { uses, ..Default::default() })
+        .await
+        .unwrap_err();
     assert_eq!(fields(status), ["uses[0].token_id", "uses[0].age"]);
     let status = sidecar.sidecars.report_usage(v1::ReportUsageRequest::default()).await.unwrap_err();
     assert_eq!(fields(status), ["uses"]);
