@@ -66,6 +66,7 @@ fn run(
     command: impl AsyncFnOnce(Session) -> Result<Exit, CliError>,
 ) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let exit = runtime.map_err(CliError::Runtime)?.block_on(async { command(Session::open(client)?).await })?;
+    let exit =
+        runtime.map_err(CliError::Runtime)?.block_on(async { command(Session::open(client)?).await })?;
     Ok(exit.into())
 }

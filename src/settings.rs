@@ -214,7 +214,7 @@ impl CommandLine {
         arguments: &[OsString],
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, SettingsError> {
-        let command = layers::with_sources_in_help(Self::command());
+        let command = client::with_exit_codes(layers::with_sources_in_help(Self::command()));
         // The first look finds what must be known before anything is judged: a wish for help, and the file's name.
         let first = command.clone().ignore_errors(true).try_get_matches_from(arguments);
         let first = first.map_err(|help| SettingsError::Usage(Box::new(help)))?;

@@ -188,7 +188,9 @@ impl Refusal {
 
     fn exit(&self) -> Exit {
         match self.reason {
-            Some(ErrorReason::OutcomeUnknown | ErrorReason::DeadlineExceeded) if self.changes => Exit::Unknown,
+            Some(ErrorReason::OutcomeUnknown | ErrorReason::DeadlineExceeded) if self.changes => {
+                Exit::Unknown
+            }
             Some(
                 ErrorReason::RevisionCompacted
                 | ErrorReason::CursorForeign

@@ -26,18 +26,24 @@ fn of_reason(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::CredentialMissing | ErrorReason::CredentialInvalid => {
             Some("name the file of a live token with --credential-file or TOKENKEEP_CREDENTIAL_FILE")
         }
-        ErrorReason::WorkspaceDenied => Some("use a credential of that workspace, or of the workspace tokenkeep"),
+        ErrorReason::WorkspaceDenied => {
+            Some("use a credential of that workspace, or of the workspace tokenkeep")
+        }
         ErrorReason::ScopeEscalation | ErrorReason::LifetimeEscalation => {
             Some("use a credential that may do as much, for as long")
         }
-        ErrorReason::TokenExpired => Some("renew it in the same call: --lifetime, --expire-time or --never-expires"),
+        ErrorReason::TokenExpired => {
+            Some("renew it in the same call: --lifetime, --expire-time or --never-expires")
+        }
         ErrorReason::TokenSuspended => Some("resume it first: tokenkeep token resume"),
         ErrorReason::EtagMismatch => Some("it has changed meanwhile: look at it again, and decide anew"),
         ErrorReason::CountMismatch => Some("what matches has changed meanwhile: do the dry run again"),
         ErrorReason::SecretSuperseded | ErrorReason::SecretUnavailable => {
             Some("give it another secret: tokenkeep token regenerate")
         }
-        ErrorReason::TokenLimitReached => Some("revoke what is not needed, or raise the limit of the workspace"),
+        ErrorReason::TokenLimitReached => {
+            Some("revoke what is not needed, or raise the limit of the workspace")
+        }
         ErrorReason::PrincipalDisabled => Some("enable it first: tokenkeep principal edit --enable"),
         ErrorReason::ProfileForbids => Some("tokenkeep workspace profile shows what there is to choose from"),
         ErrorReason::OutcomeUnknown | ErrorReason::DeadlineExceeded => {

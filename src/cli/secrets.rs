@@ -35,7 +35,10 @@ pub(super) fn many(place: &SecretIn) -> Result<Vec<SecretString>, CliError> {
 }
 
 fn name(place: &SecretIn) -> String {
-    place.token_file.as_ref().map_or_else(|| "the standard input".to_owned(), |path| path.display().to_string())
+    place
+        .token_file
+        .as_ref()
+        .map_or_else(|| "the standard input".to_owned(), |path| path.display().to_string())
 }
 
 fn read(place: &SecretIn, prompt: &str) -> Result<SecretString, CliError> {

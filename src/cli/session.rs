@@ -47,7 +47,8 @@ impl Session {
     pub(super) fn open(client: &Client) -> Result<Self, CliError> {
         let server = &client.server;
         let address = server.server.as_deref().unwrap_or(LOCAL);
-        let upstream = Upstream::new(address, &tls(server)?, server.insecure_plaintext)?.with_patience(PATIENCE);
+        let upstream =
+            Upstream::new(address, &tls(server)?, server.insecure_plaintext)?.with_patience(PATIENCE);
         let authorize = Authorize::with(&credential(server, &client.data)?);
         let authorize = authorize.map_err(|_| CredentialError::Malformed)?;
         let channel = Authorized::new(upstream.connect_lazily(), authorize);
@@ -127,9 +128,7 @@ fn pause(attempt: u32, status: &Status) -> Duration {
 /// no server that was named: that one is another's.
 fn credential(server: &ServerAsked, data: &DataHome) -> Result<Credential, CliError> {
     match (&server.credential_file, &server.credential, &server.server) {
-        (Some(_), Some(_), _) => {
-            Err(SettingsError::Both { names: ["credential-file", "credential"] }.into())
-        }
+        (Some(_), Some(_), _) => Err(SettingsError::Both { names: ["credential-file", "credential"] }.into()),
         (Some(path), None, _) => Ok(Credential::read(path)?),
         (None, Some(text), _) => in_settings(text),
         (None, None, Some(_)) => Err(CliError::NoCredential),

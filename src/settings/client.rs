@@ -12,7 +12,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Command, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 pub use moment::Moment;
@@ -21,12 +21,36 @@ pub use values::{Label, PrincipalKind, Shell, State, SupersededUse, Type, Wait};
 use super::groups::DataHome;
 use super::value;
 
+/// What the exit codes say; `cli::Exit` gives them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0 done; the token is active
+  1 not done
+  2 asked the wrong way
+  3 the token is not active, or lacks a required scope
+  4 not found
+  5 the credential may not do that, or is dead
+  6 not done, and cannot be done now: try again
+  7 nobody knows whether it was done: look before trying again
+  8 the cursor cannot be gone on from: watch anew";
+
+/// The program with the exit codes in the help of the commands that ask a server.
+pub(super) fn with_exit_codes(mut program: Command) -> Command {
+    for word in ["token", "workspace", "principal", "audit"] {
+        program = program.mut_subcommand(word, |asking| {
+            let asking = asking.mut_subcommands(|command| command.after_help(EXIT_CODES));
+            asking.after_help(EXIT_CODES)
+        });
+    }
+    program
+}
+
 /// A command that asks a server, and what it is told.
 #[derive(Debug, Args)]
-pub struct Asking<Command: Subcommand + Debug> {
+pub struct Asking<Word: Subcommand + Debug> {
     /// What to ask.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Word,
     /// Whom to ask, and how to show the answer.
     #[command(flatten)]
     pub client: Client,

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use secrecy::ExposeSecret as _;
+
 use super::*;
 use samples::{SAMPLES, SERVE, Sample};
 
@@ -46,7 +48,10 @@ fn taken(sample: &Sample, flag: bool, environment: bool, file: Option<&Path>) ->
     let needed = NEEDED.map(|(key, value)| (key.into(), value.into()));
     layers.lay_over(Layers::of_environment(&names, needed).unwrap());
     let matches = layers.under(command).try_get_matches_from(arguments).unwrap();
-    let (_, matches) = matches.subcommand().unwrap();
+    let mut matches = &matches;
+    while let Some((_, word)) = matches.subcommand() {
+        matches = word;
+    }
     let raw = matches.get_raw(&sample.name.replace('-', "_"))?.next()?;
     raw.to_str().map(str::to_owned)
 }
@@ -83,8 +88,18 @@ fn every_setting_is_sampled_has_a_variable_in_the_help_and_nothing_else_has() {
         assert!(help.contains(&format!("--{}", sample.name)), "{}", sample.name);
         assert!(help.contains(&format!("[env: {}]", layers::variable(sample.name))), "{}", sample.name);
     }
-    let of_one_call =
-        ["address", "service", "tls-ca", "tls-server-name", "timeout", "out", "reset", "kid", "confirm"];
+    let of_one_call = [
+        "address",
+        "service",
+        "tls-ca",
+        "tls-server-name",
+        "timeout",
+        "out",
+        "reset",
+        "kid",
+        "confirm",
+        "yes",
+    ];
     assert!(of_one_call.iter().all(|name| !named.contains(&(*name).to_owned())));
 }
 
@@ -219,6 +234,43 @@ fn a_password_is_taken_from_the_environment_but_not_from_the_arguments() {
     assert!(
         read(&["migrate", "--database-url", "postgres://u@h/d"], &[("TOKENKEEP_DATABASE_URL", url)]).is_ok()
     );
+}
+
+#[test]
+fn a_credential_is_taken_from_everywhere_but_the_arguments() {
+    let secret = "tk_hunter2";
+    for arguments in [["--credential", secret, "show", "x"], ["show", "x", "--credential", secret]] {
+        let told = refusal(&[&["token"], &arguments[..]].concat(), &[]);
+        assert!(told.contains("TOKENKEEP_CREDENTIAL") && told.contains("--credential-file"), "{told}");
+    }
+    let taken = read(&["token", "show", "x"], &[("TOKENKEEP_CREDENTIAL", secret)]).unwrap();
+    assert!(!format!("{taken:?}").contains("hunter2"));
+    let Role::Token(asked) = taken.role else { panic!() };
+    assert_eq!(asked.client.server.credential.unwrap().expose_secret(), secret);
+}
+
+#[test]
+fn what_is_common_to_the_commands_for_people_may_stand_before_or_after_the_word() {
+    for arguments in
+        [["token", "--server", "unix:/s", "show", "x"], ["token", "show", "x", "--server", "unix:/s"]]
+    {
+        let Role::Token(asked) = read(&arguments, &[("TOKENKEEP_SERVER", "unix:/other")]).unwrap().role
+        else {
+            panic!()
+        };
+        assert_eq!(asked.client.server.server.as_deref(), Some("unix:/s"));
+    }
+    let told = refusal(&["token", "list"], &[]);
+    assert!(told.contains("--workspace or TOKENKEEP_WORKSPACE"), "{told}");
+    assert!(read(&["token", "list"], &[("TOKENKEEP_WORKSPACE", "acme")]).is_ok());
+}
+
+#[test]
+fn every_command_for_people_tells_the_exit_codes() {
+    for words in [&["token"][..], &["token", "introspect"], &["workspace", "edit"], &["audit", "list"]] {
+        assert!(help(words).contains("3 the token is not active"), "{words:?}");
+    }
+    assert!(!help(SERVE).contains("Exit codes"));
 }
 
 #[test]

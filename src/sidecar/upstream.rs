@@ -30,8 +30,7 @@ impl Connections {
     /// Connects to a server.
     pub(super) async fn to(upstream: &Upstream, credential: &Credential) -> Result<Arc<Self>, Failure> {
         let authorize = Authorize::with(credential);
-        let authorize =
-            authorize.map_err(|_| Failure::Refused(Status::unauthenticated("not a token")))?;
+        let authorize = authorize.map_err(|_| Failure::Refused(Status::unauthenticated("not a token")))?;
         let connect = || async { Ok::<_, Failure>(upstream.connect().await?) };
         let both = async { tokio::try_join!(connect(), connect()) };
         let (control, data) = tokio::time::timeout(CONNECT, both).await.map_err(|_| Failure::silent())??;

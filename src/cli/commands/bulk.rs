@@ -21,7 +21,9 @@ pub(super) async fn revoke(session: &Session, said: &BulkRevoke) -> Result<Exit,
     let narrow = requests::is_narrow(&requests::filter(&said.filter));
     match (narrow, said.all) {
         (false, false) => return Err(CliError::NotNarrowed),
-        (true, true) => return Err(CliError::Usage("--all and a filter contradict each other: leave one of them out")),
+        (true, true) => {
+            return Err(CliError::Usage("--all and a filter contradict each other: leave one of them out"));
+        }
         (true, false) | (false, true) => {}
     }
     if !said.dry_run {

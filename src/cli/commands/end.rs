@@ -74,7 +74,11 @@ pub(super) async fn end_overlap(session: &Session, said: &EndOverlap) -> Result<
 fn about_to_end(token: &v1::Token) -> Option<String> {
     let previous = token.previous_secret.as_ref()?;
     let used = told(previous.last_use_time.as_ref());
-    let used = if used.is_empty() { "not used since it was replaced".to_owned() } else { format!("last used {used}") };
+    let used = if used.is_empty() {
+        "not used since it was replaced".to_owned()
+    } else {
+        format!("last used {used}")
+    };
     Some(format!(
         "The previous secret {} of \"{}\" works until {}, and was {used}.\nEnd it now?",
         previous.obfuscated_secret,

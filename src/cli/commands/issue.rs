@@ -41,7 +41,8 @@ pub(super) async fn regenerate(session: &Session, said: &Regenerate) -> Result<E
     };
     let place = Place::prepare(&said.secret)?;
     let request = requests::regenerate(said, etag);
-    let mut answer = session.change(async || session.tokens().regenerate_token(request.clone()).await).await?;
+    let mut answer =
+        session.change(async || session.tokens().regenerate_token(request.clone()).await).await?;
     place.take(&mut answer)?;
     session.output.answer(&answer)?;
     if let Some(end) = answer.token.as_ref().and_then(|token| token.previous_secret.as_ref()) {

@@ -27,7 +27,8 @@ async fn create(session: &Session, said: &Create) -> Result<Exit, CliError> {
     }
     let place = Place::prepare(&said.secret)?;
     let request = requests::create_principal(said);
-    let mut answer = session.change(async || session.principals().create_principal(request.clone()).await).await?;
+    let mut answer =
+        session.change(async || session.principals().create_principal(request.clone()).await).await?;
     place.take(&mut answer)?;
     session.output.answer(&answer).map(|()| Exit::Done)
 }

@@ -76,7 +76,8 @@ async fn open(
     said: &Watch,
     cursor: &str,
 ) -> Result<tonic::Response<Streaming<v1::WatchRevocationsResponse>>, Status> {
-    let request = v1::WatchRevocationsRequest { workspace: said.workspace.clone(), cursor: cursor.to_owned() };
+    let request =
+        v1::WatchRevocationsRequest { workspace: said.workspace.clone(), cursor: cursor.to_owned() };
     session.tokens().watch_revocations(request).await
 }
 

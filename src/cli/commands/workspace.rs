@@ -23,7 +23,8 @@ pub(in crate::cli) async fn run(session: &Session, command: &Workspace) -> Resul
 
 async fn create(session: &Session, said: &Create) -> Result<Exit, CliError> {
     let request = requests::create_workspace(said);
-    let answer = session.change(async || session.workspaces().create_workspace(request.clone()).await).await?;
+    let answer =
+        session.change(async || session.workspaces().create_workspace(request.clone()).await).await?;
     session.output.answer(&answer).map(|()| Exit::Done)
 }
 
@@ -54,7 +55,8 @@ async fn edit(session: &Session, said: &Edit) -> Result<Exit, CliError> {
         v1::Workspace::default()
     };
     let request = requests::edit_workspace(said, &now);
-    let answer = session.change(async || session.workspaces().update_workspace(request.clone()).await).await?;
+    let answer =
+        session.change(async || session.workspaces().update_workspace(request.clone()).await).await?;
     session.output.answer(&answer).map(|()| Exit::Done)
 }
 

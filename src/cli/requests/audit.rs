@@ -16,5 +16,10 @@ pub(in crate::cli) fn list(said: &List, page_size: i32, page_token: String) -> v
         since: said.since.map(timestamp),
         before: said.before.map(timestamp),
     };
-    v1::ListAuditEventsRequest { workspace: said.workspace.clone(), filter: Some(filter), page_size, page_token }
+    v1::ListAuditEventsRequest {
+        workspace: said.workspace.clone(),
+        filter: Some(filter),
+        page_size,
+        page_token,
+    }
 }

@@ -24,7 +24,10 @@ impl Details for v1::IntrospectTokenResponse {
             ("principal", Cell::new(&self.sub)),
             ("handle", Cell::new(&self.username)),
             ("created", seconds(self.iat)),
-            ("expires", if self.active && self.exp.is_none() { Cell::new("never") } else { seconds(self.exp) }),
+            (
+                "expires",
+                if self.active && self.exp.is_none() { Cell::new("never") } else { seconds(self.exp) },
+            ),
             ("labels", Cell::new(labels(&self.metadata))),
             ("generation", Cell::new(number(self.generation))),
             ("revision", Cell::new(number(self.revision))),

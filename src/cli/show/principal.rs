@@ -3,7 +3,6 @@
 use anstyle::AnsiColor;
 
 use super::text::{list, number, word, yes};
-use super::token::issued;
 use super::{Details, Row};
 use crate::cli::table::{Cell, or_dash, told};
 use crate::proto::v1;
@@ -62,10 +61,11 @@ fn of(principal: Option<&v1::Principal>) -> Vec<(&'static str, Cell)> {
 impl Details for v1::CreatePrincipalResponse {
     fn details(&self) -> Vec<(&'static str, Cell)> {
         let mut details = of(self.principal.as_ref());
-        if self.token.is_some() {
-            details.push(("TOKEN", Cell::new("-")));
+        if let Some(token) = &self.token {
+            details.push(("token", Cell::new(&token.id)));
+            details.push(("token name", Cell::new(&token.name)));
+            details.push(("NEW SECRET", Cell::name(&self.secret)));
         }
-        details.extend(issued(self.token.as_ref(), &self.secret));
         details
     }
 }

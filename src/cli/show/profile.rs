@@ -25,7 +25,8 @@ fn of(profile: &v1::Profile) -> Vec<(&'static str, Cell)> {
     let lifetimes = profile.lifetimes.iter().map(|it| ("lifetime", lifetime(it)));
     let types = profile.types.iter().map(|it| ("type", kind(it)));
     let scopes = profile.scopes.iter().map(|it| ("scope", format!("{} ({})", it.scope, it.label)));
-    let audiences = profile.audiences.iter().map(|it| ("audience", format!("{} ({})", it.audience, it.label)));
+    let audiences =
+        profile.audiences.iter().map(|it| ("audience", format!("{} ({})", it.audience, it.label)));
     let choices = prefixes.chain(lifetimes).chain(types).chain(scopes).chain(audiences);
     details.extend(choices.map(|(name, choice)| (name, Cell::new(choice))));
     details
@@ -33,7 +34,8 @@ fn of(profile: &v1::Profile) -> Vec<(&'static str, Cell)> {
 
 fn presented(profile: &v1::Profile) -> String {
     let presentation = profile.presentation.clone().unwrap_or_default();
-    let scheme = if presentation.scheme.is_empty() { String::new() } else { format!("{} ", presentation.scheme) };
+    let scheme =
+        if presentation.scheme.is_empty() { String::new() } else { format!("{} ", presentation.scheme) };
     format!("{}: {scheme}<token>", presentation.header)
 }
 

@@ -27,7 +27,7 @@ impl Row for v1::Token {
 }
 
 /// The state, as it is good or bad news.
-pub(super) fn state(token: &v1::Token) -> Cell {
+fn state(token: &v1::Token) -> Cell {
     let colour = match token.state() {
         TokenState::Active => AnsiColor::Green,
         TokenState::Suspended | TokenState::Expired => AnsiColor::Yellow,
@@ -122,7 +122,7 @@ fn confirmed(token: Option<&v1::Token>, fleet_confirmed: bool) -> Vec<(&'static 
 }
 
 /// The lines of a token, and its new secret if it is to be shown.
-pub(super) fn issued(token: Option<&v1::Token>, secret: &str) -> Vec<(&'static str, Cell)> {
+fn issued(token: Option<&v1::Token>, secret: &str) -> Vec<(&'static str, Cell)> {
     let mut details = of(token);
     details.push(("NEW SECRET", Cell::name(secret)));
     details

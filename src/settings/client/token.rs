@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::moment::{Moment, span};
 use super::life::{
     BulkRevoke, EndOverlap, Introspect, Regenerate, Resume, Revoke, RevokeSecret, Suspend, Watch,
 };
-use super::{
-    IfUnchanged, InWorkspace, Label, Limit, OnBehalf, PrincipalKind, SecretOut, State, Type,
-};
+use super::moment::{Moment, span};
+use super::{IfUnchanged, InWorkspace, Label, Limit, OnBehalf, PrincipalKind, SecretOut, State, Type};
 
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
