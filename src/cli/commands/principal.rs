@@ -22,8 +22,8 @@ pub(in crate::cli) async fn run(session: &Session, command: &Principal) -> Resul
 }
 
 async fn create(session: &Session, said: &Create) -> Result<Exit, CliError> {
-    if said.token.is_none() && (said.secret.out.is_some() || said.power.is_said()) {
-        return Err(CliError::Usage("what is said of a first token needs its name: --token NAME"));
+    if said.first.token.is_none() && said.secret.out.is_some() {
+        return Err(CliError::Usage("there is no secret to write without a first token: --token NAME"));
     }
     let place = Place::prepare(&said.secret)?;
     let request = requests::create_principal(said);

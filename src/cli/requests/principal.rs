@@ -1,11 +1,11 @@
 //! Requests about principals.
 
-use super::token::with_power;
-use super::{mask, principal_kind, request_id, wait};
+use super::{duration, mask, principal_kind, request_id, token_type, wait};
 use crate::proto::v1;
+use crate::proto::v1::create_token_request::Expiration;
 use crate::proto::v1::delete_principal_request::Tokens;
 use crate::proto::v1::get_principal_request::Key;
-use crate::settings::client::principal::{Create, Delete, Edit, Show};
+use crate::settings::client::principal::{Create, Delete, Edit, FirstToken, Show};
 
 pub(in crate::cli) fn create(said: &Create) -> v1::CreatePrincipalRequest {
     let principal = v1::Principal {
@@ -15,17 +15,28 @@ pub(in crate::cli) fn create(said: &Create) -> v1::CreatePrincipalRequest {
         name: said.name.clone().unwrap_or_else(|| said.id.clone()),
         handle: said.handle.clone(),
         external_id: said.external_id,
-        scopes: said.principal_scopes.clone(),
+        scopes: said.scopes.clone(),
         disabled: said.disabled,
         ..Default::default()
     };
-    let named = |name: &String| v1::CreateTokenRequest { name: name.clone(), ..with_power(&said.power) };
     v1::CreatePrincipalRequest {
         principal: Some(principal),
-        token: said.token.as_ref().map(named),
+        token: first_token(&said.first),
         initiator: said.behalf.initiator.clone(),
         request_id: request_id(),
     }
+}
+
+fn first_token(said: &FirstToken) -> Option<v1::CreateTokenRequest> {
+    let never = said.token_never_expires.then_some(Expiration::NeverExpires(true));
+    let lifetime = said.token_lifetime.map(|lifetime| Expiration::Lifetime(duration(lifetime)));
+    Some(v1::CreateTokenRequest {
+        name: said.token.clone()?,
+        scopes: said.token_scopes.clone(),
+        r#type: token_type(said.token_type),
+        expiration: lifetime.or(never),
+        ..Default::default()
+    })
 }
 
 pub(in crate::cli) fn get(said: &Show) -> v1::GetPrincipalRequest {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{duration, mask, principal_kind, request_id, timestamp, token_type};
 use crate::proto::v1;
 use crate::proto::v1::create_token_request::Expiration as CreateExpiration;
-use crate::settings::client::token::{Create, Edit, Expiration, Filter, Power};
+use crate::settings::client::token::{Create, Edit, Expiration, Filter};
 use crate::settings::client::{Label, State};
 
 pub(in crate::cli) fn create(said: &Create) -> v1::CreateTokenRequest {
@@ -16,20 +16,12 @@ pub(in crate::cli) fn create(said: &Create) -> v1::CreateTokenRequest {
         principal: said.principal.clone(),
         initiator: said.behalf.initiator.clone(),
         metadata: labels(&said.labels),
+        scopes: said.power.scopes.clone(),
+        r#type: token_type(said.power.kind),
+        audiences: said.power.audiences.clone(),
+        allowed_cidrs: said.power.allowed_cidrs.clone(),
+        expiration: expiration(&said.power.expiration),
         request_id: request_id(),
-        ..with_power(&said.power)
-    }
-}
-
-/// A request for a token that may do this.
-pub(super) fn with_power(power: &Power) -> v1::CreateTokenRequest {
-    v1::CreateTokenRequest {
-        scopes: power.scopes.clone(),
-        r#type: token_type(power.kind),
-        audiences: power.audiences.clone(),
-        allowed_cidrs: power.allowed_cidrs.clone(),
-        expiration: expiration(&power.expiration),
-        ..Default::default()
     }
 }
 

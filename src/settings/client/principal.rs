@@ -1,9 +1,11 @@
 //! What the commands about principals are told.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
-use super::token::Power;
-use super::{IfUnchanged, InWorkspace, Limit, OnBehalf, PrincipalKind, SecretOut, Sure, Waiting};
+use super::moment::span;
+use super::{IfUnchanged, InWorkspace, Limit, OnBehalf, PrincipalKind, SecretOut, Sure, Type, Waiting};
 
 /// What can be done with principals.
 #[derive(Debug, Subcommand)]
@@ -38,17 +40,14 @@ pub struct Create {
     #[arg(long, value_name = "NUMBER", default_value = "0", hide_default_value = true)]
     pub external_id: i64,
     /// What it may do at most; may be given again. `*` for everything but what concerns tokenkeep itself.
-    #[arg(long = "principal-scope", value_name = "SCOPE")]
-    pub principal_scopes: Vec<String>,
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub scopes: Vec<String>,
     /// Its tokens are inactive for now.
     #[arg(long)]
     pub disabled: bool,
-    /// Give a service account its first token, of this name; what follows is said of that token.
-    #[arg(long, value_name = "NAME")]
-    pub token: Option<String>,
-    /// What the token may do.
+    /// What it is born with.
     #[command(flatten)]
-    pub power: Power,
+    pub first: FirstToken,
     /// Where the secret goes.
     #[command(flatten)]
     pub secret: SecretOut,
@@ -58,6 +57,26 @@ pub struct Create {
     /// On whose behalf.
     #[command(flatten)]
     pub behalf: OnBehalf,
+}
+
+/// The token that a service account is born with.
+#[derive(Debug, Args)]
+pub struct FirstToken {
+    /// Give a service account its first token, of this name.
+    #[arg(long, value_name = "NAME")]
+    pub token: Option<String>,
+    /// A scope of that token; may be given again.
+    #[arg(long = "token-scope", value_name = "SCOPE", requires = "token")]
+    pub token_scopes: Vec<String>,
+    /// What kind of power that token has.
+    #[arg(long, value_name = "TYPE", requires = "token")]
+    pub token_type: Option<Type>,
+    /// How long that token lives from now, like 12h or 90d; for good unless set.
+    #[arg(long, value_name = "DURATION", value_parser = span, requires = "token")]
+    pub token_lifetime: Option<Duration>,
+    /// That token never expires; some profiles want it said.
+    #[arg(long, requires = "token", conflicts_with = "token_lifetime")]
+    pub token_never_expires: bool,
 }
 
 /// Arguments of `principal list`.

@@ -92,19 +92,6 @@ pub struct Power {
     pub expiration: Expiration,
 }
 
-impl Power {
-    /// Whether anything is said.
-    #[must_use]
-    pub fn is_said(&self) -> bool {
-        let expiration = &self.expiration;
-        self.kind.is_some()
-            || [&self.scopes, &self.audiences, &self.allowed_cidrs].iter().any(|list| !list.is_empty())
-            || expiration.lifetime.is_some()
-            || expiration.expire_time.is_some()
-            || expiration.never_expires
-    }
-}
-
 /// When a token expires.
 #[derive(Debug, Args)]
 #[group(multiple = false)]

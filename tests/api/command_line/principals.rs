@@ -17,13 +17,13 @@ async fn a_service_account_is_born_with_a_token_edited_and_deleted() {
         "service-account",
         "--handle",
         "robot@acme",
-        "--principal-scope",
+        "--scope",
         "*",
         "--token",
         "first",
-        "--scope",
+        "--token-scope",
         "a:read",
-        "--never-expires",
+        "--token-never-expires",
     ]);
     let made = made.json();
     assert_eq!((&made["principal"]["name"], &made["token"]["principal"]), (&json!("robot"), &json!("robot")));
@@ -55,7 +55,8 @@ async fn a_service_account_is_born_with_a_token_edited_and_deleted() {
 async fn what_is_said_of_a_first_token_needs_one() {
     let ground = Ground::new().await;
     let create = ["principal", "create", "ann", "-w", "acme", "--kind", "user"];
-    ground.run(&[&create[..], &["--scope", "a"]].concat()).refused(2, &["--token NAME"]);
+    ground.run(&[&create[..], &["--token-scope", "a"]].concat()).refused(2, &["--token"]);
+    ground.run(&[&create[..], &["--out", "/tmp/never"]].concat()).refused(2, &["--token NAME"]);
     ground.run(&[&create[..], &["--name", "Ann"]].concat()).json();
     ground.run(&["principal", "show", "-w", "acme"]).refused(2, &["--handle"]);
 }
