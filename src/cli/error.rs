@@ -15,7 +15,6 @@ use super::show::text::clean;
 use crate::proto::v1::ErrorReason;
 use crate::rpc::status::reason;
 use crate::settings::SettingsError;
-use crate::telemetry::chain;
 use crate::upstream::{CredentialError, UpstreamError};
 
 /// Why a command did not do what was asked. None of them repeats a secret.
@@ -170,8 +169,9 @@ impl Refusal {
         let details = status.get_error_details();
         let fields = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
         let lost = is_lost(status);
-        let message = match std::error::Error::source(status) {
-            Some(source) => format!("cannot reach {server}: {}", chain(source)),
+        let message = match root(status) {
+            Some(cause) => format!("cannot reach {server}: {cause}"),
+            None if status.message().is_empty() => status.code().description().to_owned(),
             None => status.message().to_owned(),
         };
         Self {
@@ -226,6 +226,12 @@ impl Refusal {
     }
 }
 
+/// The cause of all, where the way to the server broke; what lies between says the same in other words.
+fn root(status: &Status) -> Option<String> {
+    let errors = std::iter::successors(std::error::Error::source(status), |error| error.source());
+    errors.last().map(ToString::to_string)
+}
+
 /// Whether a status says that the way to the server broke, not what the server said.
 pub(super) fn is_lost(status: &Status) -> bool {
     std::error::Error::source(status).is_some()
@@ -236,9 +242,13 @@ impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reason = self.reason.map(|reason| reason.as_str_name().trim_start_matches("ERROR_REASON_"));
         let word = reason.map_or_else(|| code_name(self.code), str::to_owned);
-        write!(formatter, "{} ({word})", clean(&self.message))?;
+        // The message of a server repeats what the lines below say.
+        let message = if self.fields.is_empty() { &self.message } else { "the server does not take this" };
+        write!(formatter, "{} ({word})", clean(message))?;
         for (field, description) in &self.fields {
-            write!(formatter, "\n  {}: {}", clean(field), clean(description))?;
+            // They read on after the field, whose name the server may put first.
+            let wrong = description.strip_prefix(field.as_str()).unwrap_or(description).trim_start();
+            write!(formatter, "\n  {}: {}", clean(field), clean(wrong))?;
         }
         let remedy = remedy::of(self.code, self.reason, self.scope.as_deref());
         let remedy = remedy.filter(|_| !(self.lost && self.changes && self.exit() == Exit::Unknown));

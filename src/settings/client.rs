@@ -140,8 +140,16 @@ pub struct InWorkspace {
 #[command(next_help_heading = "Audit")]
 pub struct OnBehalf {
     /// The person or process on whose behalf you act, for the record; the credential's own id unless set.
-    #[arg(long, value_name = "WHO", default_value = "")]
-    pub initiator: String,
+    #[arg(long, value_name = "WHO")]
+    pub initiator: Option<String>,
+}
+
+impl OnBehalf {
+    /// As a request says it: empty for nobody in particular.
+    #[must_use]
+    pub fn initiator(&self) -> String {
+        self.initiator.clone().unwrap_or_default()
+    }
 }
 
 /// What a change that takes power away waits for.

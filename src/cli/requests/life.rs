@@ -23,7 +23,7 @@ pub(in crate::cli) fn regenerate(said: &Regenerate, etag: String) -> v1::Regener
     v1::RegenerateTokenRequest {
         id: said.id.clone(),
         etag,
-        initiator: said.behalf.initiator.clone(),
+        initiator: said.behalf.initiator(),
         overlap: said.overlap.map(duration),
         request_id: request_id(),
         expiration: expiration(&said.expiration),
@@ -41,7 +41,7 @@ pub(in crate::cli) fn end_overlap(said: &EndOverlap) -> v1::EndOverlapRequest {
     v1::EndOverlapRequest {
         id: said.id.clone(),
         etag: etag(&said.etag),
-        initiator: said.behalf.initiator.clone(),
+        initiator: said.behalf.initiator(),
         wait: wait(said.waiting.wait),
         request_id: request_id(),
     }
@@ -52,7 +52,7 @@ pub(in crate::cli) fn suspend(said: &Suspend) -> v1::SuspendTokenRequest {
         id: said.id.clone(),
         reason: said.reason.clone(),
         etag: etag(&said.etag),
-        initiator: said.behalf.initiator.clone(),
+        initiator: said.behalf.initiator(),
         wait: wait(said.waiting.wait),
         request_id: request_id(),
     }
@@ -62,7 +62,7 @@ pub(in crate::cli) fn resume(said: &Resume) -> v1::ResumeTokenRequest {
     v1::ResumeTokenRequest {
         id: said.id.clone(),
         etag: etag(&said.etag),
-        initiator: said.behalf.initiator.clone(),
+        initiator: said.behalf.initiator(),
         request_id: request_id(),
     }
 }
@@ -71,7 +71,7 @@ pub(in crate::cli) fn revoke(said: &Revoke) -> v1::RevokeTokenRequest {
     v1::RevokeTokenRequest {
         id: said.id.clone(),
         reason: said.reason.clone(),
-        initiator: said.behalf.initiator.clone(),
+        initiator: said.behalf.initiator(),
         etag: etag(&said.etag),
         wait: wait(said.waiting.wait),
         request_id: request_id(),
@@ -86,7 +86,7 @@ pub(in crate::cli) fn bulk_revoke(said: &BulkRevoke, expected: Option<i64>) -> v
         dry_run: expected.is_none(),
         expected_count: expected,
         reason: said.reason.clone(),
-        initiator: said.behalf.initiator.clone(),
+        initiator: said.behalf.initiator(),
         wait: wait(said.waiting.wait),
         request_id: if expected.is_some() { request_id() } else { String::new() },
     }
@@ -100,7 +100,7 @@ pub(in crate::cli) fn revoke_secrets(
     let request = |secrets: &[SecretString]| v1::RevokeSecretRequest {
         secrets: secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect(),
         reason: said.reason.clone(),
-        initiator: said.behalf.initiator.clone(),
+        initiator: said.behalf.initiator(),
     };
     secrets.chunks(SECRETS).map(request).collect()
 }

@@ -22,7 +22,7 @@ pub(in crate::cli) fn create(said: &Create) -> v1::CreatePrincipalRequest {
     v1::CreatePrincipalRequest {
         principal: Some(principal),
         token: first_token(&said.first),
-        initiator: said.behalf.initiator.clone(),
+        initiator: said.behalf.initiator(),
         request_id: request_id(),
     }
 }
@@ -66,7 +66,7 @@ pub(in crate::cli) fn edit(said: &Edit) -> v1::UpdatePrincipalRequest {
     v1::UpdatePrincipalRequest {
         principal: Some(principal),
         update_mask,
-        initiator: said.behalf.initiator.clone(),
+        initiator: said.behalf.initiator(),
         wait: wait(said.waiting.wait),
         request_id: request_id(),
     }
@@ -78,7 +78,7 @@ pub(in crate::cli) fn delete(said: &Delete) -> v1::DeletePrincipalRequest {
         workspace: said.workspace.workspace.clone(),
         id: said.id.clone(),
         etag: said.etag.etag.clone().unwrap_or_default(),
-        initiator: said.behalf.initiator.clone(),
+        initiator: said.behalf.initiator(),
         wait: wait(said.waiting.wait),
         request_id: request_id(),
         tokens: handed_over.or_else(|| Some(Tokens::RevokeReason(said.reason.clone()))),

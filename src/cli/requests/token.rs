@@ -14,7 +14,7 @@ pub(in crate::cli) fn create(said: &Create) -> v1::CreateTokenRequest {
         name: said.name.clone(),
         description: said.description.clone(),
         principal: said.principal.clone(),
-        initiator: said.behalf.initiator.clone(),
+        initiator: said.behalf.initiator(),
         metadata: labels(&said.labels),
         scopes: said.power.scopes.clone(),
         r#type: token_type(said.power.kind),
@@ -60,7 +60,7 @@ pub(in crate::cli) fn edit(said: &Edit) -> v1::UpdateTokenRequest {
         ("metadata", said.no_labels || !said.labels.is_empty()),
         ("expire_time", said.never_expires || said.expire_time.is_some()),
     ]);
-    let initiator = said.behalf.initiator.clone();
+    let initiator = said.behalf.initiator();
     v1::UpdateTokenRequest { token: Some(token), update_mask, initiator, request_id: request_id() }
 }
 

@@ -45,7 +45,7 @@ pub(in crate::cli) fn invalidate(
         dry_run,
         etag: said.etag.etag.clone().or(etag).unwrap_or_default(),
         reason: said.reason.clone(),
-        initiator: said.behalf.initiator.clone(),
+        initiator: said.behalf.initiator(),
         wait: wait(said.waiting.wait),
         request_id: if dry_run { String::new() } else { request_id() },
     }
