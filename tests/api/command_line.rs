@@ -1,5 +1,6 @@
 //! The commands for people, by the real program against a real server.
 
+mod attempts;
 mod failures;
 mod ground;
 mod lives;

@@ -15,8 +15,10 @@ async fn the_commands_of_the_page_do_what_it_says() {
     let ground = Ground::new().await;
     let programs = Path::new(env!("CARGO_BIN_EXE_tokenkeep")).parent().unwrap().display();
     fs::copy(ground.path("credential"), ground.path("operator-token")).unwrap();
-    let mut shell = Command::new("bash");
-    shell.args(["-euo", "pipefail", "-c"]).arg(format!("trap 'kill $(jobs -p) 2> /dev/null' EXIT\n{script}"));
+    let mut shell = Command::new("timeout");
+    shell
+        .args(["60", "bash", "-euo", "pipefail", "-c"])
+        .arg(format!("trap 'kill $(jobs -p) 2> /dev/null' EXIT\n{script}"));
     shell.env_clear().env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap()));
     shell
         .env("TOKENKEEP_SERVER", format!("http://{}", ground.server.address))
