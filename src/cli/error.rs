@@ -207,12 +207,11 @@ impl Refusal {
             Code::InvalidArgument => Exit::Usage,
             Code::NotFound => Exit::NotFound,
             Code::Unauthenticated | Code::PermissionDenied => Exit::Forbidden,
-            Code::Unavailable => Exit::Unavailable,
             Code::ResourceExhausted if self.again => Exit::Unavailable,
             Code::DeadlineExceeded | Code::Cancelled | Code::Unknown if self.changes => Exit::Unknown,
-            Code::DeadlineExceeded | Code::Cancelled => Exit::Unavailable,
             Code::Internal if self.lost && self.changes => Exit::Unknown,
             Code::Unknown | Code::Internal if self.lost => Exit::Unavailable,
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Exit::Unavailable,
             Code::Unknown
             | Code::Internal
             | Code::ResourceExhausted
@@ -246,9 +245,7 @@ impl fmt::Display for Refusal {
         let message = if self.fields.is_empty() { &self.message } else { "the server does not take this" };
         write!(formatter, "{} ({word})", clean(message))?;
         for (field, description) in &self.fields {
-            // They read on after the field, whose name the server may put first.
-            let wrong = description.strip_prefix(field.as_str()).unwrap_or(description).trim_start();
-            write!(formatter, "\n  {}: {}", clean(field), clean(wrong))?;
+            write!(formatter, "\n  {}: {}", clean(field), clean(rule(field, description)))?;
         }
         let remedy = remedy::of(self.code, self.reason, self.scope.as_deref());
         let remedy = remedy.filter(|_| !(self.lost && self.changes && self.exit() == Exit::Unknown));
@@ -258,6 +255,12 @@ impl fmt::Display for Refusal {
             None => Ok(()),
         }
     }
+}
+
+/// The rule that a field broke: a description without the field's name, which a server puts first.
+fn rule<'text>(field: &str, description: &'text str) -> &'text str {
+    let named = description.strip_prefix(&format!("`{field}`")).or_else(|| description.strip_prefix(field));
+    named.unwrap_or(description).trim_start()
 }
 
 /// The name of a code as gRPC writes it.

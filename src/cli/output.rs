@@ -64,6 +64,9 @@ impl List {
         if self.output.json {
             return rows.iter().try_for_each(|row| self.output.line(&json::line(row)?));
         }
+        if rows.is_empty() {
+            return Ok(());
+        }
         rows.iter().for_each(|row| self.table.add(row.cells()));
         self.table.print(&mut anstream::stdout().lock()).map_err(CliError::Output)
     }

@@ -32,8 +32,10 @@ impl Row for v1::WatchRevocationsResponse {
 
 fn kind(event: &v1::RevocationEvent) -> Cell {
     let colour = match event.kind() {
-        RevocationKind::Revoked | RevocationKind::BulkRevoked => AnsiColor::Red,
-        RevocationKind::WorkspaceInvalidated | RevocationKind::KeyRetired => AnsiColor::Red,
+        RevocationKind::Revoked
+        | RevocationKind::BulkRevoked
+        | RevocationKind::WorkspaceInvalidated
+        | RevocationKind::KeyRetired => AnsiColor::Red,
         RevocationKind::SecretReplaced | RevocationKind::Suspended => AnsiColor::Yellow,
         RevocationKind::Resumed => AnsiColor::Green,
         RevocationKind::Unspecified

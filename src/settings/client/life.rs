@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::moment::span;
 use super::token::{Expiration, Filter};
 use super::{IfUnchanged, InWorkspace, OnBehalf, SecretIn, SecretOut, Sure, Waiting};
+use crate::settings::value::span;
 
 /// Arguments of `token regenerate`.
 #[derive(Debug, Args)]

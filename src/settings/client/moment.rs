@@ -1,6 +1,6 @@
 //! Moments as people write them.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use prost_types::Timestamp;
 
@@ -36,13 +36,10 @@ impl Moment {
     }
 }
 
-/// Reads how long something is to be: from a second to 100 years.
-pub(super) fn span(text: &str) -> Result<Duration, Invalid> {
-    value::span(text)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::moment::span;
 use super::{IfUnchanged, InWorkspace, Limit, OnBehalf, PrincipalKind, SecretOut, Sure, Type, Waiting};
+use crate::settings::value::span;
 
 /// What can be done with principals.
 #[derive(Debug, Subcommand)]

@@ -7,8 +7,10 @@ use clap::{Args, Subcommand};
 use super::life::{
     BulkRevoke, EndOverlap, Introspect, Regenerate, Resume, Revoke, RevokeSecret, Suspend, Watch,
 };
-use super::moment::{Moment, span};
-use super::{IfUnchanged, InWorkspace, Label, Limit, OnBehalf, PrincipalKind, SecretOut, State, Type};
+use super::{
+    IfUnchanged, InWorkspace, Label, Limit, Moment, OnBehalf, PrincipalKind, SecretOut, State, Type,
+};
+use crate::settings::value::span;
 
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
@@ -192,6 +194,7 @@ pub struct Show {
     "name", "description", "kind", "scopes", "no_scopes", "audiences", "no_audiences", "allowed_cidrs",
     "no_allowed_cidrs", "labels", "no_labels", "expire_time", "never_expires",
 ])]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Edit {
     /// The id of the token.
     pub id: String,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::moment::span;
 use super::{IfUnchanged, Limit, OnBehalf, SupersededUse, Sure, Waiting};
+use crate::settings::value::span;
 
 /// What can be done with workspaces.
 #[derive(Debug, Subcommand)]

@@ -14,7 +14,13 @@ async fn a_wrong_field_has_a_line_of_its_own() {
     let ended = ground.run(&words);
     ended.refused(
         2,
-        &["error: ", "(INVALID_FIELD)", "\n  name: ", "\n  scopes[0]: ", "\n  allowed_cidrs[0]: "],
+        &[
+            "error: ",
+            "(INVALID_FIELD)",
+            "\n  name: is required",
+            "\n  scopes[0]: must be",
+            "\n  allowed_cidrs[0]: ",
+        ],
     );
 }
 

@@ -92,11 +92,18 @@ async fn the_credential_is_a_file_or_a_variable_and_never_an_argument() {
     });
     by_argument.refused(2, &["TOKENKEEP_CREDENTIAL", "--credential-file"]);
     assert!(!by_argument.error.contains(&secret));
-    list(&|command| drop(command.env("TOKENKEEP_CREDENTIAL", &secret))).refused(2, &["are both set"]);
-    let none = list(&|command| drop(command.env_remove("TOKENKEEP_CREDENTIAL_FILE")));
+    list(&|command| {
+        command.env("TOKENKEEP_CREDENTIAL", &secret);
+    })
+    .refused(2, &["are both set"]);
+    let none = list(&|command| {
+        command.env_remove("TOKENKEEP_CREDENTIAL_FILE");
+    });
     none.refused(2, &["--credential-file", "TOKENKEEP_CREDENTIAL_FILE"]);
     fs::write(ground.path("noise"), "hunter2").unwrap();
-    let noise = list(&|command| drop(command.env("TOKENKEEP_CREDENTIAL_FILE", ground.path("noise"))));
+    let noise = list(&|command| {
+        command.env("TOKENKEEP_CREDENTIAL_FILE", ground.path("noise"));
+    });
     noise.refused(1, &["noise holds no token"]);
     assert!(!noise.error.contains("hunter2"));
 }

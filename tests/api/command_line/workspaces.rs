@@ -33,7 +33,7 @@ async fn the_profile_of_a_workspace_shows_what_there_is_to_choose_from() {
     assert!(!profile["profile"]["types"].as_array().unwrap().is_empty());
     ground.run(&["workspace", "profile", "acme"]).refused(4, &["(PROFILE_NOT_FOUND)"]);
     let create = ["token", "create", "x", "-w", "blog", "--lifetime", "1234h"];
-    ground.run(&create).refused(2, &["(PROFILE_FORBIDS)", "\n  expiration", "workspace profile"]);
+    ground.run(&create).refused(2, &["(PROFILE_FORBIDS)", "\n  lifetime: must be", "workspace profile"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
