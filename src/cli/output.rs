@@ -35,7 +35,7 @@ impl Output {
     /// Writes one answer.
     pub(super) fn answer<M: Message + Name + Details>(self, answer: &M) -> Result<(), CliError> {
         if self.json {
-            return self.line(&json::line(answer)?);
+            return say(&json::line(answer)?);
         }
         details(answer).print(&mut anstream::stdout().lock()).map_err(CliError::Output)
     }
@@ -44,10 +44,10 @@ impl Output {
     pub(super) fn list<M: Message + Name + Row>(self) -> List {
         List { output: self, table: Table::new(M::HEADINGS), count: 0 }
     }
+}
 
-    fn line(self, line: &str) -> Result<(), CliError> {
-        writeln!(io::stdout(), "{line}").map_err(CliError::Output)
-    }
+fn say(line: &str) -> Result<(), CliError> {
+    writeln!(io::stdout(), "{line}").map_err(CliError::Output)
 }
 
 /// A list that is written as it comes; its columns grow if they must.
@@ -62,12 +62,14 @@ impl List {
     pub(super) fn add<M: Message + Name + Row>(&mut self, rows: &[M]) -> Result<(), CliError> {
         self.count += rows.len();
         if self.output.json {
-            return rows.iter().try_for_each(|row| self.output.line(&json::line(row)?));
+            return rows.iter().try_for_each(|row| say(&json::line(row)?));
         }
         if rows.is_empty() {
             return Ok(());
         }
-        rows.iter().for_each(|row| self.table.add(row.cells()));
+        for row in rows {
+            self.table.add(row.cells());
+        }
         self.table.print(&mut anstream::stdout().lock()).map_err(CliError::Output)
     }
 

@@ -21,6 +21,7 @@ pub(super) fn of(code: Code, reason: Option<ErrorReason>, scope: Option<&str>) -
     said.map(str::to_owned)
 }
 
+#[expect(clippy::too_many_lines, reason = "an arm for each reason there is")]
 fn of_reason(reason: ErrorReason) -> Option<&'static str> {
     match reason {
         ErrorReason::CredentialMissing | ErrorReason::CredentialInvalid => {

@@ -66,7 +66,7 @@ pub(super) fn principal_kind(kind: Option<PrincipalKind>) -> i32 {
 }
 
 /// The mask of an edit: the fields that were said.
-fn mask<const N: usize>(fields: [(&str, bool); N]) -> Option<prost_types::FieldMask> {
+fn mask<const N: usize>(fields: [(&str, bool); N]) -> prost_types::FieldMask {
     let said = fields.into_iter().filter(|(_, said)| *said);
-    Some(prost_types::FieldMask { paths: said.map(|(field, _)| field.to_owned()).collect() })
+    prost_types::FieldMask { paths: said.map(|(field, _)| field.to_owned()).collect() }
 }

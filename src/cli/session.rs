@@ -96,7 +96,8 @@ impl Session {
         let attempts = async {
             let mut attempt = 1;
             loop {
-                match call().await {
+                // A call is large, and most of a command is waiting for one.
+                match Box::pin(call()).await {
                     Ok(answer) => return Ok(answer.into_inner()),
                     Err(status) if status.code() == Code::Unavailable && attempt < ATTEMPTS => {
                         tracing::debug!(attempt, server = self.address, "unavailable: trying again");

@@ -67,7 +67,9 @@ fn show_sample(session: &Session, counted: &v1::BulkRevokeTokensResponse) -> Res
         return Ok(());
     }
     let mut table = Table::new(v1::Token::HEADINGS);
-    counted.sample.iter().for_each(|token| table.add(token.cells()));
+    for token in &counted.sample {
+        table.add(token.cells());
+    }
     table.print(&mut anstream::AutoStream::auto(io::stderr())).map_err(CliError::Output)?;
     let more = usize::try_from(counted.token_count).unwrap_or(usize::MAX) - counted.sample.len();
     if more > 0 {

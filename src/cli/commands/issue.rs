@@ -45,10 +45,9 @@ pub(super) async fn regenerate(session: &Session, said: &Regenerate) -> Result<E
         session.change(async || session.tokens().regenerate_token(request.clone()).await).await?;
     place.take(&mut answer)?;
     session.output.answer(&answer)?;
-    if let Some(end) = answer.token.as_ref().and_then(|token| token.previous_secret.as_ref()) {
-        if session.output.is_for_people() {
-            note(&format!("The secret before works until {}.", told(end.expire_time.as_ref())));
-        }
+    let previous = answer.token.as_ref().and_then(|token| token.previous_secret.as_ref());
+    if let Some(previous) = previous.filter(|_| session.output.is_for_people()) {
+        note(&format!("The secret before works until {}.", told(previous.expire_time.as_ref())));
     }
     Ok(Exit::Done)
 }

@@ -65,7 +65,7 @@ pub(in crate::cli) fn edit(said: &Edit) -> v1::UpdatePrincipalRequest {
     ]);
     v1::UpdatePrincipalRequest {
         principal: Some(principal),
-        update_mask,
+        update_mask: Some(update_mask),
         initiator: said.behalf.initiator(),
         wait: wait(said.waiting.wait),
         request_id: request_id(),

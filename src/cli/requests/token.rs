@@ -61,7 +61,12 @@ pub(in crate::cli) fn edit(said: &Edit) -> v1::UpdateTokenRequest {
         ("expire_time", said.never_expires || said.expire_time.is_some()),
     ]);
     let initiator = said.behalf.initiator();
-    v1::UpdateTokenRequest { token: Some(token), update_mask, initiator, request_id: request_id() }
+    v1::UpdateTokenRequest {
+        token: Some(token),
+        update_mask: Some(update_mask),
+        initiator,
+        request_id: request_id(),
+    }
 }
 
 pub(in crate::cli) fn filter(said: &Filter) -> v1::TokenFilter {

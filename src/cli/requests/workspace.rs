@@ -31,7 +31,11 @@ pub(in crate::cli) fn edit(said: &Edit, now: &v1::Workspace) -> v1::UpdateWorksp
         ("limits", edits_limits(made_of)),
         ("superseded_use", made_of.superseded_use.is_some()),
     ]);
-    v1::UpdateWorkspaceRequest { workspace: Some(workspace), update_mask, request_id: request_id() }
+    v1::UpdateWorkspaceRequest {
+        workspace: Some(workspace),
+        update_mask: Some(update_mask),
+        request_id: request_id(),
+    }
 }
 
 /// A dry run, or, of the workspace as this etag knows it, the thing itself.
