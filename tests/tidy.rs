@@ -99,7 +99,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // Whoever asks a server, and how it is asked.
-    ("upstream", &["token"]),
+    ("upstream", &["telemetry", "token"]),
     // The commands for people are clients: they know the wire and the settings, and nothing of what serves.
     ("cli", &["private_file", "proto", "rpc", "settings", "telemetry", "upstream"]),
     (
