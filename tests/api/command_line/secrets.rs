@@ -113,8 +113,8 @@ async fn the_credential_is_a_file_or_a_variable_and_never_an_argument() {
 async fn leaked_secrets_are_revoked_by_whoever_holds_them() {
     let ground = Ground::new().await;
     let leaked: Vec<(String, String)> = (0..101).map(|number| ground.token(&number.to_string())).collect();
-    let mut list: String = leaked.iter().map(|(_, secret)| format!("{secret}\n")).collect();
-    list.push_str("\nnoise\n");
+    let secrets: Vec<&str> = leaked.iter().map(|(_, secret)| secret.as_str()).collect();
+    let list = format!("{}\n\nnoise\n", secrets.join("\n"));
     let words = ["token", "revoke-secret", "--reason", "leaked"];
     ground.run_with(&words, &list).refused(2, &["--yes"]);
     let ended = ground.run_with(&[&words[..], &["--yes"]].concat(), &list);
