@@ -52,12 +52,15 @@ fn compile_ours(out_directory: &Path) -> Result<(), Box<dyn Error>> {
         "tokenkeep/v1/error_reason.proto",
     ])?;
     fs::write(out_directory.join("tokenkeep.binpb"), compiler.encode_file_descriptor_set())?;
+    let mut config = prost_build::Config::new();
+    // Messages are written as JSON by their names.
+    config.enable_type_names();
     tonic_prost_build::configure()
         // A sidecar serves some methods of a service; the rest answer UNIMPLEMENTED.
         .generate_default_stubs(true)
         .btree_map(".tokenkeep.v1")
         .skip_debug(SECRET_BEARING)
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod cache;
+pub mod cli;
 pub mod clock;
 pub mod compose;
 pub mod crossing;
@@ -37,6 +38,7 @@ pub mod store;
 pub mod telemetry;
 pub mod text;
 pub mod token;
+pub mod upstream;
 pub mod uses;
 pub mod workspace;
 

@@ -6,7 +6,6 @@
 mod acknowledging;
 mod answering;
 mod counts;
-mod credential;
 mod deciding;
 mod failure;
 mod following;
@@ -29,10 +28,8 @@ use uuid::Uuid;
 
 pub use answering::SidecarRpc;
 pub use counts::Counts;
-pub use credential::{CredentialError, CredentialFile};
 pub use health::Health;
 pub use session::follow_upstreams;
-pub use upstream::{Upstream, UpstreamError, UpstreamTls};
 pub use usage::report_usage;
 
 use crate::cache::Cache;

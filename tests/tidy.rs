@@ -117,8 +117,13 @@ const ROOMS: &[(&str, &[&str])] = &[
             "telemetry",
             "service",
             "sidecar",
+            "upstream",
         ],
     ),
+    // Whoever asks a server, and how it is asked.
+    ("upstream", &["telemetry", "token"]),
+    // The commands for people are clients: they know the wire and the settings, and nothing of what serves.
+    ("cli", &["private_file", "proto", "rpc", "settings", "telemetry", "upstream"]),
     (
         "rpc",
         &[
@@ -156,14 +161,28 @@ const VOCABULARY: &[&str] = &["text", "token", "workspace", "profile"];
 const WORDS: &[(&str, &[&str])] = &[
     ("diesel", &["store"]),
     ("tokio_postgres", &["store"]),
-    ("tonic", &["rpc", "proto", "server", "compose", "metrics/requests", "roles/healthcheck", "sidecar"]),
-    ("prost", &["rpc", "proto", "compose", "metrics/requests", "roles/table", "sidecar"]),
+    (
+        "tonic",
+        &[
+            "rpc",
+            "proto",
+            "server",
+            "compose",
+            "metrics/requests",
+            "roles/healthcheck",
+            "sidecar",
+            "upstream",
+            "cli",
+        ],
+    ),
+    ("prost", &["rpc", "proto", "compose", "metrics/requests", "sidecar", "cli", "settings/client/moment"]),
     ("hyper", &["server", "compose/routes"]),
     ("axum", &["server/http1", "operations", "rpc/forward_auth"]),
     ("argon2::", &["hash"]),
     ("clap", &["settings", "telemetry", "main", "roles"]),
     ("prometheus", &["metrics"]),
-    ("SystemTime::now", &["metrics"]),
+    // What somebody says was so long ago is so by the clock of where they sit.
+    ("SystemTime::now", &["metrics", "settings/client/moment"]),
     ("unsafe", &[]),
     ("std::env::var", &["settings", "defect"]),
     ("println!", &[]),

@@ -17,9 +17,8 @@ use crate::proof::Prover;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::server::listen::ListenAddress;
 use crate::server::serving::{Serving, ServingOptions};
-use crate::sidecar::{
-    self, CredentialFile, Health, Sidecar, SidecarRpc, Upstream, follow_upstreams, report_usage,
-};
+use crate::sidecar::{self, Health, Sidecar, SidecarRpc, follow_upstreams, report_usage};
+use crate::upstream::{CredentialFile, Upstream};
 use crate::workspace::WorkspaceId;
 
 /// Everything a sidecar needs to know.

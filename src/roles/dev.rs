@@ -17,7 +17,7 @@ use crate::store::DatabaseOptions;
 const DATABASE: &str = "tokenkeep";
 
 pub(super) fn run(settings: &settings::Dev) -> Result<(), RoleError> {
-    let directory = settings.data.path()?;
+    let directory = settings.data.home.path()?;
     let keys = directory.join("keyring");
     create_first_key(&keys)?;
     let keyring = Keyring::read(&keys)?;

@@ -20,6 +20,7 @@ mod cached;
 mod cached_undecided;
 mod calls;
 mod clients;
+mod command_line;
 mod crash;
 mod deposed;
 mod dev;
