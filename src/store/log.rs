@@ -39,7 +39,7 @@ const APPEND: &str = "\
     AS events (kind, workspace, token, generation, reason, initiator, principal, profile, kid, number) \
     ORDER BY number RETURNING revision, event_time, \
     (SELECT id FROM histories WHERE singleton) AS history, \
-    (SELECT coalesce(max(lease_milliseconds), 0) FROM servers) AS lease_milliseconds";
+    (SELECT coalesce(max(milliseconds), 0) FROM leases) AS lease_milliseconds";
 
 const HEAD: &str = "\
     SELECT id AS history, compacted, (SELECT coalesce(max(revision), 0) FROM revisions) AS last \

@@ -71,9 +71,15 @@ diesel::table! {
         beat -> Int8,
         history -> Uuid,
         acknowledged -> Int8,
-        lease_milliseconds -> Int4,
         start_time -> Timestamptz,
         kids -> Array<Text>,
+    }
+}
+
+diesel::table! {
+    leases (server) {
+        server -> Uuid,
+        milliseconds -> Int4,
     }
 }
 
@@ -132,10 +138,12 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(
     histories,
+    leases,
     principals,
     profiles,
     revisions,
     server_keys,
+    servers,
     token_last_uses,
     tokens,
     workspaces,
