@@ -11,6 +11,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    leases (server) {
+        server -> Uuid,
+        milliseconds -> Int4,
+    }
+}
+
+diesel::table! {
     principals (workspace, id) {
         workspace -> Text,
         id -> Text,
@@ -73,13 +80,6 @@ diesel::table! {
         acknowledged -> Int8,
         start_time -> Timestamptz,
         kids -> Array<Text>,
-    }
-}
-
-diesel::table! {
-    leases (server) {
-        server -> Uuid,
-        milliseconds -> Int4,
     }
 }
 
