@@ -155,7 +155,7 @@ impl Writers<'_> {
                         turns.tick().await;
                     }
                     if under_way.len() == UNDER_WAY {
-                        under_way.join_next().await.ok_or("nothing was under way")??;
+                        under_way.join_next().await.ok_or("nothing was under way")???;
                     }
                     let (server, tokens, ledger) = (server.clone(), Arc::clone(&tokens), Arc::clone(&ledger));
                     under_way.spawn(acknowledge(server, tokens, number, ledger));
