@@ -44,6 +44,9 @@ mod endurance {
 
 const WRITERS: usize = 16;
 
+/// How many revocations of one writer may be under way at once: a rate is kept only by who need not wait for each.
+const UNDER_WAY: usize = 8;
+
 /// Revocations a second while the snapshot is held.
 const RATE: usize = 1_000;
 
@@ -56,17 +59,18 @@ const DATABASE: &str = "endurance";
 #[expect(clippy::cast_precision_loss, reason = "a rate of some thousands")]
 fn main() -> Outcome<()> {
     let (events, hold) = (arguments::number("--events", 1_000_000)?, arguments::number("--hold", 600)?);
-    let before = BEFORE.min(hold);
+    let quiet = BEFORE.min(hold);
     let database = PrivateDatabase::start()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let fleet = Fleet::start(&database, DATABASE, (2, 0), &[]).await?;
         let client = database.connect(DATABASE).await?;
         let tokens = insert_tokens(&client, events).await?;
-        let ledger = Arc::new(Ledger::new(events));
+        let before = revisions(&client).await?;
+        let ledger = Arc::new(Ledger::new(before, events));
         let watchers = watcher::start(&fleet, &ledger);
         let writers = Writers { fleet: &fleet, tokens: Arc::new(tokens), ledger: Arc::clone(&ledger) };
-        let quiet = 0..(before * RATE).min(events);
+        let quiet = 0..(quiet * RATE).min(events);
         writers.revoke(quiet.clone(), Some(RATE)).await?;
         let during = quiet.end..(quiet.end + hold * RATE).min(events);
         let stranger = hold_write(&database).await?;
@@ -82,7 +86,7 @@ fn main() -> Outcome<()> {
         stranger.batch_execute("COMMIT").await?;
         let found = watcher::finish(watchers).await?;
         let logged = logged(&client).await?;
-        let report = Report { events, held_for, rate, rest: rest.len(), found, logged };
+        let report = Report { events, held_for, during: during.len(), rate, rest: rest.len(), found, logged };
         let (quiet, during) = (ledger.latencies(quiet), ledger.latencies(during));
         let provenance = page::provenance(&database.version().await?)?;
         page::publish("log-endurance.md", &format!("{provenance}\n{}", report.told(&quiet, &during)?))
@@ -115,9 +119,16 @@ async fn hold_write(database: &PrivateDatabase) -> Outcome<Client> {
     Ok(client)
 }
 
-/// The log as the database holds it: the token of each revision, from 1 on.
+/// How many changes there were before the first revocation.
+async fn revisions(client: &Client) -> Outcome<usize> {
+    let count: i64 = client.query_one("SELECT count(*) FROM revisions", &[]).await?.try_get(0)?;
+    Ok(usize::try_from(count)?)
+}
+
+/// The log as the database holds it: the token of each revocation.
 async fn logged(client: &Client) -> Outcome<Vec<String>> {
-    let rows = client.query("SELECT token::text FROM revisions ORDER BY revision", &[]).await?;
+    let query = "SELECT token::text FROM revisions WHERE kind = 'revoked' ORDER BY revision";
+    let rows = client.query(query, &[]).await?;
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
@@ -133,17 +144,24 @@ impl Writers<'_> {
         let mut writers = JoinSet::new();
         for writer in 0..WRITERS {
             let server = self.fleet.servers.get(writer % self.fleet.servers.len());
-            let mut server = server.cloned().ok_or("no server")?;
+            let server = server.cloned().ok_or("no server")?;
             let (tokens, ledger) = (Arc::clone(&self.tokens), Arc::clone(&self.ledger));
             let own = numbers.clone().skip(writer).step_by(WRITERS);
             let mut turns = rate.map(|rate| turns(rate, writer));
             writers.spawn(async move {
+                let mut under_way = JoinSet::new();
                 for number in own {
                     if let Some(turns) = &mut turns {
                         turns.tick().await;
                     }
-                    let issued = tokens.get(number).ok_or("no such token")?;
-                    acknowledge(&mut server, issued, &ledger).await?;
+                    if under_way.len() == UNDER_WAY {
+                        under_way.join_next().await.ok_or("nothing was under way")???;
+                    }
+                    let (server, tokens, ledger) = (server.clone(), Arc::clone(&tokens), Arc::clone(&ledger));
+                    under_way.spawn(acknowledge(server, tokens, number, ledger));
+                }
+                while let Some(ended) = under_way.join_next().await {
+                    ended??;
                 }
                 Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
             });
@@ -165,8 +183,14 @@ fn turns(rate: usize, writer: usize) -> tokio::time::Interval {
     turns
 }
 
-async fn acknowledge(server: &mut Tokens, issued: &Issued, ledger: &Ledger) -> Outcome<()> {
-    let revision = revoke(server, issued, RevocationWait::Commit).await?.revision;
+async fn acknowledge(
+    mut server: Tokens,
+    tokens: Arc<Vec<Issued>>,
+    number: usize,
+    ledger: Arc<Ledger>,
+) -> Outcome<()> {
+    let issued = tokens.get(number).ok_or("no such token")?;
+    let revision = revoke(&mut server, issued, RevocationWait::Commit).await?.revision;
     ledger.acknowledged(usize::try_from(revision)?);
     Ok(())
 }
@@ -174,6 +198,7 @@ async fn acknowledge(server: &mut Tokens, issued: &Issued, ledger: &Ledger) -> O
 struct Report {
     events: usize,
     held_for: Duration,
+    during: usize,
     rate: f64,
     rest: usize,
     found: Vec<Found>,
@@ -181,15 +206,17 @@ struct Report {
 }
 
 impl Report {
+    #[expect(clippy::cast_precision_loss, reason = "a rate of some thousands")]
     fn told(&self, quiet: &Latencies, held: &Latencies) -> Outcome<String> {
         use std::fmt::Write as _;
         let mut text = format!(
-            "{} revocations; the snapshot was held for {:.0} s at {RATE} a second, and for the last {} of them, which \
-             {WRITERS} writers then made as fast as they could: {:.0} a second.\n\n\
+            "{} revocations. Under the snapshot {:.0} s of them came, {RATE} a second being asked for and {:.0} made, and then the last {}, which \
+             {WRITERS} writers then made as fast as they could, each with up to {UNDER_WAY} under way: {:.0} a second.\n\n\
              | watcher | events | missed | doubled | out of order | another than in the log | resumed |\n\
              |---|---|---|---|---|---|---|\n",
             self.events,
             self.held_for.as_secs_f64(),
+            self.during as f64 / self.held_for.as_secs_f64(),
             self.rest,
             self.rate,
         );

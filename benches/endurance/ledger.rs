@@ -6,17 +6,23 @@ use std::time::{Duration, Instant};
 
 use crate::spread::latencies::Latencies;
 
-/// By revision, in nanoseconds after the beginning; 0 for not yet.
+/// By revision, those counted that came after the first ones, in nanoseconds after the beginning; 0 for not yet.
 pub(crate) struct Ledger {
     begun: Instant,
+    before: usize,
     acknowledged: Vec<AtomicU64>,
     heard: Vec<AtomicU64>,
 }
 
 impl Ledger {
-    pub(crate) fn new(revisions: usize) -> Self {
+    /// One for so many revisions, after those that came `before`.
+    pub(crate) fn new(before: usize, revisions: usize) -> Self {
         let empty = || (0..=revisions).map(|_| AtomicU64::new(0)).collect();
-        Self { begun: Instant::now(), acknowledged: empty(), heard: empty() }
+        Self { begun: Instant::now(), before, acknowledged: empty(), heard: empty() }
+    }
+
+    pub(crate) fn before(&self) -> usize {
+        self.before
     }
 
     pub(crate) fn revisions(&self) -> usize {
@@ -33,20 +39,19 @@ impl Ledger {
 
     fn note(&self, times: &[AtomicU64], revision: usize) {
         let now = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        if let Some(time) = times.get(revision) {
+        if let Some(time) = revision.checked_sub(self.before).and_then(|number| times.get(number)) {
             time.store(now, Ordering::Relaxed);
         }
     }
 
     /// From acknowledgement to hearing, zero where it was heard of first, of so many revisions from the first of the range.
     pub(crate) fn latencies(&self, numbers: Range<usize>) -> Latencies {
-        let revisions = numbers.start + 1..=numbers.end;
-        revisions.filter_map(|revision| self.latency(revision)).collect()
+        (numbers.start + 1..=numbers.end).filter_map(|number| self.latency(number)).collect()
     }
 
-    fn latency(&self, revision: usize) -> Option<Duration> {
-        let acknowledged = self.acknowledged.get(revision)?.load(Ordering::Relaxed);
-        let heard = self.heard.get(revision)?.load(Ordering::Relaxed);
+    fn latency(&self, number: usize) -> Option<Duration> {
+        let acknowledged = self.acknowledged.get(number)?.load(Ordering::Relaxed);
+        let heard = self.heard.get(number)?.load(Ordering::Relaxed);
         Some(Duration::from_nanos(heard.saturating_sub(acknowledged)))
     }
 }

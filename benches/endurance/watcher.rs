@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) name: &'static str,
-    /// The token of each revision, from 1 on.
+    /// The token of each revision, from the first revocation on.
     pub(crate) tokens: Vec<String>,
     pub(crate) missed: usize,
     pub(crate) doubled: usize,
@@ -35,11 +35,16 @@ pub(crate) fn start(fleet: &Fleet, ledger: &Arc<Ledger>) -> Vec<JoinHandle<Outco
     for (number, server) in fleet.servers.iter().enumerate() {
         let name = if number == 0 { "at the first server" } else { "at the second server" };
         let clock = (number == 0).then(|| Arc::clone(ledger));
-        watchers.push(tokio::spawn(watch(name, vec![server.clone()], None, clock, ledger.revisions())));
+        watchers.push(tokio::spawn(watch(name, vec![server.clone()], None, clock, expected(ledger))));
     }
-    let comer = watch("that comes and goes", fleet.servers.clone(), Some(STAY), None, ledger.revisions());
+    let comer = watch("that comes and goes", fleet.servers.clone(), Some(STAY), None, expected(ledger));
     watchers.push(tokio::spawn(comer));
     watchers
+}
+
+/// Before which revision, and how many.
+fn expected(ledger: &Ledger) -> (usize, usize) {
+    (ledger.before(), ledger.revisions())
 }
 
 /// What they saw, once they have seen the last event.
@@ -56,7 +61,7 @@ async fn watch(
     mut servers: Vec<Tokens>,
     stay: Option<Duration>,
     ledger: Option<Arc<Ledger>>,
-    last: usize,
+    (before, last): (usize, usize),
 ) -> Outcome<Found> {
     let mut found = Found { name, ..Found::default() };
     let mut cursor = String::new();
@@ -71,7 +76,8 @@ async fn watch(
             let frame = frame.ok_or("a stream has ended well, which none does")?;
             cursor.clone_from(&frame.cursor);
             if let Some(Frame::Event(event)) = frame.frame {
-                found.take(usize::try_from(frame.revision)?, event.token_id);
+                let number = usize::try_from(frame.revision)?.checked_sub(before).ok_or("an old event")?;
+                found.take(number, event.token_id);
                 if let Some(ledger) = &ledger {
                     ledger.heard(usize::try_from(frame.revision)?);
                 }
@@ -84,15 +90,15 @@ async fn watch(
 }
 
 impl Found {
-    fn take(&mut self, revision: usize, token: String) {
+    fn take(&mut self, number: usize, token: String) {
         let next = self.tokens.len() + 1;
-        if revision == next {
+        if number == next {
             self.tokens.push(token);
-        } else if revision > next {
-            self.missed += revision - next;
-            self.tokens.resize(revision - 1, String::new());
+        } else if number > next {
+            self.missed += number - next;
+            self.tokens.resize(number - 1, String::new());
             self.tokens.push(token);
-        } else if self.tokens.get(revision - 1) == Some(&token) {
+        } else if self.tokens.get(number - 1) == Some(&token) {
             self.doubled += 1;
         } else {
             self.out_of_order += 1;

@@ -49,7 +49,7 @@ const APPEND: &str = "\
     number) \
     ORDER BY number RETURNING revision, event_time, \
     (SELECT id FROM histories WHERE singleton) AS history, \
-    (SELECT coalesce(max(lease_milliseconds), 0) FROM servers) AS lease_milliseconds";
+    (SELECT coalesce(max(milliseconds), 0) FROM leases) AS lease_milliseconds";
 
 /// One statement, which sees the log at one moment: what was deleted is never skipped, and what is read is of the
 /// history asked for.

@@ -18,6 +18,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    leases (server) {
+        server -> Uuid,
+        milliseconds -> Int4,
+    }
+}
+
+diesel::table! {
     previous_secrets (token) {
         token -> Uuid,
         generation -> Int4,
@@ -93,7 +100,6 @@ diesel::table! {
         beat -> Int8,
         history -> Uuid,
         acknowledged -> Int8,
-        lease_milliseconds -> Int4,
         start_time -> Timestamptz,
         kids -> Array<Text>,
     }
@@ -180,10 +186,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     bulk_revocations,
     histories,
     previous_secrets,
+    leases,
     principals,
     profiles,
     revisions,
     server_keys,
+    servers,
     token_last_uses,
     token_marks,
     tokens,

@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::error::{StoreError, understood};
 use super::log::{self, cluster, moved, record_cluster};
 use super::moment::Moment;
-use super::schema::{histories, servers};
+use super::schema::{histories, leases, servers};
 use super::transaction::Transaction;
 use crate::defect::{Defect, seeded};
 use crate::revocation::{HistoryId, Position};
@@ -52,7 +52,7 @@ const BEAT: &str = concat!(
     "WITH beaten AS (UPDATE servers SET beat = beat + 1, history = coalesce($2, history), \
      acknowledged = coalesce($3, acknowledged) WHERE id = $1 RETURNING id) \
      SELECT histories.id AS history, (SELECT coalesce(max(revision), 0) FROM revisions) AS last, \
-     (SELECT coalesce(max(lease_milliseconds), 0) FROM servers) AS lease_milliseconds, \
+     (SELECT coalesce(max(milliseconds), 0) FROM leases) AS lease_milliseconds, \
      clock_timestamp() AS time, system_identifier IS NOT NULL AS recorded, ",
     moved!(),
     " AS moved FROM beaten, histories, ",
@@ -93,11 +93,12 @@ pub async fn register(
     let row = histories::table.find(true).select((
         id.0.into_sql::<SqlUuid>(),
         histories::id,
-        lease.into_sql::<Integer>(),
         kids.iter().map(Kid::to_string).collect::<Vec<_>>().into_sql::<Array<Text>>(),
     ));
-    let columns = (servers::id, servers::history, servers::lease_milliseconds, servers::kids);
-    connection.execute(row.insert_into(servers::table).into_columns(columns)).await
+    let columns = (servers::id, servers::history, servers::kids);
+    connection.execute(row.insert_into(servers::table).into_columns(columns)).await?;
+    let lease = (leases::server.eq(id.0), leases::milliseconds.eq(lease));
+    connection.execute(diesel::insert_into(leases::table).values(lease)).await
 }
 
 /// Beats a server's heart and, if told so, notes what it has acknowledged. None if there is no such row. The first beat
@@ -154,9 +155,9 @@ pub async fn acknowledge(
 /// # Errors
 /// [`StoreError::Unavailable`].
 pub async fn list(connection: &mut Connection) -> Result<Vec<ServerRow>, StoreError> {
-    let columns =
-        (servers::id, servers::beat, servers::history, servers::acknowledged, servers::lease_milliseconds);
-    let rows: Vec<(Uuid, i64, Uuid, i64, i32)> = connection.rows(servers::table.select(columns)).await?;
+    let columns = (servers::id, servers::beat, servers::history, servers::acknowledged, leases::milliseconds);
+    let query = servers::table.inner_join(leases::table.on(leases::server.eq(servers::id)));
+    let rows: Vec<(Uuid, i64, Uuid, i64, i32)> = connection.rows(query.select(columns)).await?;
     Ok(rows.into_iter().map(into_server).collect())
 }
 
