@@ -1,6 +1,25 @@
 //! The tables as the migrations leave them; a test prints this from a migrated database and compares.
 
 diesel::table! {
+    audit_events (id) {
+        id -> Uuid,
+        event_time -> Timestamptz,
+        action -> Text,
+        workspace -> Nullable<Text>,
+        caller -> Nullable<Uuid>,
+        initiator -> Nullable<Text>,
+        token -> Nullable<Uuid>,
+        principal -> Nullable<Text>,
+        refusal -> Nullable<Text>,
+        peer_address -> Nullable<Text>,
+        request_digest -> Nullable<Bytea>,
+        trace_id -> Nullable<Text>,
+        revision -> Int8,
+        details -> Jsonb,
+    }
+}
+
+diesel::table! {
     bulk_revocations (id) {
         id -> Int8,
         revision -> Nullable<Int8>,
@@ -14,6 +33,14 @@ diesel::table! {
         compacted -> Int8,
         system_identifier -> Nullable<Int8>,
         timeline -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    issuance_buckets (workspace) {
+        workspace -> Text,
+        issues_left -> Double,
+        fill_time -> Timestamptz,
     }
 }
 
@@ -63,6 +90,27 @@ diesel::table! {
         document -> Text,
         revision -> Int8,
         update_time -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    replay_keys (day) {
+        day -> Int4,
+        fingerprint -> Text,
+    }
+}
+
+diesel::table! {
+    requests (digest) {
+        digest -> Bytea,
+        fingerprint -> Bytea,
+        token -> Nullable<Uuid>,
+        generation -> Nullable<Int4>,
+        count -> Nullable<Int8>,
+        revision -> Int8,
+        replay_day -> Nullable<Int4>,
+        sealed_secret -> Nullable<Bytea>,
+        create_time -> Timestamptz,
     }
 }
 
@@ -159,6 +207,14 @@ diesel::table! {
         suspend_reason -> Nullable<Text>,
         principal_kind -> Nullable<Text>,
         bulk_revocation -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    usage_reports (reporter) {
+        reporter -> Uuid,
+        sequence -> Int8,
+        report_time -> Timestamptz,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Many tokens end at once.
 
 use tokenkeep::revocation::Change;
-use tokenkeep::store::bulk_revocations::{self, Ended};
+use tokenkeep::store::bulk_revocations::{self, Ended, Matching};
 use tokenkeep::store::{Store, Transaction, log};
 use tokenkeep::text::NamePrefix;
 use tokenkeep::token::{Revision, Token, TokenFilter, TokenId, TokenState};
@@ -21,8 +21,9 @@ async fn make(store: &Store, title: &str) -> Token {
 }
 
 async fn end(transaction: &mut Transaction, filter: &TokenFilter) -> Ended {
-    let system = workspace(WorkspaceId::SYSTEM);
-    bulk_revocations::end(transaction, &system, filter, &reason("lost")).await.unwrap()
+    let (workspace, filter) = (workspace(WorkspaceId::SYSTEM), filter.clone());
+    let matching = Matching { workspace, filter, rotation_due_after: None };
+    bulk_revocations::end(transaction, &matching, &reason("lost")).await.unwrap()
 }
 
 /// Logs an end and settles it, as a service does.

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::time::SystemTime;
 
 use tokenkeep::store::tokens::{self, Listing, TokenQuery};
-use tokenkeep::store::{Connection, Store};
+use tokenkeep::store::{Connection, Store, workspaces};
 use tokenkeep::text::NamePrefix;
 use tokenkeep::token::{Scope, Token, TokenFilter, TokenId};
 use tokenkeep::workspace::WorkspaceId;
 
 use crate::harness::Database;
-use crate::samples::{create, name, prefix, token, workspace};
+use crate::samples::{create, name, new_workspace, token, workspace};
 use crate::various::{self, Sample};
 
 fn query(filter: TokenFilter, after: Option<TokenId>, patience: usize) -> TokenQuery {

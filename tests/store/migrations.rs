@@ -117,7 +117,6 @@ fn diesel_type(kind: &str) -> &'static str {
         "interval" => "Interval",
         "jsonb" => "Jsonb",
         "text" => "Text",
-        "_uuid" => "Array<Uuid>",
         "_text" => "Array<Text>",
         "timestamp" => "Timestamp",
         "timestamptz" => "Timestamptz",

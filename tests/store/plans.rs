@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokenkeep::principal::{Legacy, PrincipalEdit, PrincipalKey};
 use tokenkeep::profile::{ProfileName, TokenType};
 use tokenkeep::revocation::TokenChange;
+use tokenkeep::store::bulk_revocations::Matching;
 use tokenkeep::store::keys::{self, KeyState};
 use tokenkeep::store::principals::{self, PrincipalQuery};
 use tokenkeep::store::profiles::{self, StoredProfile};
@@ -16,9 +17,9 @@ use tokenkeep::store::{
     Connection, Store, Transaction, bulk_revocations, credentials, last_uses, limits, log, minted,
     previous_secrets, workspaces,
 };
-use tokenkeep::text::Initiator;
+use tokenkeep::text::{Initiator, PrincipalId};
 use tokenkeep::token::{
-    Audiences, Cidrs, Expiry, ExternalId, Kid, Precondition, Revision, TokenEdit, TokenFilter, TokenId,
+    Audiences, Cidrs, Expiry, ExternalId, Kid, Precondition, Revision, TokenEdit, TokenId,
 };
 use tokenkeep::workspace::{Limits, SupersededUse, WorkspaceEdit, WorkspaceId};
 use tokio_postgres::SimpleQueryMessage;
@@ -192,11 +193,13 @@ async fn run_limits(transaction: &mut Transaction, workspace: &WorkspaceId) {
 }
 
 async fn run_bulk_revocations(transaction: &mut Transaction, workspace: &WorkspaceId, revision: Revision) {
-    for filter in filters() {
+    for filter in various::filters() {
+        let rotation_due_after = Some(various::DUE_AFTER);
+        let matching = Matching { workspace: workspace.clone(), filter, rotation_due_after };
         let connection = transaction.connection();
-        bulk_revocations::count(connection, workspace, &filter).await.unwrap();
-        bulk_revocations::newest(connection, workspace, &filter, 10).await.unwrap();
-        let ended = bulk_revocations::end(transaction, workspace, &filter, &reason("")).await.unwrap();
+        bulk_revocations::count(connection, &matching).await.unwrap();
+        bulk_revocations::newest(connection, &matching, 10).await.unwrap();
+        let ended = bulk_revocations::end(transaction, &matching, &reason("")).await.unwrap();
         bulk_revocations::settle(transaction, ended, revision).await.unwrap();
     }
 }

@@ -9,7 +9,7 @@ use tokenkeep::workspace::WorkspaceId;
 use uuid::Uuid;
 
 use crate::harness::Database;
-use crate::samples::{create, find, new_workspace, report, revoke, secret, token, workspace};
+use crate::samples::{create, find, new_workspace, replacement, report, revoke, token, workspace};
 
 const FIRST: Used = Used::Live(Generation::FIRST);
 const GRACE: Duration = Duration::from_mins(10);
@@ -157,7 +157,8 @@ async fn uses_of_dead_secrets_are_counted_apart() {
 }
 
 async fn regenerate(connection: &mut Connection, id: TokenId) -> Token {
-    tokens::replace_secret(connection, id, secret(2), None, Revision(1)).await.unwrap()
+    let token = tokens::find(connection, id).await.unwrap().unwrap();
+    tokens::replace_secret(connection, &token, replacement(2, None), Revision(1)).await.unwrap()
 }
 
 #[tokio::test]

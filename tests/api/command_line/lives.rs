@@ -20,7 +20,6 @@ async fn a_token_is_regenerated_and_only_as_it_was_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "waits for overlaps and EndOverlap"]
 async fn an_overlap_needs_no_question_and_is_ended_by_one_that_does() {
     let ground = Ground::new().await;
     let (id, old) = ground.token("ci");
@@ -67,7 +66,6 @@ async fn a_revoke_is_sure_and_waits_for_the_fleet_if_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "waits for BulkRevokeTokens"]
 async fn many_are_revoked_as_many_as_were_counted() {
     let ground = Ground::new().await;
     let ids: Vec<String> = ["old 1", "old 2", "new"].iter().map(|name| ground.token(name).0).collect();

@@ -62,7 +62,6 @@ async fn what_is_said_of_a_first_token_needs_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "waits for ListAuditEvents"]
 async fn the_audit_trail_is_listed_newest_first() {
     let ground = Ground::new().await;
     let (id, _) = ground.token("ci");

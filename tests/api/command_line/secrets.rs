@@ -109,7 +109,6 @@ async fn the_credential_is_a_file_or_a_variable_and_never_an_argument() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "waits for RevokeSecret"]
 async fn leaked_secrets_are_revoked_by_whoever_holds_them() {
     let ground = Ground::new().await;
     let leaked: Vec<(String, String)> = (0..101).map(|number| ground.token(&number.to_string())).collect();

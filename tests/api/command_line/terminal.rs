@@ -108,7 +108,6 @@ async fn a_long_wait_says_what_for_on_a_terminal_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "waits for BulkRevokeTokens"]
 async fn many_are_shown_before_they_are_revoked() {
     let ground = Ground::new().await;
     let ids: Vec<String> = (0..12).map(|number| ground.token(&format!("old {number}")).0).collect();

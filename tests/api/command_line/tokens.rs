@@ -105,7 +105,6 @@ async fn an_edit_changes_only_what_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "waits for CountTokens"]
 async fn the_tokens_of_a_workspace_are_counted() {
     let ground = Ground::new().await;
     for name in ["one", "two"] {

@@ -51,7 +51,6 @@ async fn the_secrets_of_a_workspace_are_invalidated_after_a_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "waits for limits of workspaces"]
 async fn one_limit_is_edited_and_the_others_stay() {
     let ground = Ground::new().await;
     let made =
