@@ -5,6 +5,7 @@
 
 mod batch;
 mod mutation;
+mod traces;
 
 use std::collections::HashSet;
 use std::fmt;

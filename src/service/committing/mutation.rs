@@ -5,12 +5,9 @@ use std::time::SystemTime;
 
 use super::super::limiting::{Claim, require_lifetime};
 use super::super::tokens::known_to;
-use super::super::{Caller, Error, audit};
-use crate::audit::{Details, Entry, Subject};
+use super::super::{Caller, Error};
 use crate::profile::{Edit, Forbidden, Profile, TokenType};
 use crate::request::Sealed;
-use crate::revocation::{Change, NewEvent, TokenChange};
-use crate::store::requests::Undertaking;
 use crate::store::tokens::{Locked, NewSecret};
 use crate::text::{Initiator, Invalid, Reason};
 use crate::token::{
@@ -270,63 +267,6 @@ impl Mutation {
 
     fn require_version(&self, token: &Token) -> Result<(), Error> {
         if self.precondition.holds_for(&token.etag()) { Ok(()) } else { Err(Error::EtagMismatch) }
-    }
-
-    /// What is entered before it is made, if it may be repeated.
-    pub(super) fn undertaking(&self) -> Option<Undertaking> {
-        let intention = self.caller.intention()?;
-        Some(match &self.action {
-            Action::ReplaceSecret { seen, sealed, .. } => {
-                intention.undertaking(Some((self.token, Generation(seen.0 + 1))), sealed.clone())
-            }
-            Action::Edit(_)
-            | Action::EndOverlap
-            | Action::Revoke(_)
-            | Action::RevokeSecret { .. }
-            | Action::Suspend(_)
-            | Action::Resume => intention.undertaking(None, None),
-        })
-    }
-
-    /// What goes into the audit of the change, which left a token so.
-    pub(super) fn entry(&self, token: &Token) -> Entry {
-        let (action, details) = match &self.action {
-            Action::Edit(edit) => ("update_token", audit::edited(edit, token)),
-            Action::EndOverlap => ("end_overlap", Details::new()),
-            Action::ReplaceSecret { expiry, .. } => {
-                let generation = Details::from([("generation", token.generation.0.to_string())]);
-                let expiry = expiry.map(|_| audit::created(token));
-                let expiry = expiry.and_then(|mut told| told.remove_entry("expire_time"));
-                ("regenerate_token", generation.into_iter().chain(expiry).collect())
-            }
-            Action::Revoke(reason) => ("revoke_token", Details::from([("reason", reason.to_string())])),
-            Action::RevokeSecret { reason, .. } => {
-                ("revoke_secret", Details::from([("reason", reason.to_string())]))
-            }
-            Action::Suspend(reason) => ("suspend_token", Details::from([("reason", reason.to_string())])),
-            Action::Resume => ("resume_token", Details::new()),
-        };
-        let action = crate::audit::Action::known(action);
-        let entry = self.caller.entry(action, &self.initiator, Subject::token(token));
-        Entry { revision: token.revision, details, ..entry }
-    }
-
-    /// What is to be logged of the change.
-    pub(super) fn event(&self, token: &Token, action: &Action) -> NewEvent {
-        let (what, generation) = match action {
-            Action::Edit(_) => (TokenChange::Updated, token.generation),
-            Action::ReplaceSecret { seen, overlap, .. } => {
-                (TokenChange::SecretReplaced { overlap_end: overlap.end() }, Generation(seen.0 + 1))
-            }
-            Action::EndOverlap => (TokenChange::SecretReplaced { overlap_end: None }, token.generation),
-            Action::Revoke(reason) | Action::RevokeSecret { reason, .. } => {
-                (TokenChange::Revoked { reason: reason.clone() }, token.generation)
-            }
-            Action::Suspend(reason) => (TokenChange::Suspended { reason: reason.clone() }, token.generation),
-            Action::Resume => (TokenChange::Resumed, token.generation),
-        };
-        let (workspace, initiator) = (token.workspace.clone(), self.initiator.clone());
-        NewEvent { change: Change::Token { workspace, token: token.id, generation, what }, initiator }
     }
 }
 
