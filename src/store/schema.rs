@@ -230,11 +230,11 @@ diesel::table! {
         epoch -> Int4,
         last_external_id -> Int8,
         revision -> Int8,
-        superseded_use -> Text,
         max_tokens -> Nullable<Int8>,
         max_tokens_per_principal -> Nullable<Int8>,
         max_lifetime -> Nullable<Interval>,
         max_issues_per_minute -> Nullable<Int4>,
+        superseded_use -> Text,
     }
 }
 

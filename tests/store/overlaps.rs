@@ -152,8 +152,8 @@ async fn a_previous_secret_shows_its_own_last_use_and_no_others() {
     let before = create(&store, token()).await;
     replace(&store, &before, 2).await;
     let used = format!(
-        "INSERT INTO token_last_uses (token, last_use_time, previous_generation, previous_last_use_time) \
-         VALUES ('{}', now(), 1, 'epoch')",
+        "UPDATE token_last_uses SET last_use_time = now(), previous_generation = 1, previous_last_use_time = 'epoch' \
+         WHERE token = '{}'",
         before.id
     );
     admin.batch_execute(&used).await.unwrap();
