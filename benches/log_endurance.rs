@@ -68,7 +68,7 @@ fn main() -> Outcome<()> {
         let tokens = insert_tokens(&client, events).await?;
         let before = revisions(&client).await?;
         let ledger = Arc::new(Ledger::new(before, events));
-        let watchers = watcher::start(&fleet, &ledger);
+        let watchers = watcher::start(&fleet, &ledger).await?;
         let writers = Writers { fleet: &fleet, tokens: Arc::new(tokens), ledger: Arc::clone(&ledger) };
         let quiet = 0..(quiet * RATE).min(events);
         writers.revoke(quiet.clone(), Some(RATE)).await?;

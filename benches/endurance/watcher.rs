@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::watch_revocations_response::Frame;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::ledger::Ledger;
@@ -29,17 +30,24 @@ pub(crate) struct Found {
     pub(crate) resumed: usize,
 }
 
-/// One at each server, and one that leaves every two seconds and resumes at the other.
-pub(crate) fn start(fleet: &Fleet, ledger: &Arc<Ledger>) -> Vec<JoinHandle<Outcome<Found>>> {
+/// One at each server, and one that leaves every two seconds and resumes at the other. They have begun to watch when this
+/// returns: whoever has no cursor yet is told of nothing before.
+pub(crate) async fn start(fleet: &Fleet, ledger: &Arc<Ledger>) -> Outcome<Vec<JoinHandle<Outcome<Found>>>> {
+    let (began, mut beginnings) = mpsc::channel(1);
     let mut watchers = Vec::new();
     for (number, server) in fleet.servers.iter().enumerate() {
         let name = if number == 0 { "at the first server" } else { "at the second server" };
         let clock = (number == 0).then(|| Arc::clone(ledger));
-        watchers.push(tokio::spawn(watch(name, vec![server.clone()], None, clock, expected(ledger))));
+        let watcher = Watcher { name, servers: vec![server.clone()], stay: None, began: began.clone() };
+        watchers.push(tokio::spawn(watcher.watch(clock, expected(ledger))));
     }
-    let comer = watch("that comes and goes", fleet.servers.clone(), Some(STAY), None, expected(ledger));
-    watchers.push(tokio::spawn(comer));
-    watchers
+    let servers = fleet.servers.clone();
+    let comer = Watcher { name: "that comes and goes", servers, stay: Some(STAY), began };
+    watchers.push(tokio::spawn(comer.watch(None, expected(ledger))));
+    for _ in &watchers {
+        beginnings.recv().await.ok_or("a watcher has ended")?;
+    }
+    Ok(watchers)
 }
 
 /// Before which revision, and how many.
@@ -56,37 +64,43 @@ pub(crate) async fn finish(watchers: Vec<JoinHandle<Outcome<Found>>>) -> Outcome
     Ok(found)
 }
 
-async fn watch(
+struct Watcher {
     name: &'static str,
-    mut servers: Vec<Tokens>,
+    servers: Vec<Tokens>,
+    /// How long it stays each time; to the end if `None`.
     stay: Option<Duration>,
-    ledger: Option<Arc<Ledger>>,
-    (before, last): (usize, usize),
-) -> Outcome<Found> {
-    let mut found = Found { name, ..Found::default() };
-    let mut cursor = String::new();
-    while found.tokens.len() < last {
-        servers.rotate_left(1);
-        let server = servers.first_mut().ok_or("no server")?;
-        let request = v1::WatchRevocationsRequest { cursor: cursor.clone(), ..Default::default() };
-        let mut frames = server.watch_revocations(request).await?.into_inner();
-        let leave = stay.map(|stay| Instant::now() + stay);
-        while found.tokens.len() < last && leave.is_none_or(|leave| Instant::now() < leave) {
-            let frame = tokio::time::timeout(SILENCE, frames.message()).await??;
-            let frame = frame.ok_or("a stream has ended well, which none does")?;
-            cursor.clone_from(&frame.cursor);
-            if let Some(Frame::Event(event)) = frame.frame {
-                let number = usize::try_from(frame.revision)?.checked_sub(before).ok_or("an old event")?;
-                found.take(number, event.token_id);
-                if let Some(ledger) = &ledger {
-                    ledger.heard(usize::try_from(frame.revision)?);
+    began: mpsc::Sender<()>,
+}
+
+impl Watcher {
+    async fn watch(mut self, ledger: Option<Arc<Ledger>>, (before, last): (usize, usize)) -> Outcome<Found> {
+        let mut found = Found { name: self.name, ..Found::default() };
+        let mut cursor = String::new();
+        while found.tokens.len() < last {
+            self.servers.rotate_left(1);
+            let server = self.servers.first_mut().ok_or("no server")?;
+            let request = v1::WatchRevocationsRequest { cursor: cursor.clone(), ..Default::default() };
+            let mut frames = server.watch_revocations(request).await?.into_inner();
+            let leave = self.stay.map(|stay| Instant::now() + stay);
+            while found.tokens.len() < last && leave.is_none_or(|leave| Instant::now() < leave) {
+                let frame = tokio::time::timeout(SILENCE, frames.message()).await??;
+                let frame = frame.ok_or("a stream has ended well, which none does")?;
+                if std::mem::replace(&mut cursor, frame.cursor).is_empty() {
+                    self.began.send(()).await?;
+                }
+                if let Some(Frame::Event(event)) = frame.frame {
+                    let revision = usize::try_from(frame.revision)?;
+                    found.take(revision.checked_sub(before).ok_or("an old event")?, event.token_id);
+                    if let Some(ledger) = &ledger {
+                        ledger.heard(revision);
+                    }
                 }
             }
+            found.resumed += 1;
         }
-        found.resumed += 1;
+        found.resumed -= 1;
+        Ok(found)
     }
-    found.resumed -= 1;
-    Ok(found)
 }
 
 impl Found {

@@ -25,8 +25,8 @@ CREATING = "user-tokens:create"
 
 # What the product calls the kinds of principals.
 USER_TYPES = {
-    principals.PRINCIPAL_KIND_SERVICE_ACCOUNT: "Service",
-    principals.PRINCIPAL_KIND_USER: "User",
+    token_pb2.PRINCIPAL_KIND_SERVICE_ACCOUNT: "Service",
+    token_pb2.PRINCIPAL_KIND_USER: "User",
 }
 
 
