@@ -8,13 +8,13 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokenkeep::audit::Origin;
 use tokenkeep::compose::{Server, ServerOptions};
 use tokenkeep::hash::{Cost, Hasher};
-use tokenkeep::keyring::{Keyring, ReplayKeys, day_of};
+use tokenkeep::keyring::{Keyring, ReplayKeys, today};
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
 use tokenkeep::revocation::{Change, NewEvent, TokenChange};
@@ -232,7 +232,7 @@ fn server(database: &PrivateDatabase, options: DatabaseOptions) -> Outcome<Serve
         revision_retention: Duration::from_hours(24),
         audit_retention: Duration::from_hours(24),
         request_window: Duration::from_mins(10),
-        replay: ReplayKeys::open(&database.directory().join("keyring"), day_of(SystemTime::now()))?,
+        replay: ReplayKeys::open(&database.directory().join("keyring"), today())?,
         keyring: Keyring::read(&database.directory().join("keyring"))?,
         profiles: Vec::new(),
         hasher: Hasher::new(Cost::DEFAULT, width, Duration::from_secs(1)),

@@ -5,6 +5,7 @@ mod following;
 mod forgetting;
 mod health;
 mod process;
+mod refusals;
 mod retention;
 mod routes;
 mod sampling;
@@ -190,8 +191,7 @@ impl Server {
         let forgetting = Forgetting { store: store.clone(), replay, request_window: options.request_window };
         parts
             .add("the end of replay keys", tokio::spawn(forgetting.keep_forgetting(options.audit_retention)));
-        let refusing = (Arc::clone(&service), store.clone());
-        let refusals = async move { refusing.0.refusals().keep_writing(refusing.1).await };
+        let refusals = refusals::keep_writing(Arc::clone(&service), store.clone());
         parts.add("the writer of refusals", tokio::spawn(refusals));
         sampling::add(&metrics, store, Arc::clone(&options.serving.counters));
         sampling::add_leases(&metrics, cache, fleet.clone());

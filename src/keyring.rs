@@ -18,7 +18,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 pub use files::{KeyringError, create_first_key, create_key, key_file};
-pub use replay::{ReplayKeys, Unopenable, day_of, oldest_day};
+pub use replay::{ReplayKeys, Unopenable, oldest_day, today};
 pub use seal::{Purpose, Unreadable, Unsealable};
 pub use tags::{Origin, TagKey, TagKeys};
 

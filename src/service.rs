@@ -7,6 +7,7 @@ mod audit;
 mod bulk;
 mod callers;
 mod committing;
+mod drafting;
 mod edge;
 mod error;
 mod finding;

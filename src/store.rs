@@ -6,6 +6,7 @@ mod connection;
 pub mod credentials;
 pub mod doorbell;
 mod error;
+mod expiry;
 pub mod keys;
 pub mod last_uses;
 pub mod limits;

@@ -50,6 +50,7 @@ ALTER TABLE token_last_uses
 DROP INDEX tokens_by_strayed_id;
 DROP INDEX tokens_by_secret_validity;
 DROP INDEX tokens_by_secret_month;
+ALTER TABLE tokens DROP COLUMN secret_month;
 DROP INDEX tokens_by_expiry_month;
 DROP INDEX tokens_by_expiry_day;
 DROP INDEX tokens_by_expiry_hour;

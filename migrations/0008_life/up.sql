@@ -69,8 +69,10 @@ DROP INDEX tokens_by_expiry;
 CREATE INDEX tokens_by_expiry_hour ON tokens (workspace, hour_of(expire_time), id) WHERE expire_time IS NOT NULL;
 CREATE INDEX tokens_by_expiry_day ON tokens (workspace, day_of(expire_time), id) WHERE expire_time IS NOT NULL;
 CREATE INDEX tokens_by_expiry_month ON tokens (workspace, coalesce(month_of(expire_time), 'infinity'), id);
--- These two a new secret changes, which is seldom; a revocation changes no index of this table.
-CREATE INDEX tokens_by_secret_month ON tokens (workspace, month_of(secret_time), id);
+-- These two a new secret changes once a month, or under a new key; a revocation changes no index of this table.
+-- A column, because of an expression nobody sees whether a new secret changes it.
+ALTER TABLE tokens ADD COLUMN secret_month timestamp NOT NULL GENERATED ALWAYS AS (month_of(secret_time)) STORED;
+CREATE INDEX tokens_by_secret_month ON tokens (workspace, secret_month, id);
 CREATE INDEX tokens_by_secret_validity ON tokens (workspace, epoch, kid, id);
 -- As long as there are none, a bound on the time of creation is one on the ids.
 CREATE INDEX tokens_by_strayed_id ON tokens (workspace) WHERE abs(seconds_from_id(id, create_time)) >= 60;

@@ -2,9 +2,9 @@
 //! once it is old.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use crate::keyring::{KeyringError, ReplayKeys, day_of, oldest_day};
+use crate::keyring::{KeyringError, ReplayKeys, oldest_day, today};
 use crate::request::Day;
 use crate::store::{Store, StoreError, audit, requests};
 
@@ -34,8 +34,7 @@ pub(super) async fn agree(
     replay: &ReplayKeys,
     window: Duration,
 ) -> Result<(), ReplayKeyError> {
-    let now = SystemTime::now();
-    let days = oldest_day(now, window).0..=day_of(now).0 + 1;
+    let days = oldest_day(window).0..=today().0 + 1;
     let own: Vec<(Day, String)> =
         days.filter_map(|day| Some((Day(day), replay.fingerprint_of(Day(day))?))).collect();
     let entered = requests::agree_on_replay_keys(&mut store.connection().await?, &own).await?;
@@ -78,7 +77,7 @@ impl Forgetting {
     }
 
     async fn forget(&self, audit_retention: Duration) -> Result<(), ForgettingError> {
-        self.replay.destroy_before(oldest_day(SystemTime::now(), self.request_window))?;
+        self.replay.destroy_before(oldest_day(self.request_window))?;
         agree(&self.store, &self.replay, self.request_window).await?;
         let mut connection = self.store.connection().await?;
         while requests::forget(&mut connection, self.request_window, BATCH).await? == BATCH {}

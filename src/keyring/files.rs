@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
@@ -135,7 +134,7 @@ pub fn create_key(
     };
     if keys.is_empty() && !directory.join("replay").exists() {
         // Made along with the first key, it goes wherever that is copied to.
-        replay::make_in(directory, replay::day_of(SystemTime::now()))?;
+        replay::make_in(directory, replay::today())?;
     }
     let path = key_file(directory, kid);
     write_key(&path)?;

@@ -84,9 +84,7 @@ impl std::fmt::Debug for ReplayKeys {
     }
 }
 
-/// The day of a moment.
-#[must_use]
-pub fn day_of(time: SystemTime) -> Day {
+fn day_of(time: SystemTime) -> Day {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     Day(i32::try_from(seconds / SECONDS_A_DAY).unwrap_or(i32::MAX))
 }
@@ -199,10 +197,16 @@ impl ReplayKeys {
     }
 }
 
-/// The oldest day whose key may be asked for at a moment: requests are recognised for `window`.
+/// The day by the clock of this server, with whose key it seals.
 #[must_use]
-pub fn oldest_day(now: SystemTime, window: Duration) -> Day {
-    day_of(now.checked_sub(window).unwrap_or(UNIX_EPOCH))
+pub fn today() -> Day {
+    day_of(SystemTime::now())
+}
+
+/// The oldest day whose key may be asked for now: requests are recognised for `window`.
+#[must_use]
+pub fn oldest_day(window: Duration) -> Day {
+    day_of(SystemTime::now().checked_sub(window).unwrap_or(UNIX_EPOCH))
 }
 
 /// Makes the file of the replay keys in a directory that its maker holds locked, and that has none.

@@ -1,7 +1,7 @@
 //! `tokenkeep serve`: a server over a PostgreSQL database that somebody else runs.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -56,7 +56,7 @@ pub(super) fn server_options(
         revision_retention: settings.fleet.revision_retention,
         audit_retention: settings.fleet.audit_retention,
         request_window: settings.fleet.request_window,
-        replay: ReplayKeys::open(directory, oldest_day(SystemTime::now(), settings.fleet.request_window))?,
+        replay: ReplayKeys::open(directory, oldest_day(settings.fleet.request_window))?,
         database,
         keyring,
         profiles: profile::load(settings.products.profiles.as_deref())?,

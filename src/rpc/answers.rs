@@ -197,7 +197,6 @@ pub(super) fn workspace(workspace: Workspace) -> v1::Workspace {
         revision: workspace.revision.0,
         superseded_use: superseded_use(workspace.superseded_use).into(),
         limits: limits(workspace.limits),
-        ..v1::Workspace::default()
     }
 }
 

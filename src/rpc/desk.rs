@@ -131,7 +131,7 @@ impl Desk {
             let token = caller.token();
             let done = work(Arc::clone(&service), caller, words).await;
             done.inspect_err(|error| {
-                Door { service: &service, permission, origin }.refused(Some(token), error)
+                Door { service: &service, permission, origin }.refused(Some(token), error);
             })
         }));
         told(done.await.unwrap_or_else(|error| Err(uncrossed(error))))

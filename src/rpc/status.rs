@@ -58,6 +58,7 @@ pub fn failure(error: &Error) -> v1::IntrospectionFailure {
     v1::IntrospectionFailure { code: code.into(), reason: reason.into(), message }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of all errors")]
 fn classify(error: &Error) -> (Code, ErrorReason) {
     match error {
         Error::CredentialMissing => (Code::Unauthenticated, ErrorReason::CredentialMissing),
@@ -84,7 +85,6 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::RequestIdReused => (Code::InvalidArgument, ErrorReason::RequestIdReused),
         Error::SecretSuperseded(_) => (Code::FailedPrecondition, ErrorReason::SecretSuperseded),
         Error::SecretUnavailable(_) => (Code::FailedPrecondition, ErrorReason::SecretUnavailable),
-        Error::RequestCarriedOut => (Code::ResourceExhausted, ErrorReason::ServerOverloaded),
         Error::EtagMismatch => (Code::Aborted, ErrorReason::EtagMismatch),
         Error::CountMismatch { .. } => (Code::FailedPrecondition, ErrorReason::CountMismatch),
         Error::Excess(excess) => (Code::ResourceExhausted, reason_of(excess)),
@@ -103,7 +103,10 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::SlowConsumer => (Code::ResourceExhausted, ErrorReason::SlowConsumer),
         Error::Draining => (Code::Unavailable, ErrorReason::Draining),
         Error::AnswerTooLarge => (Code::ResourceExhausted, ErrorReason::AnswerTooLarge),
-        Error::Overloaded => (Code::ResourceExhausted, ErrorReason::ServerOverloaded),
+        // The first never leaves the service.
+        Error::RequestCarriedOut | Error::Overloaded => {
+            (Code::ResourceExhausted, ErrorReason::ServerOverloaded)
+        }
         Error::VerifierOverloaded => (Code::ResourceExhausted, ErrorReason::VerifierOverloaded),
         Error::KeyUnavailable(_) => (Code::Unavailable, ErrorReason::KeyUnavailable),
         Error::DatabaseUnavailable(_) => (Code::Unavailable, ErrorReason::DatabaseUnavailable),
@@ -163,6 +166,7 @@ pub fn from_failure(failure: &v1::IntrospectionFailure) -> Status {
 }
 
 /// The values that the message speaks of, for programs.
+#[expect(clippy::too_many_lines, reason = "a table of all errors")]
 fn metadata(error: &Error) -> HashMap<String, String> {
     let value = match error {
         Error::RevisionCompacted { compacted, head } => {
@@ -179,10 +183,11 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::WorkspaceWithoutProfile(id) => Some(("workspace", id.to_string())),
         Error::PrincipalDisabled(id) => Some(("principal", id.to_string())),
         Error::ProfileNotFound(name) => Some(("profile", name.to_string())),
-        Error::TokenNotFound(id) | Error::TokenRevoked(id) | Error::TokenExpired(id) => {
-            Some(("id", id.to_string()))
-        }
-        Error::SecretSuperseded(id) | Error::SecretUnavailable(id) => Some(("token", id.to_string())),
+        Error::TokenNotFound(id)
+        | Error::TokenRevoked(id)
+        | Error::TokenExpired(id)
+        | Error::SecretSuperseded(id)
+        | Error::SecretUnavailable(id) => Some(("id", id.to_string())),
         Error::KeyUnavailable(kid) => Some(("kid", kid.to_string())),
         Error::CredentialMissing
         | Error::CredentialInvalid

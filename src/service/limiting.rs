@@ -121,9 +121,9 @@ mod tests {
         let limits = Limits { lifetime: Some(Duration::from_hours(1)), ..Limits::default() };
         let now = SystemTime::UNIX_EPOCH;
         let judge = |expiry| {
-            require_lifetime(&limits, expiry, now, "expire_time").map_err(|error| match error {
-                Error::InvalidFields(fields) => fields[0].path.clone(),
-                other => panic!("{other}"),
+            require_lifetime(&limits, expiry, now, "expire_time").map_err(|error| {
+                let Error::InvalidFields(fields) = error else { panic!("{error}") };
+                fields[0].path.clone()
             })
         };
         let hour = Duration::from_hours(1);

@@ -4,7 +4,7 @@ mod changes;
 
 use tokio::time::Instant;
 
-use super::issuing::Draft;
+use super::drafting::Draft;
 use super::retries::{self, Many};
 use super::tokens::require_workspace;
 use super::{Caller, Error, Issued, NewTokenWords, Page, Permission, Service};

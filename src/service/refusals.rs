@@ -1,7 +1,6 @@
 //! Callers that were refused, on their way to the audit: as many as there is room for.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
 use uuid::Uuid;
@@ -70,11 +69,11 @@ impl Refusals {
         }
     }
 
-    /// Writes what waits, as much as may be written at once, and how many were dropped.
+    /// Writes what waits, as much as may be written in a second, and how many were dropped.
     ///
     /// # Errors
     /// [`StoreError`]; what was to be written counts as dropped then.
-    async fn write(&self, store: &Store) -> Result<(), StoreError> {
+    pub async fn write(&self, store: &Store) -> Result<(), StoreError> {
         let mut waiting = self.waiting.lock().await;
         let mut entries = Vec::new();
         while entries.len() < RATE
@@ -92,22 +91,6 @@ impl Refusals {
             let lost = dropped + u64::try_from(refusals).unwrap_or(u64::MAX);
             self.dropped.fetch_add(lost, Ordering::Relaxed);
         })
-    }
-
-    /// Writes again and again, and never ends.
-    pub async fn keep_writing(&self, store: Store) {
-        let mut away = false;
-        loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            match self.write(&store).await {
-                Ok(()) => away = false,
-                Err(error) if !std::mem::replace(&mut away, true) => {
-                    let error = crate::telemetry::chain(&error);
-                    tracing::warn!(error, "refusals cannot be written to the audit; counting them");
-                }
-                Err(_) => {}
-            }
-        }
     }
 }
 

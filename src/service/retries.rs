@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::tokens::known_to;
 use super::{Caller, Error, Issued, Service};
-use crate::keyring::{ReplayKeys, day_of};
+use crate::keyring::{ReplayKeys, today};
 use crate::request::{Fingerprint, RequestDigest, RequestId, Sealed};
 use crate::revocation::Committed;
 use crate::store::requests::{self, Done, Undertaking};
@@ -32,7 +32,7 @@ pub(super) struct Intention {
 impl Intention {
     /// Seals the secret that the request makes, so that only who repeats it can be shown it.
     pub(super) fn seal(&self, secret: &IssuedSecret) -> Result<Sealed, Error> {
-        let day = day_of(SystemTime::now());
+        let day = today();
         let sealed = self.keys.seal(day, &self.id, self.digest, secret.expose());
         sealed.map_err(|error| Error::Internal(Box::new(error)))
     }
@@ -163,6 +163,8 @@ impl Service {
     where
         Replay: Future<Output = Result<Answer, Error>> + Send,
     {
+        // It is large, and every caller of this would be as large.
+        let work = Box::pin(work);
         let Some(intention) = caller.intention() else { return work.await };
         let turn = self.retries.turn(intention.digest);
         let _turn = turn.lock().await;

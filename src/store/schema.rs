@@ -207,6 +207,7 @@ diesel::table! {
         suspend_reason -> Nullable<Text>,
         principal_kind -> Nullable<Text>,
         bulk_revocation -> Nullable<Int8>,
+        secret_month -> Timestamp,
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) const TYPE: Index = of_tokens(&["type"], "true");
 pub(super) const EXPIRY_HOUR: Index = of_tokens(&["hour_of(expire_time)"], "expire_time IS NOT NULL");
 pub(super) const EXPIRY_DAY: Index = of_tokens(&["day_of(expire_time)"], "expire_time IS NOT NULL");
 pub(super) const EXPIRY_MONTH: Index = of_tokens(&["coalesce(month_of(expire_time), 'infinity')"], "true");
-pub(super) const SECRET_MONTH: Index = of_tokens(&["month_of(secret_time)"], "true");
+pub(super) const SECRET_MONTH: Index = of_tokens(&["secret_month"], "true");
 const VALIDITY: Index = of_tokens(&["epoch", "kid"], "true");
 pub(super) const MARK: Index =
     Index { table: "token_marks", id: "token", keys: &["mark"], collation: "\"C\"", only: "true" };

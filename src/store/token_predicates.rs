@@ -6,12 +6,10 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable};
 
+use super::expiry::{expire_time, secret_time_and};
 use super::moment::Moment;
 use super::schema::{token_last_uses, tokens};
-use super::token_row::{
-    coalesce, expire_time, is_invalidated, last_use_time, secret_time_and, statement_timestamp,
-    token_type_column,
-};
+use super::token_row::{coalesce, is_invalidated, last_use_time, statement_timestamp, token_type_column};
 use crate::profile::PrincipalKind;
 use crate::token::{Expiry, TokenFilter, TokenState};
 

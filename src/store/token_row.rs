@@ -1,13 +1,12 @@
 //! A row of `tokens` and how it becomes a token.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use diesel::data_types::PgInterval;
-use diesel::dsl::{AsExprOf, auto_type};
+use diesel::dsl::auto_type;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Interval, Nullable, Record, Timestamptz};
+use diesel::sql_types::{BigInt, Nullable, Record, Timestamptz};
 use uuid::Uuid;
 
 use super::error::{StoreError, understood};
@@ -17,8 +16,8 @@ use super::schema::{bulk_revocations, server_keys, token_last_uses, tokens, work
 use crate::profile::{Audience, ProfileName, TokenType};
 use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, Reason};
 use crate::token::{
-    Audiences, Cidr, Cidrs, Ended, Expiry, ExternalId, Generation, Kid, Revision, Scope, ScopeSet, Suspended,
-    Token, TokenId, TokenState,
+    Audiences, Cidr, Cidrs, Ended, ExternalId, Generation, Kid, Revision, Scope, ScopeSet, Suspended, Token,
+    TokenId, TokenState,
 };
 use crate::workspace::WorkspaceId;
 
@@ -33,8 +32,6 @@ extern "SQL" {
     #[sql_name = "coalesce"]
     fn first_position(first: Nullable<BigInt>, second: BigInt) -> BigInt;
 }
-
-diesel::infix_operator!(Plus, " + ", Timestamptz, backend: Pg);
 
 /// A row, without what could prove a secret, and the moment it was read.
 #[derive(Queryable, Selectable)]
@@ -147,39 +144,6 @@ pub(super) type Uses = (Option<Moment>, i64, i64, Option<Moment>);
 /// What is selected of a token, whoever asks: its row, [`is_invalidated()`], [`profile()`], [`uses()`] and
 /// [`previous_secret()`].
 pub(super) type TokenColumns = (TokenRow, bool, Option<String>, Option<Uses>, PreviousColumns);
-
-type Bound<Value, SqlType> = AsExprOf<Option<Value>, Nullable<SqlType>>;
-type FromNow = Plus<statement_timestamp, Bound<PgInterval, Interval>>;
-
-/// When a token expires whose expiry the statement at hand writes.
-pub(super) fn expire_time(expiry: Expiry) -> coalesce<Bound<Moment, Timestamptz>, FromNow> {
-    let at = moment(expiry).into_sql::<Nullable<Timestamptz>>();
-    let after = lifetime(expiry).into_sql::<Nullable<Interval>>();
-    coalesce(at, Plus::new(statement_timestamp(), after))
-}
-
-/// The moment at which the secret of the row at hand has this age.
-pub(super) fn secret_time_and(age: Duration) -> Plus<tokens::secret_time, Bound<PgInterval, Interval>> {
-    Plus::new(tokens::secret_time, Some(interval(age)).into_sql::<Nullable<Interval>>())
-}
-
-pub(super) fn interval(duration: Duration) -> PgInterval {
-    PgInterval::from_microseconds(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
-}
-
-fn moment(expiry: Expiry) -> Option<Moment> {
-    match expiry {
-        Expiry::At(time) => Some(Moment(time)),
-        Expiry::After(_) | Expiry::Never => None,
-    }
-}
-
-fn lifetime(expiry: Expiry) -> Option<PgInterval> {
-    match expiry {
-        Expiry::After(lifetime) => Some(interval(lifetime)),
-        Expiry::At(_) | Expiry::Never => None,
-    }
-}
 
 impl TokenRow {
     /// The token, whose secret may be invalidated, whose workspace has this profile, and whose uses these are. What its

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::connection::Connection;
 use super::error::StoreError;
+use super::expiry::interval;
 use super::moment::Moment;
 use super::schema::tokens;
 use super::token_lanes::{
@@ -17,7 +18,7 @@ use super::token_lanes::{
 };
 use super::token_list::TokenQuery;
 use super::token_predicates::{first_after, kind_column};
-use super::token_row::{interval, statement_timestamp, token_type_column};
+use super::token_row::{statement_timestamp, token_type_column};
 use crate::token::{TokenFilter, TokenState};
 use crate::workspace::WorkspaceId;
 

@@ -12,10 +12,11 @@ pub use super::token_list::{Listing, TokenQuery, count, count_active};
 
 use super::connection::Connection;
 use super::error::StoreError;
+use super::expiry::expire_time;
 use super::previous_secrets::{self, previous_secret};
 use super::schema::{principals, tokens, workspaces};
 use super::token_row::{
-    TokenColumns, TokenRow, epoch, expire_time, into_token, is_invalidated, not_of_retired_key, profile,
+    TokenColumns, TokenRow, epoch, into_token, is_invalidated, not_of_retired_key, profile,
     statement_timestamp, token_type_column, uses,
 };
 use super::transaction::Transaction;

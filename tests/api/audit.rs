@@ -64,7 +64,7 @@ async fn a_tokens_whole_life_can_be_read_back_newest_first_page_by_page() {
     let edited = v1::Token { id: token.id.clone(), name: "renamed".to_owned(), ..Default::default() };
     let edit = v1::UpdateTokenRequest { token: Some(edited), ..Default::default() };
     operator.tokens.update_token(edit).await.unwrap();
-    operator.regenerate(&token.id, "").await.unwrap();
+    operator.regenerate(&token.id, "*").await.unwrap();
     let suspend =
         v1::SuspendTokenRequest { id: token.id.clone(), reason: "odd".to_owned(), ..Default::default() };
     operator.tokens.suspend_token(suspend).await.unwrap();
@@ -105,12 +105,14 @@ async fn what_was_not_made_is_not_told() {
     let admin = server.database.connect().await;
     // The audit cannot be written, and so nothing can be changed.
     admin
-        .batch_execute("ALTER TABLE audit_events ADD CONSTRAINT full CHECK (action <> 'revoke_token')")
+        .batch_execute(
+            "ALTER TABLE audit_events ADD CONSTRAINT no_revocations CHECK (action <> 'revoke_token')",
+        )
         .await
         .unwrap();
     operator.revoke(&token.id).await.unwrap_err();
     assert_eq!(operator.get_token(&token.id).await.unwrap().state(), v1::TokenState::Active);
-    admin.batch_execute("ALTER TABLE audit_events DROP CONSTRAINT \"full\"").await.unwrap();
+    admin.batch_execute("ALTER TABLE audit_events DROP CONSTRAINT no_revocations").await.unwrap();
     operator.revoke(&token.id).await.unwrap();
 }
 

@@ -50,19 +50,19 @@ async fn count(operator: &mut Client, filter: &v1::TokenFilter) -> (i64, bool) {
 }
 
 /// Asserts that a filter finds exactly the tokens of these names.
-async fn finds(operator: &mut Client, named: &[(String, &str)], filter: v1::TokenFilter, names: &[&str]) {
+async fn finds(operator: &mut Client, tokens: &[(String, &str)], filter: v1::TokenFilter, names: &[&str]) {
     let ids: Vec<String> = pages(operator, &filter, 2).await.concat();
     let found: BTreeSet<&str> =
-        named.iter().filter(|(id, _)| ids.contains(id)).map(|(_, name)| *name).collect();
+        tokens.iter().filter(|(id, _)| ids.contains(id)).map(|(_, name)| *name).collect();
     assert_eq!(found, names.iter().copied().collect(), "{filter:?}");
     assert_eq!(ids.len(), names.len(), "{filter:?}");
     assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "the newest first: {filter:?}");
     assert_eq!(count(operator, &filter).await, (i64::try_from(names.len()).unwrap(), false), "{filter:?}");
 }
 
-fn day(offset: i64) -> Option<prost_types::Timestamp> {
+fn day(offset: i64) -> prost_types::Timestamp {
     let now = prost_types::Timestamp::from(SystemTime::now());
-    Some(prost_types::Timestamp { seconds: now.seconds + offset * 86_400, nanos: 0 })
+    prost_types::Timestamp { seconds: now.seconds + offset * 86_400, nanos: 0 }
 }
 
 /// One token a name, and what is special about it.
@@ -133,14 +133,14 @@ async fn each_filter_finds_what_it_names_and_counts_it() {
         (filter(|f| f.set_type(v1::TokenType::ReadOnly)), vec!["read only"]),
         (filter(|f| f.scope = "rare:read".to_owned()), vec!["scoped"]),
         (filter(|f| f.name_prefix = "re".to_owned()), vec!["revoked", "read only"]),
-        (filter(|f| f.created_since = day(-1)), all_but(&["old"])),
-        (filter(|f| f.created_before = day(-1)), vec!["old"]),
+        (filter(|f| f.created_since = Some(day(-1))), all_but(&["old"])),
+        (filter(|f| f.created_before = Some(day(-1))), vec!["old"]),
         (within(1), vec!["expiring"]),
         (within(36_000), vec!["expiring"]),
         (filter(|f| f.never_used = true), all_but(&["used", "long unused"])),
-        (filter(|f| f.unused_since = day(-30)), vec!["long unused", "old"]),
-        (filter(|f| f.superseded_use_since = day(-1)), vec!["dead secret"]),
-        (filter(|f| f.superseded_use_since = day(1)), vec![]),
+        (filter(|f| f.unused_since = Some(day(-30))), vec!["long unused", "old"]),
+        (filter(|f| f.superseded_use_since = Some(day(-1))), vec!["dead secret"]),
+        (filter(|f| f.superseded_use_since = Some(day(1))), vec![]),
         (filter(|f| f.rotation_due = true), vec![]),
     ];
     for (filter, names) in rows {

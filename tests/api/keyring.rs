@@ -173,10 +173,8 @@ async fn a_key_is_rolled_to_only_once_every_server_holds_it_and_ends_nothing() {
     .await;
     settle(&database).await;
 
-    let mut asking = Vec::new();
-    for server in [&first, &second] {
-        asking.push(keep_asking(server.operator().await, old.clone()));
-    }
+    let clients = [first.operator().await, second.operator().await];
+    let asking = clients.map(|client| keep_asking(client, old.clone()));
     let before = rows(&database).await;
     let said = keyring(&database, &["roll", "02"]).well();
     assert!(said.contains("What 01 minted stays good"), "{said}");

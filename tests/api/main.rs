@@ -40,6 +40,7 @@ mod ledger;
 mod life;
 mod limits;
 mod load;
+mod mutations;
 mod outage;
 mod principal_races;
 mod principals;

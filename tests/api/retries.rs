@@ -2,12 +2,10 @@
 //! did, whichever server it reaches.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
 
 use secrecy::ExposeSecret as _;
-use tokenkeep::keyring::{ReplayKeys, day_of};
+use tokenkeep::keyring::{ReplayKeys, today};
 use tokenkeep::proto::v1;
-use tokenkeep::proto::v1::delete_principal_request::Tokens;
 use tokenkeep::request::{Day, RequestId, Sealed};
 use tokenkeep::token::TokenId;
 use tokio::task::JoinSet;
@@ -17,6 +15,7 @@ use uuid::Uuid;
 use crate::calls::Call;
 use crate::clients::{Client, refusal, refused};
 use crate::harness::{Database, Server};
+use crate::mutations::{changes_of, changes_of_others, ends_of_many};
 
 fn id() -> String {
     Uuid::new_v4().to_string()
@@ -139,7 +138,7 @@ async fn a_regeneration_is_repeated_with_the_etag_it_had_until_the_next_one() {
     assert_eq!(secrets.len(), 1);
     assert!(!secrets.contains(&first));
     assert!(clients[1].introspect(secrets.first().unwrap()).await.unwrap().active);
-    clients[0].regenerate(&token.id, "").await.unwrap();
+    clients[0].regenerate(&token.id, "*").await.unwrap();
     let late = clients[1].tokens.regenerate_token(request).await.unwrap_err();
     assert_eq!(refusal(&late), refused(Code::FailedPrecondition, "SECRET_SUPERSEDED"));
 }
@@ -176,71 +175,24 @@ async fn what_was_refused_may_be_asked_again_with_the_same_id() {
 async fn every_other_mutation_is_made_once_too() {
     let (server, _other, mut clients) = two_servers().await;
     let (token, _) = clients[0].create_token("acme", "target", &[]).await;
-    let (named, named_id) = (|name: &str| name.to_owned(), id);
-    let principal = v1::Principal {
-        workspace: named("acme"),
-        id: named("robot"),
-        kind: v1::PrincipalKind::ServiceAccount.into(),
-        name: named("Robot"),
-        scopes: vec![named("*")],
-        ..Default::default()
-    };
-    let edited = v1::Token { id: token.id.clone(), name: named("renamed"), ..Default::default() };
-    let born = creation("born with it", "");
-    let requests = [
-        Call::UpdateToken(v1::UpdateTokenRequest {
-            token: Some(edited),
-            request_id: named_id(),
-            ..Default::default()
-        }),
-        Call::RevokeToken(v1::RevokeTokenRequest {
-            id: token.id.clone(),
-            request_id: named_id(),
-            wait: v1::RevocationWait::Fleet.into(),
-            ..Default::default()
-        }),
-        Call::CreateWorkspace(v1::CreateWorkspaceRequest {
-            workspace: Some(v1::Workspace { id: named("new"), name: named("New"), ..Default::default() }),
-            request_id: named_id(),
-        }),
-        Call::UpdateWorkspace(v1::UpdateWorkspaceRequest {
-            workspace: Some(v1::Workspace { id: named("new"), name: named("Newer"), ..Default::default() }),
-            request_id: named_id(),
-            ..Default::default()
-        }),
-        Call::CreatePrincipal(v1::CreatePrincipalRequest {
-            principal: Some(principal.clone()),
-            token: Some(born),
-            request_id: named_id(),
-            ..Default::default()
-        }),
-        Call::UpdatePrincipal(v1::UpdatePrincipalRequest {
-            principal: Some(v1::Principal { name: named("Android"), disabled: true, ..principal }),
-            request_id: named_id(),
-            ..Default::default()
-        }),
-        Call::DeletePrincipal(v1::DeletePrincipalRequest {
-            workspace: named("acme"),
-            id: named("robot"),
-            tokens: Some(Tokens::RevokeReason(String::new())),
-            request_id: named_id(),
-            ..Default::default()
-        }),
-        Call::InvalidateWorkspaceTokens(v1::InvalidateWorkspaceTokensRequest {
-            id: named("acme"),
-            request_id: named_id(),
-            ..Default::default()
-        }),
-    ];
-    for call in requests {
+    clients[0].create_token("acme", "other", &[]).await;
+    let overlap = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+    let etag = token.etag.clone();
+    let request = v1::RegenerateTokenRequest { id: token.id.clone(), etag, overlap, ..Default::default() };
+    clients[0].tokens.regenerate_token(request).await.unwrap();
+    let calls = changes_of(&token, id).into_iter().chain(changes_of_others(id)).chain(ends_of_many(id));
+    for (number, call) in calls.enumerate() {
+        let before = server.database.head().await;
         call.by(&clients[0]).await.unwrap();
         let head = server.database.head().await;
+        let unlogged = matches!(call, Call::CreateWorkspace(_) | Call::CreatePrincipal(_));
+        assert!(head > before || unlogged, "call {number} did something");
         let audited = audited(&server.database).await;
         for client in &clients {
             call.by(client).await.unwrap();
         }
-        assert_eq!(server.database.head().await, head);
-        assert_eq!(self::audited(&server.database).await, audited);
+        assert_eq!(server.database.head().await, head, "call {number}");
+        assert_eq!(self::audited(&server.database).await, audited, "call {number}");
     }
 }
 
@@ -259,7 +211,7 @@ async fn only_a_random_uuid_is_taken_for_a_request_id() {
         let told = refusal(&status);
         assert_eq!((told.code, told.reason.as_str()), (Code::InvalidArgument, "INVALID_FIELD"));
         assert_eq!(told.fields, ["request_id"]);
-        assert!(!status.message().contains(wrong));
+        assert!(wrong.len() == 1 || !status.message().contains(wrong));
     }
     assert_eq!(count(&mut operator).await, 0);
 }
@@ -307,7 +259,7 @@ async fn a_dump_with_the_keyring_of_the_day_after_yields_no_secret() {
     assert_eq!(opened(&request_id), Some(secret), "on the day itself, whoever has the request id may");
     assert_eq!(opened(&id()), None, "and nobody else");
     let keys = ReplayKeys::open(directory.path(), Day(0)).unwrap();
-    keys.destroy_before(Day(day_of(SystemTime::now()).0 + 1)).unwrap();
+    keys.destroy_before(Day(today().0 + 1)).unwrap();
     assert_eq!(opened(&request_id), None, "on the day after, nobody");
 }
 

@@ -322,7 +322,12 @@ async fn a_secret_whose_overlap_has_just_ended_revokes_nothing() {
     ask(&mut operator, SupersededUse::Revoke, &[]).await;
     let (token, old) = operator.create_token("acme", "rotated", &[]).await;
     let overlap = Some(prost_types::Duration { seconds: 3_600, nanos: 0 });
-    let request = v1::RegenerateTokenRequest { id: token.id.clone(), overlap, ..Default::default() };
+    let request = v1::RegenerateTokenRequest {
+        id: token.id.clone(),
+        etag: "*".to_owned(),
+        overlap,
+        ..Default::default()
+    };
     let new = operator.tokens.regenerate_token(request).await.unwrap().into_inner().secret;
     age_secrets(&server).await;
     use_often(&mut operator, &old, 1).await;

@@ -138,27 +138,10 @@ fn filter(change: impl FnOnce(&mut v1::TokenFilter)) -> Call {
     list(|request| request.filter = Some(filter))
 }
 
-pub fn readings() -> Vec<Row> {
-    let get = |id: &str| Call::GetToken(v1::GetTokenRequest { id: id.to_owned() });
+/// Filters that say what cannot be found by.
+pub fn filters() -> Vec<Row> {
     let long = |length| "x".repeat(length);
-    let page = |text: &str| list(|request| request.page_token = text.to_owned());
-    let invalid_page = || refused(Code::InvalidArgument, "INVALID_PAGE_TOKEN");
     vec![
-        ("no id", get(""), field("id")),
-        ("an id that is no UUID", get("nonsense"), field("id")),
-        ("an id without hyphens", get(&NOWHERE.replace('-', "")), field("id")),
-        ("an id cut short", get(&NOWHERE[..35]), field("id")),
-        ("an id that is not there", get(NOWHERE), refused(Code::NotFound, "TOKEN_NOT_FOUND")),
-        ("a list of no workspace", list(|r| r.workspace.clear()), field("workspace")),
-        (
-            "a list of a workspace that is not there",
-            list(|r| r.workspace = "nowhere".to_owned()),
-            refused(Code::NotFound, "WORKSPACE_NOT_FOUND"),
-        ),
-        ("a negative page", list(|r| r.page_size = -1), field("page_size")),
-        ("a page token that is none", page("nonsense"), invalid_page()),
-        ("a page token of one character", page("0"), invalid_page()),
-        ("a page token that is not ASCII", page("0é"), invalid_page()),
         ("an unspecified state", filter(|f| f.states = vec![0]), field("filter.states[0]")),
         ("more states than there are", filter(|f| f.states = vec![1; 5_000]), field("filter.states")),
         ("an unknown state", filter(|f| f.states = vec![1, 99]), field("filter.states[1]")),
@@ -193,6 +176,29 @@ pub fn readings() -> Vec<Row> {
         ("a filter by an unknown type", filter(|f| f.r#type = 99), field("filter.type")),
         ("a filter by an unknown kind", filter(|f| f.principal_kind = 99), field("filter.principal_kind")),
         ("a filter by a creator too long", filter(|f| f.creator = long(257)), field("filter.creator")),
+    ]
+}
+
+pub fn readings() -> Vec<Row> {
+    let get = |id: &str| Call::GetToken(v1::GetTokenRequest { id: id.to_owned() });
+    let page = |text: &str| list(|request| request.page_token = text.to_owned());
+    let invalid_page = || refused(Code::InvalidArgument, "INVALID_PAGE_TOKEN");
+    vec![
+        ("no id", get(""), field("id")),
+        ("an id that is no UUID", get("nonsense"), field("id")),
+        ("an id without hyphens", get(&NOWHERE.replace('-', "")), field("id")),
+        ("an id cut short", get(&NOWHERE[..35]), field("id")),
+        ("an id that is not there", get(NOWHERE), refused(Code::NotFound, "TOKEN_NOT_FOUND")),
+        ("a list of no workspace", list(|r| r.workspace.clear()), field("workspace")),
+        (
+            "a list of a workspace that is not there",
+            list(|r| r.workspace = "nowhere".to_owned()),
+            refused(Code::NotFound, "WORKSPACE_NOT_FOUND"),
+        ),
+        ("a negative page", list(|r| r.page_size = -1), field("page_size")),
+        ("a page token that is none", page("nonsense"), invalid_page()),
+        ("a page token of one character", page("0"), invalid_page()),
+        ("a page token that is not ASCII", page("0é"), invalid_page()),
         ("a count of no workspace", Call::CountTokens(v1::CountTokensRequest::default()), field("workspace")),
         (
             "a count of a workspace that is not there",

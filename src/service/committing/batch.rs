@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::mutation::{Action, Judged, Mutation};
 use crate::request::RequestDigest;
-use crate::revocation::{Appended, Committed, Event, Position};
+use crate::revocation::{Appended, Committed, Event, NewEvent, Position};
 use crate::service::Error;
 use crate::service::limiting::admit;
 use crate::store::tokens::{Locked, Replacement, Revocation};
@@ -34,47 +34,19 @@ pub(super) async fn make<'mutation>(
     mutations: impl Iterator<Item = &'mutation Mutation> + Clone,
 ) -> Result<Made, StoreError> {
     let entered = enter(transaction, mutations.clone()).await?;
-    let ids: Vec<TokenId> = mutations.clone().map(|mutation| mutation.token).collect();
-    let locked = tokens::lock(transaction, &ids).await?;
-    let mut locked: HashMap<TokenId, Locked> =
-        locked.into_iter().map(|locked| (locked.token.id, locked)).collect();
-    if mutations
-        .clone()
-        .any(|mutation| matches!(mutation.action, Action::EndOverlap | Action::RevokeSecret { .. }))
-    {
-        previous_secrets::fill_in(transaction, locked.values_mut()).await?;
-    }
-    let (mut answers, mut changes, mut news, mut awaited) = (HashMap::new(), Vec::new(), Vec::new(), false);
-    let (mut made, mut refused) = (HashMap::new(), Vec::new());
+    let mut locked = lock(transaction, mutations.clone()).await?;
+    let mut judged = Verdicts::default();
     for mutation in mutations {
         let digest = mutation.caller.intention().map(|intention| intention.digest);
-        if digest.is_some_and(|digest| !entered.contains(&digest)) {
-            answers.insert(mutation.token, Err(Error::RequestCarriedOut));
-            continue;
-        }
-        match mutation.judge(locked.remove(&mutation.token)) {
-            Ok(Judged::Changes(token, action)) => {
-                if let Some(claim) = mutation.claim(&token)
-                    && let Err(full) = admit(transaction, claim).await?
-                {
-                    answers.insert(mutation.token, Err(full.into()));
-                    continue;
-                }
-                news.push(mutation.event(&token, &action));
-                awaited |= mutation.awaited;
-                made.insert(token.id, mutation);
-                changes.push((token, action));
-            }
-            Ok(Judged::Unchanged(token)) => {
-                answers.insert(mutation.token, Ok(Outcome { token, change: None }));
-            }
-            Err(refusal) => {
-                refused.extend(digest);
-                answers.insert(mutation.token, Err(refusal));
-            }
-        }
+        let verdict = if digest.is_some_and(|digest| !entered.contains(&digest)) {
+            Verdict::Refused(Error::RequestCarriedOut, None)
+        } else {
+            judge(transaction, mutation, locked.remove(&mutation.token), digest).await?
+        };
+        judged.add(mutation, verdict);
     }
-    requests::withdraw(transaction, &refused).await?;
+    let Verdicts { mut answers, changes, news, awaited, made, withdrawn } = judged;
+    requests::withdraw(transaction, &withdrawn).await?;
     if news.is_empty() {
         return Ok(Made { answers, events: Vec::new() });
     }
@@ -90,6 +62,82 @@ pub(super) async fn make<'mutation>(
         answers.insert(token.id, Ok(Outcome { token, change }));
     }
     Ok(Made { answers, events })
+}
+
+/// What becomes of one change.
+enum Verdict {
+    Changes(Token, Action),
+    Unchanged(Token),
+    /// And the request that may be asked again as if it had never been.
+    Refused(Error, Option<RequestDigest>),
+}
+
+/// What becomes of all of them.
+#[derive(Default)]
+struct Verdicts<'mutation> {
+    answers: HashMap<TokenId, Result<Outcome, Error>>,
+    changes: Vec<(Token, Action)>,
+    news: Vec<NewEvent>,
+    awaited: bool,
+    made: HashMap<TokenId, &'mutation Mutation>,
+    withdrawn: Vec<RequestDigest>,
+}
+
+impl<'mutation> Verdicts<'mutation> {
+    fn add(&mut self, mutation: &'mutation Mutation, verdict: Verdict) {
+        match verdict {
+            Verdict::Changes(token, action) => {
+                self.news.push(mutation.event(&token, &action));
+                self.awaited |= mutation.awaited;
+                self.made.insert(token.id, mutation);
+                self.changes.push((token, action));
+            }
+            Verdict::Unchanged(token) => {
+                self.answers.insert(mutation.token, Ok(Outcome { token, change: None }));
+            }
+            Verdict::Refused(refusal, request) => {
+                self.withdrawn.extend(request);
+                self.answers.insert(mutation.token, Err(refusal));
+            }
+        }
+    }
+}
+
+/// Judges a change of a token that is locked, and takes what room its workspace has left for it.
+async fn judge(
+    transaction: &mut Transaction,
+    mutation: &Mutation,
+    locked: Option<Locked>,
+    request: Option<RequestDigest>,
+) -> Result<Verdict, StoreError> {
+    Ok(match mutation.judge(locked) {
+        Ok(Judged::Changes(token, action)) => match mutation.claim(&token) {
+            Some(claim) => match admit(transaction, claim).await? {
+                Ok(()) => Verdict::Changes(token, action),
+                Err(full) => Verdict::Refused(full.into(), request),
+            },
+            None => Verdict::Changes(token, action),
+        },
+        Ok(Judged::Unchanged(token)) => Verdict::Unchanged(token),
+        Err(refusal) => Verdict::Refused(refusal, request),
+    })
+}
+
+/// Locks the tokens, with their previous secrets where those are asked about.
+async fn lock<'mutation>(
+    transaction: &mut Transaction,
+    mutations: impl Iterator<Item = &'mutation Mutation> + Clone,
+) -> Result<HashMap<TokenId, Locked>, StoreError> {
+    let ids: Vec<TokenId> = mutations.clone().map(|mutation| mutation.token).collect();
+    let locked = tokens::lock(transaction, &ids).await?;
+    let mut locked: HashMap<TokenId, Locked> =
+        locked.into_iter().map(|locked| (locked.token.id, locked)).collect();
+    let of_previous =
+        |mutation: &Mutation| matches!(mutation.action, Action::EndOverlap | Action::RevokeSecret { .. });
+    if mutations.clone().any(of_previous) {
+        previous_secrets::fill_in(transaction, locked.values_mut()).await?;
+    }
+    Ok(locked)
 }
 
 /// Enters those of the requests that may be repeated; gives those that were not carried out before.

@@ -3,7 +3,7 @@
 use crate::audit::{Action, Details, Entry, Subject};
 use crate::principal::{Legacy, NewPrincipal, Principal, PrincipalChange, PrincipalEdit, PrincipalEnd};
 use crate::revocation::{Appended, Change, NewEvent};
-use crate::service::issuing::Draft;
+use crate::service::drafting::Draft;
 use crate::service::limiting::admit_legacy;
 use crate::service::{Caller, Error, audit, retries};
 use crate::store::{self, StoreError, Transaction, log, principals};
