@@ -1,6 +1,6 @@
 //! The commands for people: what is asked of a server, and how its answers are shown.
 //!
-//! [`requests`] makes messages of what was said, [`commands`] sends them, [`show`] tells what came back. A command never
+//! `requests` makes messages of what was said, `commands` sends them, `show` tells what came back. A command never
 //! prints an error: it gives a [`CliError`], which the program tells once, and by which it ends.
 
 mod commands;

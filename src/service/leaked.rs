@@ -38,7 +38,7 @@ type Held = BTreeMap<TokenId, Generation>;
 
 impl Service {
     /// Ends secrets: the token of a present one is revoked, and nothing happens for any other. Whatever was presented, it is
-    /// answered alike, and at the same time unless that takes longer than [`GRAIN`].
+    /// answered alike, and at the same time unless that takes longer than a quarter of a second.
     ///
     /// # Errors
     /// [`Excess::Leaks`]; else that it cannot be decided of every one. Those that could be have ended.
