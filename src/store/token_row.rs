@@ -142,7 +142,7 @@ fn counted() -> _ {
 pub(super) type Uses = (Option<Moment>, i64, i64, Option<Moment>);
 
 /// What is selected of a token, whoever asks: its row, [`is_invalidated()`], [`profile()`], [`uses()`] and
-/// [`previous_secret()`].
+/// `previous_secret()`.
 pub(super) type TokenColumns = (TokenRow, bool, Option<String>, Option<Uses>, PreviousColumns);
 
 impl TokenRow {
