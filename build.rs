@@ -5,13 +5,29 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Messages that carry a secret: their `Debug` is written by hand in `src/proto.rs`.
-const SECRET_BEARING: [&str; 6] = [
+const SECRET_BEARING: [&str; 21] = [
     "tokenkeep.v1.CreateTokenResponse",
     "tokenkeep.v1.CreatePrincipalResponse",
     "tokenkeep.v1.RegenerateTokenResponse",
     "tokenkeep.v1.IntrospectTokenRequest",
     "tokenkeep.v1.ResolveTokensRequest",
+    "tokenkeep.v1.RevokeSecretRequest",
     "tokenkeep.v1.TagKey",
+    // A request id may open a secret.
+    "tokenkeep.v1.CreateTokenRequest",
+    "tokenkeep.v1.UpdateTokenRequest",
+    "tokenkeep.v1.RegenerateTokenRequest",
+    "tokenkeep.v1.EndOverlapRequest",
+    "tokenkeep.v1.SuspendTokenRequest",
+    "tokenkeep.v1.ResumeTokenRequest",
+    "tokenkeep.v1.RevokeTokenRequest",
+    "tokenkeep.v1.BulkRevokeTokensRequest",
+    "tokenkeep.v1.CreateWorkspaceRequest",
+    "tokenkeep.v1.UpdateWorkspaceRequest",
+    "tokenkeep.v1.InvalidateWorkspaceTokensRequest",
+    "tokenkeep.v1.CreatePrincipalRequest",
+    "tokenkeep.v1.UpdatePrincipalRequest",
+    "tokenkeep.v1.DeletePrincipalRequest",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -32,15 +48,19 @@ fn compile_ours(out_directory: &Path) -> Result<(), Box<dyn Error>> {
         "tokenkeep/v1/workspace_service.proto",
         "tokenkeep/v1/principal_service.proto",
         "tokenkeep/v1/sidecar_service.proto",
+        "tokenkeep/v1/audit_service.proto",
         "tokenkeep/v1/error_reason.proto",
     ])?;
     fs::write(out_directory.join("tokenkeep.binpb"), compiler.encode_file_descriptor_set())?;
+    let mut config = prost_build::Config::new();
+    // Messages are written as JSON by their names.
+    config.enable_type_names();
     tonic_prost_build::configure()
         // A sidecar serves some methods of a service; the rest answer UNIMPLEMENTED.
         .generate_default_stubs(true)
         .btree_map(".tokenkeep.v1")
         .skip_debug(SECRET_BEARING)
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
     Ok(())
 }
 

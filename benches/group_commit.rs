@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret as _, SecretString};
+use tokenkeep::audit::Origin;
 use tokenkeep::compose::{Server, ServerOptions};
 use tokenkeep::hash::{Cost, Hasher};
-use tokenkeep::keyring::Keyring;
+use tokenkeep::keyring::{Keyring, ReplayKeys, today};
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
 use tokenkeep::revocation::{Change, NewEvent, TokenChange};
@@ -21,7 +22,7 @@ use tokenkeep::server::listen::ListenAddress;
 use tokenkeep::server::serving::ServingOptions;
 use tokenkeep::service::{Caller, Permission, Revocation};
 use tokenkeep::store::{DatabaseOptions, Store, Transaction, log, tokens};
-use tokenkeep::text::{Initiator, RevokeReason};
+use tokenkeep::text::{Initiator, Reason};
 use tokenkeep::token::{Precondition, TokenId};
 use tokio::task::JoinSet;
 use tonic::Request;
@@ -86,7 +87,8 @@ impl Scene {
         let server = Box::pin(Server::start(server(database, options)?)).await?;
         let issued = server.service().issue_operator_token(true).await?.ok_or("no operator's token")?;
         let secret = SecretString::from(issued.secret.expose());
-        let caller = server.service().authenticate(&secret, Permission::RevokeToken).await?;
+        let caller =
+            server.service().authenticate(&secret, Permission::RevokeToken, Origin::default()).await?;
         let address = server.addresses().first().ok_or("no address")?;
         let mut channels = Vec::new();
         for _ in 0..CALLERS.iter().max().map_or(1, |most| most.div_ceil(STREAMS)) {
@@ -189,7 +191,7 @@ impl Way {
                 transaction.finish(revoked).await?;
             }
             Self::InProcess(server, caller) => {
-                let (precondition, reason) = (Precondition::Any, RevokeReason::parse(String::new())?);
+                let (precondition, reason) = (Precondition::Any, Reason::parse(String::new())?);
                 let revocation = Revocation { id, precondition, reason, initiator: None, awaited: false };
                 server.service().revoke_token(caller, revocation, None).await?;
             }
@@ -207,7 +209,7 @@ impl Way {
 /// A revoke in a transaction of its own.
 async fn revoke(transaction: &mut Transaction, id: TokenId) -> Outcome<()> {
     let locked = tokens::lock(transaction, &[id]).await?.pop().ok_or("no such token")?;
-    let reason = RevokeReason::parse(String::new())?;
+    let reason = Reason::parse(String::new())?;
     let change = Change::Token {
         what: TokenChange::Revoked { reason: reason.clone() },
         workspace: locked.token.workspace.clone(),
@@ -228,6 +230,9 @@ fn server(database: &PrivateDatabase, options: DatabaseOptions) -> Outcome<Serve
         database: options,
         lease: Duration::from_secs(3),
         revision_retention: Duration::from_hours(24),
+        audit_retention: Duration::from_hours(24),
+        request_window: Duration::from_mins(10),
+        replay: ReplayKeys::open(&database.directory().join("keyring"), today())?,
         keyring: Keyring::read(&database.directory().join("keyring"))?,
         profiles: Vec::new(),
         hasher: Hasher::new(Cost::DEFAULT, width, Duration::from_secs(1)),

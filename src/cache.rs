@@ -10,6 +10,7 @@ mod flight;
 mod floors;
 mod shard;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,23 +35,23 @@ const SHARDS: usize = 256;
 /// The fewest tokens for which another shard is worth while.
 const SHARD: usize = 64;
 
-/// What is learned about a live token, to be remembered.
+/// What is learned about a live token and one secret of it, to be remembered.
 #[derive(Debug, Clone)]
 pub struct Learned {
-    /// The record.
+    /// The record, as it is told of this secret.
     pub record: Arc<Record>,
-    /// What its live secret is recognised by.
+    /// What the secret is recognised by.
     pub proof: Proof,
-    /// When it expires; `None` for never.
+    /// When the secret ends, alone or with the token; `None` for never.
     pub deadline: Option<BootTime>,
 }
 
 /// What is known of a live token, and up to where.
 #[derive(Debug, Clone)]
 pub struct Known {
-    /// The record.
+    /// The record, as it is told of the secret that was asked about.
     pub record: Arc<Record>,
-    /// When it expires.
+    /// When that secret ends.
     pub deadline: Option<BootTime>,
     /// Everything up to here is taken into account.
     pub applied: Position,
@@ -111,19 +112,19 @@ impl Cache {
         id: TokenId,
         key: Option<Kid>,
         now: BootTime,
-        is_meant: impl FnOnce(&Entry) -> bool,
+        is_meant: impl Fn(&Entry) -> bool,
     ) -> Option<Known> {
         let mut shard = self.shard(id);
         if self.until.load(Ordering::Acquire) <= nanoseconds(now) && !seeded(Defect::LeaseNotChecked) {
             return None;
         }
         let applied = self.applied_in(&shard)?;
-        let entry = shard.find(id)?;
-        let lives = entry.deadline.is_none_or(|deadline| deadline > now || seeded(Defect::ExpiryIgnored));
-        if !lives || self.floors.hide(entry.above, key, entry.as_of) || !is_meant(entry) {
-            return None;
-        }
-        entry.used = true;
+        let lives = |entry: &Entry| {
+            entry.deadline.is_none_or(|deadline| deadline > now || seeded(Defect::ExpiryIgnored))
+        };
+        let entry = shard.find(id, |entry| {
+            is_meant(entry) && lives(entry) && !self.floors.hide(entry.above, key, entry.as_of)
+        })?;
         Some(Known { record: Arc::clone(&entry.record), deadline: entry.deadline, applied })
     }
 
@@ -132,26 +133,31 @@ impl Cache {
         Flight::begin(Arc::clone(self), id)
     }
 
-    /// Forgets a token that was found not to live.
-    pub fn forget(&self, id: TokenId) {
-        self.shard(id).remove(id);
+    /// Forgets a secret of a token that was found not to live.
+    pub fn forget(&self, id: TokenId, generation: Generation) {
+        self.shard(id).forget(id, generation);
     }
 
-    /// Tokens whose records are unverified, after the one with this id, at most `limit`; and the proofs of their secrets.
-    /// Their order is the cache's own; each is given once until the end is reached.
+    /// Secrets that are unverified, after this one, at most `limit`, by the ids and generations of their tokens; and their
+    /// proofs. Their order is the cache's own; each is given once until the end is reached.
     #[must_use]
-    pub fn unverified(&self, after: Option<TokenId>, limit: usize) -> Vec<(TokenId, Generation, Proof)> {
-        let first = after.map_or(0, |after| self.place(after));
+    pub fn unverified(
+        &self,
+        after: Option<(TokenId, Generation)>,
+        limit: usize,
+    ) -> Vec<(TokenId, Generation, Proof)> {
+        let first = after.map_or(0, |(after, _)| self.place(after));
         let mut found = Vec::new();
         for (place, shard) in self.shards.iter().enumerate().skip(first) {
             let after = after.filter(|_| place == first);
             let shard = lock(shard);
             let entries =
-                shard.unverified().filter(|entry| after.is_none_or(|after| entry.record.id > after));
-            let mut entries: Vec<_> =
-                entries.map(|entry| (entry.record.id, entry.record.generation, entry.proof)).collect();
+                shard.unverified().map(|entry| (entry.record.id, entry.record.generation, entry.proof));
+            let mut entries: Vec<_> = entries
+                .filter(|(id, generation, _)| after.is_none_or(|after| (*id, *generation) > after))
+                .collect();
             drop(shard);
-            entries.sort_unstable_by_key(|(id, _, _)| *id);
+            entries.sort_unstable_by_key(|(id, generation, _)| (*id, *generation));
             found.extend(entries);
             if found.len() >= limit {
                 break;
@@ -182,6 +188,13 @@ impl Cache {
     #[expect(clippy::indexing_slicing, reason = "places are below the number of shards, a power of two")]
     fn shard(&self, id: TokenId) -> MutexGuard<'_, Shard> {
         lock(&self.shards[self.place(id)])
+    }
+
+    /// The shards of some tokens, each once and locked in their order, with their places.
+    #[expect(clippy::indexing_slicing, reason = "places are below the number of shards")]
+    fn shards_of(&self, tokens: &[TokenId]) -> Vec<(usize, MutexGuard<'_, Shard>)> {
+        let places: BTreeSet<usize> = tokens.iter().map(|token| self.place(*token)).collect();
+        places.into_iter().map(|place| (place, lock(&self.shards[place]))).collect()
     }
 
     /// The shard of a token, by the random end of its id.

@@ -2,12 +2,15 @@
 
 mod beside;
 mod following;
+mod forgetting;
 mod health;
 mod process;
+mod refusals;
 mod retention;
 mod routes;
 mod sampling;
 pub mod sidecar;
+mod uses;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -20,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 use beside::Beside;
 pub use beside::{BesideError, EdgeOptions};
 use following::Following;
+pub use forgetting::ReplayKeyError;
+use forgetting::{Forgetting, agree};
 use process::Parts;
 
 pub use process::ProcessError;
@@ -29,7 +34,7 @@ use crate::crossing::Crossing;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::hash::Hasher;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, ReplayKeys};
 use crate::metrics::Metrics;
 use crate::profile::Profile;
 use crate::proof::{ProofCache, Prover};
@@ -50,6 +55,12 @@ pub struct ServerOptions {
     pub lease: Duration,
     /// How long events are kept.
     pub revision_retention: Duration,
+    /// How long it is kept who did what.
+    pub audit_retention: Duration,
+    /// For how long a request is recognised by its id; the same at every server over the database.
+    pub request_window: Duration,
+    /// By what it is recognised, and what it has made is shown again.
+    pub replay: ReplayKeys,
     /// The server keys.
     pub keyring: Keyring,
     /// The profiles that this server has.
@@ -82,6 +93,9 @@ pub enum ServerError {
     /// The keyring does not fit the database.
     #[error("cannot use the keyring")]
     Keys(#[from] KeysError),
+    /// Another server seals with another replay key.
+    #[error("cannot use the replay key")]
+    Replay(#[from] ReplayKeyError),
     /// The profiles do not fit those in the database.
     #[error("cannot use the profiles")]
     Profiles(#[from] EntryError),
@@ -148,6 +162,8 @@ impl Server {
         let Following { cache, feed, fleet, watching, .. } = following;
         let (committing, writer) = Committing::start(store.clone(), taking_effect(&cache, &feed));
         parts.add("the writer of changes", writer);
+        let replay = Arc::new(options.replay);
+        agree(&store, &replay, options.request_window).await?;
         let service = Service::new(service::Parts {
             store: store.clone(),
             committing,
@@ -158,16 +174,25 @@ impl Server {
             feed,
             fleet: fleet.clone(),
             metrics: metrics.clone(),
+            replay: Arc::clone(&replay),
+            request_window: options.request_window,
         });
         let service = Arc::new(service.await?);
         service.enter_profiles(&options.profiles).await?;
         let crossing = Crossing::new(Handle::current(), options.serving.limits.requests_in_flight);
         let (health, checking) = health::Health::start(Arc::clone(&service), watching, metrics.clone()).await;
         parts.add("the health probe", checking);
-        let flusher = tokio::spawn(flush_last_uses(Arc::clone(&service), options.last_use_interval));
-        parts.add("the last-use writer", flusher);
+        uses::add_lost(&metrics, service.last_uses().outbox());
+        let flusher = uses::write(Arc::clone(&service), options.last_use_interval);
+        parts.add("the last-use writer", tokio::spawn(flusher));
+        parts.add("the forgetting of reports", tokio::spawn(uses::forget_reports(store.clone())));
         let retention = retention::keep_for(options.revision_retention, store.clone());
         parts.add("the compaction of the log", tokio::spawn(retention));
+        let forgetting = Forgetting { store: store.clone(), replay, request_window: options.request_window };
+        parts
+            .add("the end of replay keys", tokio::spawn(forgetting.keep_forgetting(options.audit_retention)));
+        let refusals = refusals::keep_writing(Arc::clone(&service), store.clone());
+        parts.add("the writer of refusals", tokio::spawn(refusals));
         sampling::add(&metrics, store, Arc::clone(&options.serving.counters));
         sampling::add_leases(&metrics, cache, fleet.clone());
         let draining = options.serving.draining.clone();
@@ -253,24 +278,5 @@ fn taking_effect(cache: &Arc<Cache>, feed: &Feed) -> impl Fn(&[Event]) + Send + 
             cache.overtake(event);
         }
         feed.ring();
-    }
-}
-
-async fn flush_last_uses(service: Arc<Service>, interval: Duration) {
-    let mut away = false;
-    loop {
-        // Sooner if there is much to write.
-        let _ = tokio::time::timeout(interval, service.last_uses().many()).await;
-        match service.last_uses().flush().await {
-            Ok(()) => away = false,
-            Err(error) if !std::mem::replace(&mut away, true) => {
-                tracing::warn!(
-                    error = crate::telemetry::chain(&error),
-                    "last uses cannot be written; keeping them"
-                );
-            }
-            // Without a pause, much to write would be tried again at once.
-            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
-        }
     }
 }

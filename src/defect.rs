@@ -62,12 +62,20 @@ pub enum Defect {
     PrincipalFloorIgnored,
     /// A change of a workspace leaves what is known of its tokens.
     WorkspaceFloorIgnored,
+    /// A bulk revocation that names no tokens leaves what is known of them.
+    BulkFloorIgnored,
     /// Secrets of an epoch that is over are found alive.
     EpochIgnored,
     /// What a principal may do is looked at when a token is created, and never again.
     EffectiveScopesAtCreation,
     /// What was looked up is remembered as of when it is, whatever floor was raised meanwhile.
     FloorsPassedInFlight,
+    /// A report of uses that is repeated is written again.
+    ReportsCountedTwice,
+    /// A secret that was replaced works on in caches after its overlap has ended by itself.
+    OverlapNeverEnds,
+    /// A secret that was replaced stays in the cache when its overlap is ended.
+    EndOverlapIgnored,
 }
 
 /// Whether this process is to have a defect: the one that the environment variable `SEEDED_DEFECT` names.

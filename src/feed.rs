@@ -25,7 +25,8 @@ use crate::token::Revision;
 const BATCH: usize = 250;
 
 /// How many readings a watcher may be behind before it must read the log itself. With [`BATCH`] this bounds what watchers
-/// that stall keep in memory, all of them together, to 32,000 events of at most a kilobyte.
+/// that stall keep in memory, all of them together, to 32,000 events of at most a kilobyte, and 16 more for one that names a
+/// thousand tokens.
 const BACKLOG: usize = 128;
 
 /// The longest that one reading may take. A database that hangs longer is asked again over another connection.

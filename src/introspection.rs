@@ -11,7 +11,7 @@ use crate::text::{Handle, Metadata, Name, PrincipalId};
 use crate::token::{Audiences, Cidrs, ExternalId, Generation, Revision, Scope, ScopeSet, TokenId};
 use crate::workspace::WorkspaceId;
 
-/// What introspections of a live token are answered from. It holds no decision: workspace, audience, address and scopes
+/// What introspections of a live token, of which one secret is presented, are answered from. It holds no decision: workspace, audience, address and scopes
 /// are judged anew for each request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -39,11 +39,11 @@ pub struct Record {
     pub profile: Option<ProfileName>,
     /// The caller's own labels.
     pub metadata: Metadata,
-    /// When it expires; `None` for never.
+    /// When the secret that is presented ends, alone or with the token; `None` for never.
     pub expire_time: Option<SystemTime>,
     /// When it was created.
     pub create_time: SystemTime,
-    /// Which secret is live.
+    /// Which secret is presented: the token's present one, or the one before while that works too.
     pub generation: Generation,
     /// The position of the last change that concerned it.
     pub revision: Revision,
@@ -70,6 +70,8 @@ pub enum InactiveReason {
     Invalidated,
     /// Its principal is disabled, or deleted.
     PrincipalDisabled,
+    /// It is suspended.
+    Suspended,
     /// None of its audiences was named.
     OtherAudience,
     /// The client's address is in none of its blocks, or not known.

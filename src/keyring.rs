@@ -5,6 +5,7 @@
 //! digits, as `openssl rand -hex 32` writes them. The database lists each kid with its fingerprint.
 
 mod files;
+mod replay;
 mod seal;
 mod tags;
 
@@ -17,6 +18,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 pub use files::{KeyringError, create_first_key, create_key, key_file};
+pub use replay::{ReplayKeys, Unopenable, oldest_day, today};
 pub use seal::{Purpose, Unreadable, Unsealable};
 pub use tags::{Origin, TagKey, TagKeys};
 

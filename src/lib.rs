@@ -2,7 +2,9 @@
 //!
 //! Data flows one way, wire → service → store, and nothing runs back; ARCHITECTURE.md is the map.
 
+pub mod audit;
 pub mod cache;
+pub mod cli;
 pub mod clock;
 pub mod compose;
 pub mod crossing;
@@ -17,12 +19,14 @@ pub mod lease;
 pub mod metrics;
 pub mod nearest;
 pub mod operations;
+pub mod peer;
 pub mod postgres;
 pub mod principal;
 pub mod private_file;
 pub mod profile;
 pub mod proof;
 pub mod proto;
+pub mod request;
 pub mod revocation;
 pub mod roles;
 pub mod rpc;
@@ -34,6 +38,8 @@ pub mod store;
 pub mod telemetry;
 pub mod text;
 pub mod token;
+pub mod upstream;
+pub mod uses;
 pub mod workspace;
 
 /// The version of this crate.

@@ -1,7 +1,7 @@
 //! The tokenkeep program: reads the settings, runs the role, and tells what went wrong, once.
 
 use std::error::Error;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use tokenkeep::settings::{CommandLine, SettingsError};
@@ -27,5 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn report(error: &dyn Error) {
-    let _ = writeln!(io::stderr(), "error: {}", telemetry::chain(error));
+    // As clap tells of wrong usage; the colour is for terminals.
+    let style = anstyle::AnsiColor::Red.on_default().bold();
+    let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {}", telemetry::chain(error));
 }

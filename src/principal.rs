@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::profile::PrincipalKind;
-use crate::text::{Handle, Initiator, Name, PrincipalId, RevokeReason};
+use crate::text::{Handle, Initiator, Name, PrincipalId, Reason};
 use crate::token::{Etag, ExternalId, Precondition, Revision, ScopeSet};
 use crate::workspace::WorkspaceId;
 
@@ -111,7 +111,7 @@ impl PrincipalEdit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Legacy {
     /// They are revoked, for this reason.
-    Revoked(RevokeReason),
+    Revoked(Reason),
     /// They act for this principal of the same workspace.
     HandedOver(PrincipalId),
 }

@@ -95,6 +95,34 @@ fn paths_of_file(file: &FileDescriptorProto) -> impl Iterator<Item = String> {
     })
 }
 
+/// Requests with a request id, which may open a secret, tell their names only.
+macro_rules! told_by_name {
+    ($($message:ident),* $(,)?) => {
+        $(impl fmt::Debug for v1::$message {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.debug_struct(stringify!($message)).finish_non_exhaustive()
+            }
+        })*
+    };
+}
+
+told_by_name!(
+    CreateTokenRequest,
+    UpdateTokenRequest,
+    RegenerateTokenRequest,
+    EndOverlapRequest,
+    SuspendTokenRequest,
+    ResumeTokenRequest,
+    RevokeTokenRequest,
+    BulkRevokeTokensRequest,
+    CreateWorkspaceRequest,
+    UpdateWorkspaceRequest,
+    InvalidateWorkspaceTokensRequest,
+    CreatePrincipalRequest,
+    UpdatePrincipalRequest,
+    DeletePrincipalRequest,
+);
+
 impl fmt::Debug for v1::CreateTokenResponse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("CreateTokenResponse").field("token", &self.token).finish_non_exhaustive()
@@ -132,6 +160,13 @@ impl fmt::Debug for v1::ResolveTokensRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tokens = self.tokens.len();
         formatter.debug_struct("ResolveTokensRequest").field("tokens", &tokens).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for v1::RevokeSecretRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secrets = self.secrets.len();
+        formatter.debug_struct("RevokeSecretRequest").field("secrets", &secrets).finish_non_exhaustive()
     }
 }
 

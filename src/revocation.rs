@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::introspection::Record;
 use crate::profile::ProfileName;
-use crate::text::{Initiator, PrincipalId, RevokeReason};
+use crate::text::{Initiator, PrincipalId, Reason};
 use crate::token::{Generation, Kid, Revision, TokenId};
 use crate::workspace::WorkspaceId;
 
@@ -66,7 +66,16 @@ pub enum Change {
         /// The workspace.
         workspace: WorkspaceId,
         /// Why, as the caller said.
-        reason: RevokeReason,
+        reason: Reason,
+    },
+    /// Many tokens of a workspace are dead for good, all at once.
+    BulkRevoked {
+        /// The workspace.
+        workspace: WorkspaceId,
+        /// Which, if they are at most [`Change::MOST_NAMED`]; `None` if any of the workspace may be one.
+        tokens: Option<Vec<TokenId>>,
+        /// Why, as the caller said.
+        reason: Reason,
     },
     /// A workspace has another profile.
     WorkspaceUpdated {
@@ -86,6 +95,23 @@ pub enum Change {
 }
 
 impl Change {
+    /// The most tokens that one change names.
+    pub const MOST_NAMED: usize = 1_000;
+
+    /// The tokens that it names.
+    #[must_use]
+    pub fn tokens(&self) -> &[TokenId] {
+        match self {
+            Self::Token { token, .. } => std::slice::from_ref(token),
+            Self::BulkRevoked { tokens, .. } => tokens.as_deref().unwrap_or_default(),
+            Self::PrincipalChanged { .. }
+            | Self::WorkspaceInvalidated { .. }
+            | Self::WorkspaceUpdated { .. }
+            | Self::ProfileUpdated { .. }
+            | Self::KeyRetired { .. } => &[],
+        }
+    }
+
     /// The workspace that it concerns; `None` if it may concern any.
     #[must_use]
     pub const fn workspace(&self) -> Option<&WorkspaceId> {
@@ -93,6 +119,7 @@ impl Change {
             Self::Token { workspace, .. }
             | Self::PrincipalChanged { workspace, .. }
             | Self::WorkspaceInvalidated { workspace, .. }
+            | Self::BulkRevoked { workspace, .. }
             | Self::WorkspaceUpdated { workspace } => Some(workspace),
             Self::ProfileUpdated { .. } | Self::KeyRetired { .. } => None,
         }
@@ -107,9 +134,10 @@ impl Change {
             Self::PrincipalChanged { workspace, principal } => {
                 *workspace == record.workspace && record.principal.as_ref() == Some(principal)
             }
-            Self::WorkspaceInvalidated { workspace, .. } | Self::WorkspaceUpdated { workspace } => {
-                *workspace == record.workspace
-            }
+            Self::BulkRevoked { tokens: Some(tokens), .. } => tokens.contains(&record.id),
+            Self::BulkRevoked { workspace, tokens: None, .. }
+            | Self::WorkspaceInvalidated { workspace, .. }
+            | Self::WorkspaceUpdated { workspace } => *workspace == record.workspace,
             Self::ProfileUpdated { profile } => record.profile.as_ref() == Some(profile),
             Self::KeyRetired { .. } => true,
         }
@@ -122,12 +150,22 @@ pub enum TokenChange {
     /// It is dead for good.
     Revoked {
         /// Why, as the caller said.
-        reason: RevokeReason,
+        reason: Reason,
     },
-    /// Its secret was regenerated.
-    SecretReplaced,
+    /// Its secret was regenerated, or the time is over in which the one before worked too.
+    SecretReplaced {
+        /// Until when the secret before the present one still works; `None` if it does not.
+        overlap_end: Option<SystemTime>,
+    },
     /// Something that an introspection tells or judges was edited.
     Updated,
+    /// It does not work until it is resumed.
+    Suspended {
+        /// Why, as the caller said.
+        reason: Reason,
+    },
+    /// It works again.
+    Resumed,
 }
 
 /// One change, before it has a place in the log.

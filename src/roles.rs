@@ -1,5 +1,6 @@
 //! What the program does when it is started: one file a role.
 
+mod completion;
 mod dev;
 mod edge;
 mod healthcheck;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
 
+use crate::cli::{self, CliError};
 use crate::compose::{ProcessError, ServerError};
 use crate::keyring::KeyringError;
 use crate::postgres;
@@ -26,9 +28,9 @@ use crate::profile::ProfilesError;
 use crate::server::listen::ListenAddressError;
 use crate::service;
 use crate::settings::{CommandLine, Profile, Role, SettingsError};
-use crate::sidecar::{CredentialError, UpstreamError};
 use crate::store::{StoreError, UrlError};
 use crate::telemetry::{self, TelemetryError};
+use crate::upstream::{CredentialError, UpstreamError};
 
 /// Why a role ended without having done its work.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +71,7 @@ pub enum RoleError {
     /// The address of a server cannot be asked.
     #[error("cannot ask a server")]
     Upstream(#[from] UpstreamError),
-    /// The sidecar has no credential.
+    /// There is no credential to present.
     #[error("cannot use the credential")]
     Credential(#[from] CredentialError),
     /// The keyring does not fit the database.
@@ -90,6 +92,9 @@ pub enum RoleError {
     /// There is one already.
     #[error("there is an operator's token already; --reset replaces its secret, which ends the old one")]
     OperatorTokenExists,
+    /// A command for people.
+    #[error(transparent)]
+    Cli(#[from] CliError),
     /// A file cannot be written.
     #[error("cannot write {path}")]
     Unwritable {
@@ -107,6 +112,7 @@ impl RoleError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Settings(_) => ExitCode::from(2),
+            Self::Cli(error) => error.exit_code(),
             Self::Telemetry(_)
             | Self::Runtime(_)
             | Self::Output(_)
@@ -147,6 +153,11 @@ pub fn run(command_line: CommandLine) -> Result<ExitCode, RoleError> {
         Role::RenewHistory(settings) => renew_history::run(&settings).map(|()| ExitCode::SUCCESS),
         Role::Keyring(command) => keyring::run(&command).map(|()| ExitCode::SUCCESS),
         Role::Healthcheck(settings) => healthcheck::run(&settings),
+        Role::Token(asked) => Ok(cli::token(&asked)?),
+        Role::Workspace(asked) => Ok(cli::workspace(&asked)?),
+        Role::Principal(asked) => Ok(cli::principal(&asked)?),
+        Role::Audit(asked) => Ok(cli::audit(&asked)?),
+        Role::Completion(arguments) => completion::run(&arguments).map(|()| ExitCode::SUCCESS),
         Role::Profile(Profile::Check(arguments)) => profile_check::run(&arguments.files),
         Role::Version => version::run(),
     }

@@ -1,6 +1,7 @@
 //! The wire: parses requests into words of the domain, calls the service, renders its answers.
 
 mod answers;
+mod audit_service;
 mod check;
 mod desk;
 mod fields;
@@ -15,6 +16,7 @@ mod watch;
 mod workspace_service;
 
 pub(crate) use answers::introspection::verdict;
+pub use audit_service::AuditRpc;
 pub(crate) use check::unknown_profile;
 pub use check::{CheckRpc, Edge};
 pub use desk::Desk;

@@ -2,19 +2,30 @@
 //!
 //! It knows nothing of the wire and nothing of SQL. Every method that a caller can reach takes a proven [`Caller`].
 
+mod allowances;
+mod audit;
+mod bulk;
 mod callers;
 mod committing;
+mod drafting;
 mod edge;
 mod error;
+mod finding;
 mod freshness;
 mod introspection;
 mod issuing;
 mod keys;
 mod last_uses;
+mod leaked;
+mod limiting;
 mod operator;
+mod overlaps;
+mod permissions;
 mod principals;
 mod profiles;
 mod proving;
+mod refusals;
+mod retries;
 mod rotation;
 mod search;
 mod sidecars;
@@ -24,18 +35,26 @@ mod watching;
 mod workspaces;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-pub use callers::{Caller, Permission, Reach};
+pub use audit::AuditPageRequest;
+pub use bulk::{BulkRevocation, BulkRevoked};
+pub use callers::{Caller, Reach};
 pub use committing::Committing;
-pub use error::{Error, InvalidField};
+pub use error::{Error, Excess, InvalidField};
+pub use finding::{Page, TokenCount, TokenCountRequest, TokenPageRequest};
 pub use issuing::{Issued, Issuer, NewTokenWords, Regeneration};
 pub use keys::KeysError;
 pub use last_uses::LastUses;
+pub use leaked::LeakedSecrets;
+pub use overlaps::OverlapEnd;
+pub use permissions::Permission;
 pub use principals::{Deleted, PrincipalPageRequest};
 pub use profiles::{EntryError, Profiles};
+pub use refusals::{Refusal, Refusals};
 pub use rotation::{KeyList, Rotation, RotationError, Survey};
-pub use sidecars::{Acknowledgement, Grant, Inquiry, Renewal, Resolution, Use};
-pub use tokens::{Page, Revocation, TokenChange, TokenPageRequest};
+pub use sidecars::{Acknowledgement, Grant, Inquiry, Renewal, Resolution};
+pub use tokens::{Revocation, Suspension, TokenChange};
 pub use watching::{Frame, Subscription, Told, WatchRequest};
 pub use workspaces::{Invalidated, WorkspacePageRequest};
 
@@ -43,11 +62,13 @@ use crate::cache::Cache;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::hash::Hasher;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, ReplayKeys};
 use crate::metrics::Metrics;
 use crate::proof::ProofCache;
 use crate::store::Store;
+use allowances::Allowances;
 use keys::KeyDirectory;
+use retries::Retries;
 
 /// The parts that a service is made of.
 pub struct Parts {
@@ -69,6 +90,10 @@ pub struct Parts {
     pub fleet: Fleet,
     /// Counts.
     pub metrics: Metrics,
+    /// By what requests are recognised that are repeated.
+    pub replay: Arc<ReplayKeys>,
+    /// For how long they are.
+    pub request_window: Duration,
 }
 
 /// All that tokenkeep does. Shared by every request.
@@ -82,10 +107,14 @@ pub struct Service {
     proofs: ProofCache,
     profiles: Profiles,
     last_uses: LastUses,
+    /// Of secrets that leaked.
+    allowances: Allowances,
     cache: Arc<Cache>,
     feed: Feed,
     fleet: Fleet,
     metrics: Metrics,
+    retries: Retries,
+    refusals: Refusals,
 }
 
 impl Service {
@@ -94,13 +123,15 @@ impl Service {
     /// # Errors
     /// [`KeysError`] if a key that is in use is not in the keyring, or the database cannot be asked.
     pub async fn new(parts: Parts) -> Result<Self, KeysError> {
-        let Parts { store, committing, keyring, hasher, proofs, cache, feed, fleet, metrics } = parts;
+        let Parts { store, committing, keyring, hasher, proofs, cache, feed, fleet, metrics, .. } = parts;
         let (held, argon2) = (Arc::clone(&keyring), hasher.clone());
+        let retries = Retries::new(parts.replay, parts.request_window);
         let issuer = Issuer::new(store.clone(), committing.clone(), held, argon2, metrics.clone()).await?;
         Ok(Self {
             profiles: issuer.profiles.clone(),
-            last_uses: LastUses::new(store.clone(), metrics.clone()),
+            last_uses: LastUses::new(store.clone(), committing.clone(), fleet.clone(), metrics.clone()),
             keys: Arc::clone(&issuer.keys),
+            allowances: Allowances::default(),
             store,
             committing,
             keyring,
@@ -111,6 +142,8 @@ impl Service {
             feed,
             fleet,
             metrics,
+            retries,
+            refusals: Refusals::default(),
         })
     }
 

@@ -4,6 +4,7 @@
 //! its key in the file: `--request-timeout` is `TOKENKEEP_REQUEST_TIMEOUT` and `request-timeout = "10s"`. A flag wins
 //! over a variable, a variable over the file. An argument without a heading belongs to one call and has a flag only.
 
+pub mod client;
 mod database;
 mod error;
 mod file;
@@ -19,12 +20,15 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use secrecy::SecretString;
+
 pub use database::{DatabaseSource, DatabaseUrl, DirectDatabaseSource};
 pub use error::{Origin, SettingsError};
 pub use keyring::Keyring;
 pub use sidecar::Sidecar;
 pub use value::{Argon2Cost, OperationsListen, Parallelism};
 
+use client::{Asking, Completion};
 use groups::{Address, DataDirectory, Hashing, Keys, Logging, Server};
 use layers::Layers;
 
@@ -62,6 +66,20 @@ pub enum Role {
     Keyring(Keyring),
     /// Ask a server for its health: exit code 0 if it serves, 1 if it does not, 2 if it cannot be reached.
     Healthcheck(Healthcheck),
+    /// Issue, find, edit, replace, pause, end, judge and follow tokens.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Token(Asking<client::token::Token>),
+    /// Add, find, edit and invalidate workspaces.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Workspace(Asking<client::workspace::Workspace>),
+    /// Add, find, edit, disable and end principals: users and service accounts.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Principal(Asking<client::principal::Principal>),
+    /// Read who did what.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Audit(Asking<client::audit::Audit>),
+    /// Print a script that has a shell complete these commands.
+    Completion(Completion),
     /// Look at profiles, the files that say what products ask of their tokens.
     #[command(subcommand)]
     Profile(Profile),
@@ -196,7 +214,7 @@ impl CommandLine {
         arguments: &[OsString],
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, SettingsError> {
-        let command = layers::with_sources_in_help(Self::command());
+        let command = client::with_exit_codes(layers::with_sources_in_help(Self::command()));
         // The first look finds what must be known before anything is judged: a wish for help, and the file's name.
         let first = command.clone().ignore_errors(true).try_get_matches_from(arguments);
         let first = first.map_err(|help| SettingsError::Usage(Box::new(help)))?;
@@ -209,7 +227,7 @@ impl CommandLine {
         let matches = matches.map_err(|error| layers.explain(error, &names, arguments))?;
         let read =
             Self::from_arg_matches(&matches).map_err(|error| layers.explain(error, &names, arguments))?;
-        refuse_password_in_arguments(&matches)?;
+        refuse_secrets_in_arguments(&matches)?;
         Ok(read)
     }
 }
@@ -221,15 +239,19 @@ fn config_file(matches: &ArgMatches, layers: &Layers) -> Option<PathBuf> {
 }
 
 /// Every process of the machine may read another's arguments.
-fn refuse_password_in_arguments(matches: &ArgMatches) -> Result<(), SettingsError> {
+fn refuse_secrets_in_arguments(matches: &ArgMatches) -> Result<(), SettingsError> {
     let Some((_, role)) = matches.subcommand() else { return Ok(()) };
-    refuse_password_in_arguments(role)?;
+    refuse_secrets_in_arguments(role)?;
     for (id, name) in [("database_url", "database-url"), ("direct_database_url", "direct-database-url")] {
         let url = role.try_get_one::<DatabaseUrl>(id).ok().flatten();
         let from_flag = || role.value_source(id) == Some(ValueSource::CommandLine);
         if url.is_some_and(DatabaseUrl::has_password) && from_flag() {
             return Err(SettingsError::PasswordInArguments { name });
         }
+    }
+    let credential = role.try_get_one::<SecretString>("credential").ok().flatten();
+    if credential.is_some() && role.value_source("credential") == Some(ValueSource::CommandLine) {
+        return Err(SettingsError::CredentialInArguments);
     }
     Ok(())
 }

@@ -6,7 +6,6 @@
 mod acknowledging;
 mod answering;
 mod counts;
-mod credential;
 mod deciding;
 mod failure;
 mod following;
@@ -29,10 +28,8 @@ use uuid::Uuid;
 
 pub use answering::SidecarRpc;
 pub use counts::Counts;
-pub use credential::{CredentialError, CredentialFile};
 pub use health::Health;
 pub use session::follow_upstreams;
-pub use upstream::{Upstream, UpstreamError, UpstreamTls};
 pub use usage::report_usage;
 
 use crate::cache::Cache;
@@ -40,10 +37,10 @@ use crate::clock::BootTime;
 use crate::keyring::{Origin, TagKeys};
 use crate::revocation::Position;
 use crate::token::Presented;
+use crate::uses::Outbox;
 use crate::workspace::WorkspaceId;
 use links::Links;
 use profiles::Profiles;
-use usage::Usage;
 
 /// What a sidecar is made of.
 #[derive(Debug)]
@@ -66,7 +63,7 @@ pub struct Sidecar {
     place: watch::Sender<Option<Place>>,
     links: Links,
     profiles: Profiles,
-    usage: Usage,
+    usage: Arc<Outbox>,
     /// Whether leases are asked for no more. Held to read by whoever asks for one.
     released: tokio::sync::RwLock<bool>,
 }
@@ -91,8 +88,9 @@ impl Sidecar {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { cache, workspaces } = parts;
+        let id = Uuid::new_v4();
         Self {
-            id: Uuid::new_v4(),
+            id,
             cache,
             workspaces,
             counts: Arc::default(),
@@ -100,7 +98,7 @@ impl Sidecar {
             place: watch::Sender::new(None),
             links: Links::new(),
             profiles: Profiles::default(),
-            usage: Usage::default(),
+            usage: Arc::new(Outbox::new(id)),
             released: tokio::sync::RwLock::new(false),
         }
     }
@@ -109,6 +107,12 @@ impl Sidecar {
     #[must_use]
     pub const fn counts(&self) -> &Arc<Counts> {
         &self.counts
+    }
+
+    /// The uses that it has not reported yet.
+    #[must_use]
+    pub const fn usage(&self) -> &Arc<Outbox> {
+        &self.usage
     }
 
     /// What it has now: whether it holds a lease and reaches a server, up to which revision it has applied the log (0 if

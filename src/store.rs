@@ -1,25 +1,34 @@
 //! The store: what PostgreSQL keeps, and the only place that knows how. Queries take a connection, never the pool.
 
+pub mod audit;
+pub mod bulk_revocations;
 mod connection;
 pub mod credentials;
 pub mod doorbell;
 mod error;
+mod expiry;
 pub mod keys;
 pub mod last_uses;
+pub mod limits;
 mod line;
 pub mod log;
 mod migrations;
 pub mod minted;
 mod moment;
 mod pool;
+pub mod previous_secrets;
 pub mod principals;
 pub mod profiles;
+pub mod requests;
 mod schema;
 pub mod servers;
 mod tls;
 mod token_ends;
+mod token_lanes;
 mod token_list;
+mod token_predicates;
 mod token_row;
+mod token_ways;
 pub mod tokens;
 mod transaction;
 mod url;

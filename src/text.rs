@@ -24,6 +24,12 @@ pub enum Invalid {
         /// The most entries that are taken.
         limit: usize,
     },
+    /// Later than may be, or never.
+    #[error("must be set, to at most {} seconds from now: the workspace limits how long tokens live", limit.as_secs())]
+    TooFar {
+        /// How far from now it may be.
+        limit: std::time::Duration,
+    },
     /// Not of the wanted form, which the text describes.
     #[error("must be {0}")]
     Malformed(&'static str),
@@ -120,8 +126,8 @@ text_type!(
     |text| required(text, 256)
 );
 text_type!(
-    /// Why a token was revoked: at most 256 characters on one line, possibly none.
-    RevokeReason,
+    /// Why a token was revoked or suspended: at most 256 characters on one line, possibly none.
+    Reason,
     |text| check(&text, 256, Lines::One).map(|()| text)
 );
 text_type!(

@@ -2,24 +2,28 @@
 
 pub(crate) mod base62;
 mod edit;
+mod expiry;
 mod filter;
+mod overlap;
 mod place;
 mod presented;
 mod scope;
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
 pub use edit::TokenEdit;
+pub use expiry::Expiry;
 pub use filter::TokenFilter;
+pub use overlap::{Overlap, PreviousSecret};
 pub use place::{Audiences, Cidr, Cidrs};
 pub use presented::{IssuedSecret, Kid, Malformed, Presented, SHAPE, Secret, Tag};
 pub use scope::{Scope, ScopeSet};
 
 use crate::profile::{ProfileName, TokenType};
-use crate::text::{Description, Initiator, Invalid, Metadata, Name, PrincipalId, RevokeReason};
+use crate::text::{Description, Initiator, Invalid, Metadata, Name, PrincipalId, Reason};
 use crate::workspace::WorkspaceId;
 
 /// The id of a token: a UUID of version 7, so that ids sort by creation.
@@ -166,28 +170,8 @@ pub enum TokenState {
     Revoked,
     /// Its secret was invalidated, with all others of its workspace or of its server key; it works again once regenerated.
     Invalidated,
-}
-
-/// When a token is to expire, as a caller asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expiry {
-    /// Never.
-    Never,
-    /// At a moment; it must be in the future when it is written.
-    At(SystemTime),
-    /// So long after it is written, by the database's clock.
-    After(Duration),
-}
-
-impl Expiry {
-    /// The same for what is written at a moment of the database's clock: a lifetime becomes an end.
-    #[must_use]
-    pub fn counted_from(self, now: SystemTime) -> Self {
-        match self {
-            Self::After(lifetime) => now.checked_add(lifetime).map_or(Self::Never, Self::At),
-            Self::Never | Self::At(_) => self,
-        }
-    }
+    /// It was suspended, until it is resumed.
+    Suspended,
 }
 
 /// The end of a token.
@@ -196,7 +180,16 @@ pub struct Ended {
     /// When it was revoked.
     pub time: SystemTime,
     /// Why, as the caller said.
-    pub reason: RevokeReason,
+    pub reason: Reason,
+}
+
+/// The suspension of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspended {
+    /// Since when.
+    pub time: SystemTime,
+    /// Why, as the caller said.
+    pub reason: Reason,
 }
 
 /// What is known of a token, save everything that could prove its secret.
@@ -236,8 +229,16 @@ pub struct Token {
     pub update_time: SystemTime,
     /// When it was last found active, a little behind.
     pub last_use_time: Option<SystemTime>,
+    /// How often it was found active, a little behind.
+    pub use_count: i64,
+    /// How often a dead secret of it was presented, a little behind.
+    pub superseded_use_count: i64,
+    /// When one was last, a little behind.
+    pub superseded_use_time: Option<SystemTime>,
     /// Its end, if it was revoked.
     pub ended: Option<Ended>,
+    /// Its suspension, if it is suspended.
+    pub suspended: Option<Suspended>,
     /// The state by the database's clock at the moment it was read.
     pub state: TokenState,
     /// Which secret is live.
@@ -246,6 +247,8 @@ pub struct Token {
     pub obfuscated_secret: String,
     /// When the live secret was issued.
     pub secret_time: SystemTime,
+    /// The secret before, if it works too.
+    pub previous_secret: Option<PreviousSecret>,
     /// From when on the live secret should be replaced, by the profile's advice; the store does not know.
     pub rotation_due_time: Option<SystemTime>,
     /// The position of its last change.

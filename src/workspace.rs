@@ -1,10 +1,10 @@
 //! The vocabulary of workspaces, the tenants.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::profile::ProfileName;
-use crate::text::{Initiator, Invalid, Name, RevokeReason};
+use crate::text::{Initiator, Invalid, Name, Reason};
 use crate::token::{Etag, Precondition, Revision};
 
 /// The id of a workspace: 1 to 63 characters of `a-z`, `0-9`, `-`, beginning with a letter, not ending with `-`: a
@@ -96,6 +96,71 @@ impl Default for TokenPrefix {
 const PREFIX_FORM: &str =
     "1 to 8 characters of a-z, 0-9, '_', beginning with a letter, with no '_' at the end or twice in a row";
 
+/// What happens when a dead secret of a token is presented.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SupersededUse {
+    /// It is counted.
+    #[default]
+    Count,
+    /// It is counted, and the token is revoked if the secret has been dead for a while.
+    Revoke,
+}
+
+impl SupersededUse {
+    /// Each with its word.
+    pub const WORDS: [(&'static str, Self); 2] = [("count", Self::Count), ("revoke", Self::Revoke)];
+}
+
+/// What a workspace holds back of what callers may issue; `None` for no limit. Tokens count that are neither revoked nor
+/// expired.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The most tokens, from 1 to [`Limits::MOST_TOKENS`].
+    pub tokens: Option<i64>,
+    /// The most tokens of one principal, likewise.
+    pub tokens_per_principal: Option<i64>,
+    /// The longest that a token may live from when its expiry is set, from 1 second to 100 years.
+    pub lifetime: Option<Duration>,
+    /// The most secrets issued at once, and then within each minute; from 1 to [`Limits::MOST_ISSUES`].
+    pub issues_per_minute: Option<i32>,
+}
+
+impl Limits {
+    /// The most that a number of tokens can be limited to.
+    pub const MOST_TOKENS: i64 = 1_000_000_000;
+    /// The most that the secrets of a minute can be limited to.
+    pub const MOST_ISSUES: i32 = 1_000_000;
+
+    /// Whether tokens are counted.
+    #[must_use]
+    pub const fn count_tokens(&self) -> bool {
+        self.tokens.is_some() || self.tokens_per_principal.is_some()
+    }
+
+    /// Whether secrets are counted.
+    #[must_use]
+    pub const fn count_issues(&self) -> bool {
+        self.issues_per_minute.is_some()
+    }
+}
+
+/// A tenant that is not yet there.
+#[derive(Debug, Clone)]
+pub struct NewWorkspace {
+    /// The id, for the whole life.
+    pub id: WorkspaceId,
+    /// What people call it.
+    pub name: Name,
+    /// What new secrets begin with.
+    pub token_prefix: TokenPrefix,
+    /// Whose rules its tokens keep.
+    pub profile: Option<ProfileName>,
+    /// What is limited.
+    pub limits: Limits,
+    /// What becomes of a token whose dead secret is used.
+    pub superseded_use: SupersededUse,
+}
+
 /// A tenant and its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workspace {
@@ -115,6 +180,10 @@ pub struct Workspace {
     pub version: i32,
     /// The position of the last change that concerned all of its tokens.
     pub revision: Revision,
+    /// What becomes of a token whose dead secret is used.
+    pub superseded_use: SupersededUse,
+    /// What is limited.
+    pub limits: Limits,
 }
 
 impl Workspace {
@@ -138,6 +207,10 @@ pub struct WorkspaceEdit {
     pub token_prefix: Option<TokenPrefix>,
     /// Another profile, or that it shall have none.
     pub profile: Option<Option<ProfileName>>,
+    /// What shall become of a token whose dead secret is used, if that is to change.
+    pub superseded_use: Option<SupersededUse>,
+    /// Other limits, all of them, or none.
+    pub limits: Option<Limits>,
 }
 
 /// Whose secrets to invalidate.
@@ -150,7 +223,7 @@ pub struct Invalidation {
     /// Which version of the workspace.
     pub precondition: Precondition,
     /// Why.
-    pub reason: RevokeReason,
+    pub reason: Reason,
     /// On whose behalf.
     pub initiator: Option<Initiator>,
     /// Whether the caller will wait until no cache answers from before.

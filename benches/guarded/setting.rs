@@ -56,7 +56,7 @@ async fn tokens(channel: Channel, credential: &str) -> Outcome<Vec<String>> {
         profile: PROFILE.to_owned(),
         ..Default::default()
     };
-    let request = v1::CreateWorkspaceRequest { workspace: Some(workspace) };
+    let request = v1::CreateWorkspaceRequest { workspace: Some(workspace), ..Default::default() };
     WorkspaceServiceClient::new(channel.clone()).create_workspace(authorized(request, credential)?).await?;
     let mut secrets = Vec::new();
     for _ in 0..CLIENTS {

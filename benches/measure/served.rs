@@ -93,7 +93,9 @@ impl ServedDatabase {
         let mut workspaces = WorkspaceServiceClient::new(self.operator(server).await?);
         let workspace =
             v1::Workspace { id: WORKSPACE.to_owned(), name: "Acme".to_owned(), ..Default::default() };
-        workspaces.create_workspace(v1::CreateWorkspaceRequest { workspace: Some(workspace) }).await?;
+        workspaces
+            .create_workspace(v1::CreateWorkspaceRequest { workspace: Some(workspace), ..Default::default() })
+            .await?;
         Ok(())
     }
 }

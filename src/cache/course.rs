@@ -81,9 +81,9 @@ impl Cache {
         let mut course = self.course();
         let Some(applied) = course.follows(history) else { return };
         let revision = event.revision.max(applied.revision);
-        let shard = self.take_in(event);
+        let shards = self.take_in(event);
         self.applied.store(revision.0, Ordering::Release);
-        drop(shard);
+        drop(shards);
         self.reach(&mut course, Position { revision, ..applied });
     }
 
@@ -103,19 +103,23 @@ impl Cache {
         }
     }
 
-    /// Ends what is known from before a change: of its token, whose shard is given locked, or by a floor of all that it
-    /// concerns. Only after that may it be said to be applied.
-    fn take_in(&self, event: &Event) -> Option<MutexGuard<'_, Shard>> {
+    /// Ends what is known from before a change: of the tokens it names, whose shards are given locked, or by a floor of all
+    /// that it concerns. Only after that may it be said to be applied.
+    fn take_in(&self, event: &Event) -> Vec<MutexGuard<'_, Shard>> {
         let change = &event.event.change;
-        if let Some(subject) = Subject::of(change).filter(|subject| !keeps(*subject)) {
+        if let Some(subject) = Subject::of(change).filter(|_| !keeps(change)) {
             self.floors.raise(subject, event.revision);
         }
-        let Change::Token { token, what, .. } = change else { return None };
-        let mut shard = self.shard(*token);
-        if !passed_over(what) {
-            shard.change(*token, event.revision);
+        let mut shards = self.shards_of(change.tokens());
+        for token in change.tokens() {
+            let shard = shards.iter_mut().find(|(place, _)| *place == self.place(*token));
+            if let Some((_, shard)) = shard
+                && !passed_over(change, shard)
+            {
+                shard.change(*token, event.revision);
+            }
         }
-        Some(shard)
+        shards.into_iter().map(|(_, shard)| shard).collect()
     }
 
     /// Takes into account that a change at `to` concerns every token of a subject: what was learned from before is not
@@ -179,20 +183,27 @@ impl Cache {
     }
 }
 
-/// Whether a seeded defect makes a change pass for none.
-fn passed_over(change: &TokenChange) -> bool {
-    match change {
-        TokenChange::Revoked { .. } => false,
-        TokenChange::SecretReplaced => seeded(Defect::ReplacedSecretKept),
+/// Whether a seeded defect makes a change of a token in a shard pass for none.
+fn passed_over(change: &Change, shard: &mut Shard) -> bool {
+    let Change::Token { token, generation, what, .. } = change else { return false };
+    match what {
+        TokenChange::Revoked { .. } | TokenChange::Suspended { .. } | TokenChange::Resumed => false,
+        TokenChange::SecretReplaced { overlap_end: None } if seeded(Defect::EndOverlapIgnored) => {
+            shard.find(*token, |entry| entry.record.generation == *generation).is_some()
+        }
+        TokenChange::SecretReplaced { .. } => seeded(Defect::ReplacedSecretKept),
         TokenChange::Updated => seeded(Defect::UpdatesIgnored),
     }
 }
 
 /// Whether a seeded defect makes a floor not be raised.
-fn keeps(subject: Subject<'_>) -> bool {
-    match subject {
-        Subject::Principal(..) => seeded(Defect::PrincipalFloorIgnored),
-        Subject::Workspace(_) => seeded(Defect::WorkspaceFloorIgnored),
-        Subject::Everything | Subject::Profile(_) | Subject::Key(_) => false,
+fn keeps(change: &Change) -> bool {
+    match change {
+        Change::PrincipalChanged { .. } => seeded(Defect::PrincipalFloorIgnored),
+        Change::WorkspaceInvalidated { .. } | Change::WorkspaceUpdated { .. } => {
+            seeded(Defect::WorkspaceFloorIgnored)
+        }
+        Change::BulkRevoked { .. } => seeded(Defect::BulkFloorIgnored),
+        Change::Token { .. } | Change::ProfileUpdated { .. } | Change::KeyRetired { .. } => false,
     }
 }

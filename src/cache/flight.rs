@@ -36,9 +36,9 @@ impl Flight {
     }
 
     /// Remembers what was found, unless something was applied meanwhile that it may not know of. `source` is the history
-    /// that it was found in. Gives whether it is remembered.
+    /// that it was found in. Gives whether it is remembered. Of a token of which two secrets work both may land.
     #[expect(clippy::must_use_candidate, reason = "whoever found it has it, remembered or not")]
-    pub fn land(self, learned: Learned, source: HistoryId) -> bool {
+    pub fn land(&self, learned: Learned, source: HistoryId) -> bool {
         let mut shard = self.cache.shard(self.id);
         match self.applied {
             Some(applied) if self.is_clear(&shard, &learned, source) => {
@@ -46,7 +46,7 @@ impl Flight {
                 let Learned { record, proof, deadline } = learned;
                 let known = self.cache.applied_in(&shard).filter(|_| seeded(Defect::FloorsPassedInFlight));
                 let (as_of, epoch) = (known.unwrap_or(applied).revision, self.epoch);
-                shard.insert(Entry { record, proof, deadline, as_of, epoch, above, used: false })
+                shard.insert(Entry { record, proof, deadline, as_of, epoch, above })
             }
             Some(_) | None => false,
         }

@@ -26,14 +26,14 @@ pub enum Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// All that a change concerns, unless that is one token.
+    /// All that a change concerns, unless it names each of its tokens.
     pub(super) const fn of(change: &'a Change) -> Option<Self> {
         match change {
-            Change::Token { .. } => None,
+            Change::Token { .. } | Change::BulkRevoked { tokens: Some(_), .. } => None,
             Change::PrincipalChanged { workspace, principal } => Some(Self::Principal(workspace, principal)),
-            Change::WorkspaceInvalidated { workspace, .. } | Change::WorkspaceUpdated { workspace } => {
-                Some(Self::Workspace(workspace))
-            }
+            Change::BulkRevoked { workspace, tokens: None, .. }
+            | Change::WorkspaceInvalidated { workspace, .. }
+            | Change::WorkspaceUpdated { workspace } => Some(Self::Workspace(workspace)),
             Change::ProfileUpdated { profile } => Some(Self::Profile(profile)),
             Change::KeyRetired { kid } => Some(Self::Key(*kid)),
         }
@@ -53,10 +53,14 @@ pub(super) struct Floors {
 /// The places of the floors above an entry.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Above {
-    workspace: usize,
-    principal: usize,
-    profile: usize,
+    workspace: Place,
+    principal: Place,
+    profile: Place,
 }
+
+/// A place in the table, small, since every entry has three.
+#[derive(Debug, Clone, Copy)]
+struct Place(u32);
 
 impl Floors {
     /// With about as many places as tokens are known, from 64 to 65,536 of 8 bytes.
@@ -123,12 +127,12 @@ impl Floors {
             || (under(&self.keys) && key.is_none_or(|key| under_place(self.place(Subject::Key(key)))))
     }
 
-    fn place(&self, subject: Subject<'_>) -> usize {
+    fn place(&self, subject: Subject<'_>) -> Place {
         let places = u64::try_from(self.places.len()).unwrap_or(1);
-        usize::try_from(self.hasher.hash_one(subject) % places).unwrap_or_default()
+        Place(u32::try_from(self.hasher.hash_one(subject) % places).unwrap_or_default())
     }
 
-    fn floor(&self, place: usize) -> Option<&AtomicI64> {
-        self.places.get(place)
+    fn floor(&self, Place(place): Place) -> Option<&AtomicI64> {
+        self.places.get(usize::try_from(place).ok()?)
     }
 }

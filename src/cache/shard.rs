@@ -1,4 +1,4 @@
-//! A shard: a part of the entries, and of the flights that may become entries, under one lock.
+//! A shard: a part of the tokens that are known, and of the flights that may bring more, under one lock.
 
 use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::clock::BootTime;
 use crate::introspection::Record;
 use crate::proof::Proof;
 use crate::revocation::HistoryId;
-use crate::token::{Revision, TokenId};
+use crate::token::{Generation, Revision, TokenId};
 
 /// Counts the times that a cache began to follow the log. What was learned in one epoch is unverified in the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,7 +20,7 @@ impl Epoch {
     }
 }
 
-/// A token that is known.
+/// A secret of a token that is known.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) record: Arc<Record>,
@@ -30,8 +30,67 @@ pub(super) struct Entry {
     pub(super) as_of: Revision,
     pub(super) epoch: Epoch,
     pub(super) above: Above,
+}
+
+impl Entry {
+    /// Whether it is newer than what was learned of the same token.
+    fn outdoes(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.record.revision, other.record.revision);
+        let later = self.record.generation == other.record.generation && self.as_of > other.as_of;
+        self.epoch == other.epoch && (ours > theirs || (ours == theirs && later))
+    }
+
+    /// Whether it may be known beside what was learned of the same token: another secret, of the same moment of the
+    /// token, unless it is unverified and so of no moment that is known.
+    fn stands_beside(&self, other: &Self) -> bool {
+        let same_moment = self.epoch != other.epoch || self.record.revision == other.record.revision;
+        self.record.generation != other.record.generation && same_moment
+    }
+}
+
+/// What is known of one token: one secret, or two as long as one takes the place of the other.
+#[derive(Debug)]
+pub(super) struct Slot {
+    one: Entry,
+    other: Option<Box<Entry>>,
     /// Whether it was answered from since the hand passed.
-    pub(super) used: bool,
+    used: bool,
+}
+
+impl Slot {
+    fn id(&self) -> TokenId {
+        self.one.record.id
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        std::iter::once(&self.one).chain(self.other.as_deref())
+    }
+
+    /// Whether something of it is verified.
+    fn is_of(&self, epoch: Epoch) -> bool {
+        self.entries().any(|entry| entry.epoch == epoch)
+    }
+
+    /// Forgets what is not to be kept; gives whether something is left. If not, what is there is to be removed.
+    fn retain(&mut self, keeps: impl Fn(&Entry) -> bool) -> bool {
+        self.other = self.other.take().filter(|other| keeps(other));
+        if keeps(&self.one) {
+            return true;
+        }
+        self.other.take().map(|other| self.one = *other).is_some()
+    }
+
+    fn add(&mut self, entry: Entry) -> bool {
+        if self.entries().any(|known| known.outdoes(&entry)) {
+            return false;
+        }
+        if self.retain(|known| known.stands_beside(&entry)) {
+            self.other = Some(Box::new(entry));
+        } else {
+            self.one = entry;
+        }
+        true
+    }
 }
 
 /// The flights of one token.
@@ -47,7 +106,7 @@ pub(super) struct Shard {
     epoch: Epoch,
     history: Option<HistoryId>,
     capacity: usize,
-    entries: Vec<Entry>,
+    slots: Vec<Slot>,
     places: HashMap<TokenId, usize>,
     /// Where the next search for room begins.
     hand: usize,
@@ -60,7 +119,7 @@ impl Shard {
             epoch: Epoch::default(),
             history: None,
             capacity,
-            entries: Vec::new(),
+            slots: Vec::new(),
             places: HashMap::new(),
             hand: 0,
             aloft: HashMap::new(),
@@ -75,19 +134,24 @@ impl Shard {
         self.history
     }
 
+    /// How many tokens are known.
     pub(super) const fn len(&self) -> usize {
-        self.entries.len()
+        self.slots.len()
     }
 
-    /// A token that is known, and verified.
-    pub(super) fn find(&mut self, id: TokenId) -> Option<&mut Entry> {
+    /// The secret of a token that is meant, if it is known, and verified.
+    pub(super) fn find(&mut self, id: TokenId, is_meant: impl Fn(&Entry) -> bool) -> Option<&Entry> {
         let epoch = self.epoch;
-        self.find_any(id).filter(|entry| entry.epoch == epoch)
+        let Slot { one, other, used } = self.slot(id)?;
+        let mut entries = std::iter::once(&*one).chain(other.as_deref());
+        let found = entries.find(|entry| entry.epoch == epoch && is_meant(entry))?;
+        *used = true;
+        Some(found)
     }
 
     /// The unverified ones.
     pub(super) fn unverified(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.epoch != self.epoch)
+        self.slots.iter().flat_map(Slot::entries).filter(|entry| entry.epoch != self.epoch)
     }
 
     /// Begins another epoch: what is known is unverified, and what is aloft will not land.
@@ -97,15 +161,13 @@ impl Shard {
     }
 
     pub(super) fn clear(&mut self) {
-        (self.entries, self.places, self.hand) = (Vec::new(), HashMap::new(), 0);
+        (self.slots, self.places, self.hand) = (Vec::new(), HashMap::new(), 0);
     }
 
     /// A token has changed: what is known from before is forgotten, and what is found from before will be refused.
     pub(super) fn change(&mut self, id: TokenId, revision: Revision) {
         let epoch = self.epoch;
-        if self.find_any(id).is_some_and(|entry| entry.epoch != epoch || entry.record.revision < revision) {
-            self.remove(id);
-        }
+        self.retain(id, |entry| entry.epoch == epoch && entry.record.revision >= revision);
         if let Some(aloft) = self.aloft.get_mut(&id) {
             aloft.changed = aloft.changed.max(revision);
         }
@@ -129,58 +191,66 @@ impl Shard {
         self.aloft.get(&id).map_or(Revision::ZERO, |aloft| aloft.changed)
     }
 
-    /// Remembers a token, unless something newer is known of it.
+    /// Remembers a secret of a token, unless something newer is known.
     pub(super) fn insert(&mut self, entry: Entry) -> bool {
         let id = entry.record.id;
-        if let Some(known) = self.find_any(id) {
-            let newer = (known.record.revision, known.as_of) > (entry.record.revision, entry.as_of);
-            let keep = newer && known.epoch == entry.epoch;
-            if !keep {
-                *known = entry;
-            }
-            return !keep;
+        if let Some(slot) = self.slot(id) {
+            return slot.add(entry);
         }
-        if self.entries.len() >= self.capacity {
-            return self.replace(entry);
+        let slot = Slot { one: entry, other: None, used: false };
+        if self.slots.len() >= self.capacity {
+            return self.replace(slot);
         }
         self.reserve();
-        self.places.insert(id, self.entries.len());
-        self.entries.push(entry);
+        self.places.insert(id, self.slots.len());
+        self.slots.push(slot);
         true
     }
 
-    pub(super) fn remove(&mut self, id: TokenId) {
-        let Some(place) = self.places.remove(&id) else { return };
-        self.entries.swap_remove(place);
-        if let Some(moved) = self.entries.get(place) {
-            self.places.insert(moved.record.id, place);
+    /// Forgets one secret of a token.
+    pub(super) fn forget(&mut self, id: TokenId, generation: Generation) {
+        self.retain(id, |entry| entry.record.generation != generation);
+    }
+
+    /// Forgets what is not to be kept of a token.
+    fn retain(&mut self, id: TokenId, keeps: impl Fn(&Entry) -> bool) {
+        if self.slot(id).is_some_and(|slot| !slot.retain(keeps)) {
+            self.remove(id);
         }
     }
 
-    fn find_any(&mut self, id: TokenId) -> Option<&mut Entry> {
+    fn remove(&mut self, id: TokenId) {
+        let Some(place) = self.places.remove(&id) else { return };
+        self.slots.swap_remove(place);
+        if let Some(moved) = self.slots.get(place) {
+            self.places.insert(moved.id(), place);
+        }
+    }
+
+    fn slot(&mut self, id: TokenId) -> Option<&mut Slot> {
         let place = *self.places.get(&id)?;
-        self.entries.get_mut(place)
+        self.slots.get_mut(place)
     }
 
     /// Puts a token in the place of the next that was not used since the hand passed it.
-    fn replace(&mut self, entry: Entry) -> bool {
+    fn replace(&mut self, slot: Slot) -> bool {
         let Some(place) = self.pass() else { return false };
-        let id = entry.record.id;
-        let Some(gone) = self.entries.get_mut(place).map(|old| std::mem::replace(old, entry)) else {
+        let id = slot.id();
+        let Some(gone) = self.slots.get_mut(place).map(|old| std::mem::replace(old, slot)) else {
             return false;
         };
-        self.places.remove(&gone.record.id);
+        self.places.remove(&gone.id());
         self.places.insert(id, place);
         true
     }
 
     /// Moves the hand past all that were used, at most once around, and gives the place where it stops.
     fn pass(&mut self) -> Option<usize> {
-        for _ in 0..=self.entries.len() {
-            let place = if self.hand < self.entries.len() { self.hand } else { 0 };
+        for _ in 0..=self.slots.len() {
+            let place = if self.hand < self.slots.len() { self.hand } else { 0 };
             self.hand = place + 1;
-            let entry = self.entries.get_mut(place)?;
-            if entry.epoch != self.epoch || !std::mem::take(&mut entry.used) {
+            let slot = self.slots.get_mut(place)?;
+            if !slot.is_of(self.epoch) || !std::mem::take(&mut slot.used) {
                 return Some(place);
             }
         }
@@ -189,9 +259,9 @@ impl Shard {
 
     /// Doubles, but never past the capacity.
     fn reserve(&mut self) {
-        if self.entries.len() == self.entries.capacity() {
-            let double = self.entries.len().max(8);
-            self.entries.reserve_exact(double.min(self.capacity - self.entries.len()));
+        if self.slots.len() == self.slots.capacity() {
+            let double = self.slots.len().max(8);
+            self.slots.reserve_exact(double.min(self.capacity - self.slots.len()));
         }
     }
 }

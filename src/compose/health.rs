@@ -12,7 +12,8 @@ use crate::metrics::Metrics;
 use crate::operations;
 use crate::proto::envoy::service::auth::v3::authorization_server;
 use crate::proto::v1::{
-    principal_service_server, sidecar_service_server, token_service_server, workspace_service_server,
+    audit_service_server, principal_service_server, sidecar_service_server, token_service_server,
+    workspace_service_server,
 };
 use crate::service::Service;
 use crate::store::Store;
@@ -21,11 +22,12 @@ use crate::store::Store;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The names a client may ask about; "" is the server as a whole.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "",
     token_service_server::SERVICE_NAME,
     workspace_service_server::SERVICE_NAME,
     principal_service_server::SERVICE_NAME,
+    audit_service_server::SERVICE_NAME,
     sidecar_service_server::SERVICE_NAME,
     authorization_server::SERVICE_NAME,
 ];

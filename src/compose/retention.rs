@@ -1,14 +1,18 @@
-//! Forgetting the beginning of the revision log once it is older than anybody may come back for.
+//! Forgetting the beginning of the revision log once it is older than anybody may come back for, and replaced secrets once
+//! they have ended.
 
 use std::time::Duration;
 
-use crate::store::{Store, StoreError, log};
+use crate::store::{Store, StoreError, log, previous_secrets};
 
 /// How often it is looked for what is too old.
 const INTERVAL: Duration = Duration::from_mins(1);
 
 /// How many events go at once.
 const BATCH: usize = 10_000;
+
+/// How many secrets go at once.
+const SECRETS: usize = 1_000;
 
 /// Keeps events for so long, in a future that never ends. Any number of servers may do it at the same time.
 pub(super) async fn keep_for(retention: Duration, store: Store) {
@@ -32,6 +36,7 @@ pub(super) async fn keep_for(retention: Duration, store: Store) {
 }
 
 async fn compact(store: &Store, retention: Duration) -> Result<usize, StoreError> {
+    while previous_secrets::forget_ended(&mut store.connection().await?, SECRETS).await? == SECRETS {}
     let mut total = 0;
     loop {
         let mut transaction = store.begin().await?;

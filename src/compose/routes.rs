@@ -14,11 +14,14 @@ use super::health::Health;
 use super::process::ProcessError;
 use crate::metrics::Metrics;
 use crate::proto::envoy::service::auth::v3::authorization_server::AuthorizationServer;
+use crate::proto::v1::audit_service_server::AuditServiceServer;
 use crate::proto::v1::principal_service_server::PrincipalServiceServer;
 use crate::proto::v1::sidecar_service_server::SidecarServiceServer;
 use crate::proto::v1::workspace_service_server::WorkspaceServiceServer;
 use crate::proto::{DESCRIPTOR_SET, ENVOY_DESCRIPTOR_SET};
-use crate::rpc::{CheckRpc, Desk, Edge, PrincipalRpc, SidecarRpc, TokenRoute, WorkspaceRpc, status};
+use crate::rpc::{
+    AuditRpc, CheckRpc, Desk, Edge, PrincipalRpc, SidecarRpc, TokenRoute, WorkspaceRpc, status,
+};
 use crate::server::connection::GrpcService;
 use crate::server::deadline::{DeadlineRules, Deadlines};
 use crate::server::in_flight::{InFlight, Reserve};
@@ -55,10 +58,17 @@ pub(super) fn build(
     let principals = PrincipalServiceServer::new(PrincipalRpc(desk.clone()))
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(LARGEST_ANSWER);
+    let audit = AuditServiceServer::new(AuditRpc(desk.clone()))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER);
     let sidecars = SidecarServiceServer::new(SidecarRpc::new(desk.clone(), desk.with_own_places(LEASES)))
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(LARGEST_ANSWER);
-    let routes = Routes::new(tokens).add_service(workspaces).add_service(principals).add_service(sidecars);
+    let routes = Routes::new(tokens)
+        .add_service(workspaces)
+        .add_service(principals)
+        .add_service(audit)
+        .add_service(sidecars);
     let routes = routes.add_service(check(desk.clone()));
     Ok(bounded(common(routes, health.reporter(), reflection)?, metrics, serving))
 }

@@ -10,16 +10,15 @@ use tonic::service::Routes;
 
 use super::beside::{Beside, EdgeOptions};
 use super::process::{self, Parts, ProcessError};
-use super::{routes, sampling};
+use super::{routes, sampling, uses};
 use crate::cache::Cache;
 use crate::metrics::{Metrics, Sampled};
 use crate::proof::Prover;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::server::listen::ListenAddress;
 use crate::server::serving::{Serving, ServingOptions};
-use crate::sidecar::{
-    self, CredentialFile, Health, Sidecar, SidecarRpc, Upstream, follow_upstreams, report_usage,
-};
+use crate::sidecar::{self, Health, Sidecar, SidecarRpc, follow_upstreams, report_usage};
+use crate::upstream::{CredentialFile, Upstream};
 use crate::workspace::WorkspaceId;
 
 /// Everything a sidecar needs to know.
@@ -137,6 +136,7 @@ impl SidecarProcess {
 
 fn add_samples(metrics: &Metrics, sidecar: &Arc<Sidecar>) {
     let (answers, calls) = (Arc::clone(sidecar.counts()), Arc::clone(sidecar.counts()));
+    uses::add_lost(metrics, sidecar.usage());
     let sidecar = Arc::clone(sidecar);
     metrics.sample(Sampled::sidecar_state(move || sidecar.state()));
     metrics.sample(Sampled::sidecar_answers(move || answers.answers()));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::{Keyring, ServerKey, hexadecimal};
+use super::{Keyring, ServerKey, hexadecimal, replay};
 use crate::private_file::PrivateFile;
 use crate::token::{Kid, Secret};
 
@@ -29,6 +29,11 @@ pub enum KeyringError {
     /// A file that does not hold a key.
     #[error("{0}: a key file holds 64 hexadecimal digits, as `openssl rand -hex 32` writes them")]
     BadContent(PathBuf),
+    /// The file of the replay keys holds something else.
+    #[error(
+        "{0}: not a replay key file; remove it if no other server has one, or copy the one of another server"
+    )]
+    BadReplayKey(PathBuf),
     /// No key at all.
     #[error("{0} holds no key file; make one: openssl rand -hex 32 > {dir}/01.key", dir = .0.display())]
     Empty(PathBuf),
@@ -85,7 +90,7 @@ fn read_key(path: &Path) -> Result<ServerKey, KeyringError> {
     ServerKey::derive(kid, &master).map_err(|_| KeyringError::BadContent(path.to_owned()))
 }
 
-fn parse_key(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+pub(super) fn parse_key(text: &str) -> Option<Zeroizing<[u8; 32]>> {
     if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
@@ -127,6 +132,10 @@ pub fn create_key(
         Some(kid) => kid,
         None => next_name(&taken).ok_or(KeyringError::NoNameLeft)?,
     };
+    if keys.is_empty() && !directory.join("replay").exists() {
+        // Made along with the first key, it goes wherever that is copied to.
+        replay::make_in(directory, replay::today())?;
+    }
     let path = key_file(directory, kid);
     write_key(&path)?;
     read_key(&path)
@@ -150,7 +159,7 @@ fn write_key(path: &Path) -> Result<(), KeyringError> {
     file.finish(&text).map_err(unwritable)
 }
 
-fn unwritable(path: &Path, source: io::Error) -> KeyringError {
+pub(super) fn unwritable(path: &Path, source: io::Error) -> KeyringError {
     KeyringError::Unwritable { path: path.to_owned(), source }
 }
 
@@ -206,7 +215,7 @@ mod tests {
             }
         });
         assert_eq!(Keyring::read(directory.path()).unwrap().keys().count(), 8);
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 8);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 9, "and one file of replay keys");
     }
 
     #[test]

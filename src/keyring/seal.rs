@@ -22,6 +22,8 @@ pub enum Purpose {
     WorkspacePage,
     /// The next page of a list of principals.
     PrincipalPage,
+    /// The next page of the audit.
+    AuditPage,
 }
 
 impl Purpose {
@@ -30,6 +32,7 @@ impl Purpose {
             Self::TokenPage => b"tokens\0",
             Self::WorkspacePage => b"workspaces\0",
             Self::PrincipalPage => b"principals\0",
+            Self::AuditPage => b"audit\0",
         }
     }
 }

@@ -57,6 +57,8 @@ label! {
         Invalidated = "invalidated",
         /// Its principal is disabled or deleted.
         PrincipalDisabled = "principal_disabled",
+        /// It is suspended.
+        Suspended = "suspended",
         /// It was presented to another audience than its own.
         OtherAudience = "other_audience",
         /// It was used from an address that is not allowed to it.

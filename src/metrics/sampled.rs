@@ -62,6 +62,13 @@ impl Sampled {
         Self { name: "sidecar_answers", help, label: "source", reading: Reading::Totals(Box::new(read)) }
     }
 
+    /// `tokenkeep_uses_lost_total` by `reason`: uses that will never be on record, for want of room or because they were
+    /// refused.
+    pub fn uses_lost(read: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static) -> Self {
+        let help = "Uses of tokens that will never be on record.";
+        Self { name: "uses_lost", help, label: "reason", reading: Reading::Totals(Box::new(read)) }
+    }
+
     /// `tokenkeep_sidecar_calls_total` by `call`: of servers, for instance `resolve` and `follow`.
     pub fn sidecar_calls(read: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static) -> Self {
         let help = "Calls of the sidecar to servers.";

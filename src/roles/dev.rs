@@ -17,15 +17,15 @@ use crate::store::DatabaseOptions;
 const DATABASE: &str = "tokenkeep";
 
 pub(super) fn run(settings: &settings::Dev) -> Result<(), RoleError> {
-    let directory = settings.data.path()?;
-    let keyring = directory.join("keyring");
-    create_first_key(&keyring)?;
-    let keyring = Keyring::read(&keyring)?;
+    let directory = settings.data.home.path()?;
+    let keys = directory.join("keyring");
+    create_first_key(&keys)?;
+    let keyring = Keyring::read(&keys)?;
     let cluster = Cluster::start(&cluster_options(settings, &directory))?;
     tracing::info!(postgres = %cluster.binaries(), directory = %directory.display(), "a private PostgreSQL runs");
     let mut database = DatabaseOptions::new(SecretString::from(cluster.url(DATABASE)));
     database.connections = settings.server.pool.database_connections.get();
-    let options = server_options(&settings.server, keyring, database, None)?;
+    let options = server_options(&settings.server, (keyring, &keys), database, None)?;
     let served = super::runtime()?.block_on(async {
         let server = Box::pin(Server::start(options)).await?;
         let operator_token = Box::pin(leave_operator_token(&server, &directory)).await?;

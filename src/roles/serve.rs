@@ -1,5 +1,6 @@
 //! `tokenkeep serve`: a server over a PostgreSQL database that somebody else runs.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -7,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::RoleError;
 use crate::compose::{Server, ServerOptions};
 use crate::hash::Hasher;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, ReplayKeys, oldest_day};
 use crate::profile;
 use crate::server::limits::Limits;
 use crate::server::listen::ListenAddress;
@@ -30,7 +31,8 @@ pub(super) fn run(settings: &settings::Serve) -> Result<(), RoleError> {
     database.connections = settings.server.pool.database_connections.get();
     let direct = settings.direct_database.url()?;
     let direct = direct.map(|url| DatabaseOptions { url: url.secret().clone(), ..database.clone() });
-    let options = server_options(&settings.server, keyring, database, direct)?;
+    let keys = (keyring, settings.keys.keyring.as_path());
+    let options = server_options(&settings.server, keys, database, direct)?;
     super::runtime()?.block_on(async {
         let server = Box::pin(Server::start(options)).await?;
         announce(&server, &settings.server);
@@ -43,7 +45,7 @@ pub(super) fn run(settings: &settings::Serve) -> Result<(), RoleError> {
 /// is another.
 pub(super) fn server_options(
     settings: &groups::Server,
-    keyring: Keyring,
+    (keyring, directory): (Keyring, &Path),
     database: DatabaseOptions,
     direct: Option<DatabaseOptions>,
 ) -> Result<ServerOptions, RoleError> {
@@ -52,6 +54,9 @@ pub(super) fn server_options(
         doorbell: settings.fleet.doorbell.then(|| direct.unwrap_or_else(|| database.clone())),
         lease: settings.fleet.lease,
         revision_retention: settings.fleet.revision_retention,
+        audit_retention: settings.fleet.audit_retention,
+        request_window: settings.fleet.request_window,
+        replay: ReplayKeys::open(directory, oldest_day(settings.fleet.request_window))?,
         database,
         keyring,
         profiles: profile::load(settings.products.profiles.as_deref())?,

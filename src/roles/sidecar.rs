@@ -12,8 +12,8 @@ use crate::server::listen::ListenAddress;
 use crate::server::serving::ServingOptions;
 use crate::settings::sidecar as settings;
 use crate::settings::{OperationsListen, Origin, SettingsError};
-use crate::sidecar::{CredentialFile, Upstream, UpstreamTls};
 use crate::text::Invalid;
+use crate::upstream::{CredentialFile, Upstream, UpstreamTls};
 use crate::workspace::WorkspaceId;
 
 pub(super) fn run(settings: &settings::Sidecar) -> Result<(), RoleError> {

@@ -1,5 +1,6 @@
 //! From the words of the domain to the words of the wire.
 
+pub(super) mod audit;
 pub(super) mod edge;
 pub(super) mod introspection;
 pub(super) mod principals;
@@ -13,10 +14,10 @@ use prost_types::Timestamp;
 use crate::profile::{Audience, TokenType};
 use crate::proto::v1;
 use crate::revocation::{Change, Event, TokenChange};
-use crate::service::{Frame, Issued, Told};
+use crate::service::{BulkRevoked, Frame, Issued, Told};
 use crate::text::PrincipalId;
-use crate::token::{Cidr, ExternalId, Scope, Token, TokenState};
-use crate::workspace::Workspace;
+use crate::token::{Cidr, ExternalId, PreviousSecret, Scope, Token, TokenState};
+use crate::workspace::{Limits, SupersededUse, Workspace};
 
 fn scopes<'scopes>(scopes: impl Iterator<Item = &'scopes Scope>) -> Vec<String> {
     scopes.map(ToString::to_string).collect()
@@ -26,6 +27,8 @@ pub(super) fn token(token: Token) -> v1::Token {
     let etag = token.etag().as_str().to_owned();
     let (revoke_time, revoke_reason) =
         token.ended.map(|ended| (ended.time, ended.reason.into_string())).unzip();
+    let (suspend_time, suspend_reason) =
+        token.suspended.map(|suspended| (suspended.time, suspended.reason.into_string())).unzip();
     v1::Token {
         id: token.id.to_string(),
         workspace: token.workspace.to_string(),
@@ -39,8 +42,13 @@ pub(super) fn token(token: Token) -> v1::Token {
         create_time: Some(token.create_time.into()),
         update_time: Some(token.update_time.into()),
         last_use_time: token.last_use_time.map(Timestamp::from),
+        use_count: token.use_count,
+        superseded_use_count: token.superseded_use_count,
+        superseded_use_time: token.superseded_use_time.map(Timestamp::from),
         revoke_time: revoke_time.map(Timestamp::from),
         revoke_reason: revoke_reason.unwrap_or_default(),
+        suspend_time: suspend_time.map(Timestamp::from),
+        suspend_reason: suspend_reason.unwrap_or_default(),
         state: token_state(token.state).into(),
         generation: token.generation.0,
         obfuscated_secret: token.obfuscated_secret,
@@ -51,6 +59,17 @@ pub(super) fn token(token: Token) -> v1::Token {
         allowed_cidrs: token.allowed_cidrs.as_slice().iter().map(Cidr::to_string).collect(),
         rotation_due_time: token.rotation_due_time.map(Timestamp::from),
         external_id: external_id(token.external_id),
+        previous_secret: token.previous_secret.map(previous_secret),
+        ..v1::Token::default()
+    }
+}
+
+fn previous_secret(previous: PreviousSecret) -> v1::PreviousSecret {
+    v1::PreviousSecret {
+        generation: previous.generation.0,
+        obfuscated_secret: previous.obfuscated,
+        expire_time: Some(previous.expire_time.into()),
+        last_use_time: previous.last_use_time.map(Timestamp::from),
     }
 }
 
@@ -76,6 +95,7 @@ const fn token_state(state: TokenState) -> v1::TokenState {
         TokenState::Expired => v1::TokenState::Expired,
         TokenState::Revoked => v1::TokenState::Revoked,
         TokenState::Invalidated => v1::TokenState::Invalidated,
+        TokenState::Suspended => v1::TokenState::Suspended,
     }
 }
 
@@ -116,7 +136,7 @@ fn revocation(event: &Event) -> v1::RevocationEvent {
     let kind = match change {
         Change::Token { token, generation, what, .. } => {
             (told.token_id, told.generation) = (token.to_string(), generation.0);
-            token_change(what, &mut told.reason)
+            token_change(what, &mut told)
         }
         Change::PrincipalChanged { principal, .. } => {
             told.principal = principal.to_string();
@@ -125,6 +145,11 @@ fn revocation(event: &Event) -> v1::RevocationEvent {
         Change::WorkspaceInvalidated { reason, .. } => {
             told.reason = reason.to_string();
             Kind::WorkspaceInvalidated
+        }
+        Change::BulkRevoked { reason, .. } => {
+            told.reason = reason.to_string();
+            told.token_ids = change.tokens().iter().map(ToString::to_string).collect();
+            Kind::BulkRevoked
         }
         Change::WorkspaceUpdated { .. } => Kind::WorkspaceUpdated,
         Change::ProfileUpdated { profile } => {
@@ -140,14 +165,22 @@ fn revocation(event: &Event) -> v1::RevocationEvent {
     told
 }
 
-fn token_change(what: &TokenChange, told_reason: &mut String) -> v1::RevocationKind {
+fn token_change(what: &TokenChange, told: &mut v1::RevocationEvent) -> v1::RevocationKind {
     match what {
         TokenChange::Revoked { reason } => {
-            *told_reason = reason.to_string();
+            told.reason = reason.to_string();
             v1::RevocationKind::Revoked
         }
-        TokenChange::SecretReplaced => v1::RevocationKind::SecretReplaced,
+        TokenChange::SecretReplaced { overlap_end } => {
+            told.overlap_end_time = overlap_end.map(Timestamp::from);
+            v1::RevocationKind::SecretReplaced
+        }
         TokenChange::Updated => v1::RevocationKind::Updated,
+        TokenChange::Suspended { reason } => {
+            told.reason = reason.to_string();
+            v1::RevocationKind::Suspended
+        }
+        TokenChange::Resumed => v1::RevocationKind::Resumed,
     }
 }
 
@@ -162,5 +195,33 @@ pub(super) fn workspace(workspace: Workspace) -> v1::Workspace {
         etag,
         profile: workspace.profile.as_ref().map(ToString::to_string).unwrap_or_default(),
         revision: workspace.revision.0,
+        superseded_use: superseded_use(workspace.superseded_use).into(),
+        limits: limits(workspace.limits),
+    }
+}
+
+const fn superseded_use(then: SupersededUse) -> v1::SupersededUse {
+    match then {
+        SupersededUse::Count => v1::SupersededUse::Count,
+        SupersededUse::Revoke => v1::SupersededUse::Revoke,
+    }
+}
+
+fn limits(limits: Limits) -> Option<v1::WorkspaceLimits> {
+    let told = v1::WorkspaceLimits {
+        max_tokens: limits.tokens.unwrap_or_default(),
+        max_tokens_per_principal: limits.tokens_per_principal.unwrap_or_default(),
+        max_lifetime: limits.lifetime.and_then(|lifetime| lifetime.try_into().ok()),
+        max_issues_per_minute: limits.issues_per_minute.unwrap_or_default(),
+    };
+    Some(told).filter(|_| limits != Limits::default())
+}
+
+pub(super) fn bulk_revoked(revoked: BulkRevoked) -> v1::BulkRevokeTokensResponse {
+    v1::BulkRevokeTokensResponse {
+        token_count: revoked.token_count,
+        sample: revoked.sample.into_iter().map(token).collect(),
+        revision: revoked.revision.0,
+        fleet_confirmed: revoked.everywhere,
     }
 }

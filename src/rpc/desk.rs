@@ -10,10 +10,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
+use super::requests::mutating::Mutating;
+use crate::audit::{Origin, TraceId};
 use crate::crossing::{Crossing, CrossingError, Deadline};
 use crate::metrics::CallerRejection;
+use crate::peer::Peer;
 use crate::rpc::status;
-use crate::service::{Caller, Error, Permission, Service};
+use crate::service::{Caller, Error, Permission, Refusal, Service};
+use crate::token::TokenId;
 
 /// What every RPC needs. Cheap to clone.
 #[derive(Clone)]
@@ -54,7 +58,30 @@ impl Desk {
         self.answer_at_hand(request, permission, parse, |_, _, words| Continue(words), work).await
     }
 
-    /// The same, but what `at_hand` breaks off with an answer to does not leave this thread, if the caller is known here too.
+    /// The same for a request that changes something, and so may have an id.
+    pub(super) async fn change<Wire, Words, Answer, Work>(
+        &self,
+        request: Request<Wire>,
+        permission: Permission,
+        parse: fn(Wire) -> Result<Words, Error>,
+        work: impl FnOnce(Arc<Service>, Caller, Words) -> Work + Send + 'static,
+    ) -> Result<Response<Answer>, Status>
+    where
+        Wire: Mutating + Send + 'static,
+        Words: Send + 'static,
+        Answer: Send + 'static,
+        Work: Future<Output = Result<Answer, Error>> + Send,
+    {
+        let parse = move |service: &Service, caller: Caller, mut message: Wire| {
+            let id = message.take_request_id();
+            let caller = service.recognise(caller, Wire::NAME, &id, || message.encode_to_vec())?;
+            Ok((caller, parse(message)?))
+        };
+        self.ask(request, permission, parse, |_, _, words| Continue(words), work).await
+    }
+
+    /// The same as [`Desk::answer`], but what `at_hand` breaks off with an answer to does not leave this thread, if the
+    /// caller is known here too.
     pub(super) async fn answer_at_hand<Wire, Words, Answer, Work>(
         &self,
         request: Request<Wire>,
@@ -69,8 +96,27 @@ impl Desk {
         Answer: Send + 'static,
         Work: Future<Output = Result<Answer, Error>> + Send,
     {
-        let deadline = request.extensions().get::<Deadline>().copied();
-        let asked = match Asked::by(&self.service, request, permission, parse) {
+        let parse = move |_: &Service, caller: Caller, message: Wire| Ok((caller, parse(message)?));
+        self.ask(request, permission, parse, at_hand, work).await
+    }
+
+    async fn ask<Wire, Words, Answer, Work>(
+        &self,
+        request: Request<Wire>,
+        permission: Permission,
+        parse: impl Parse<Wire, Words>,
+        at_hand: impl FnOnce(&Service, &Caller, Words) -> ControlFlow<Result<Answer, Error>, Words>,
+        work: impl FnOnce(Arc<Service>, Caller, Words) -> Work + Send + 'static,
+    ) -> Result<Response<Answer>, Status>
+    where
+        Wire: Send + 'static,
+        Words: Send + 'static,
+        Answer: Send + 'static,
+        Work: Future<Output = Result<Answer, Error>> + Send,
+    {
+        let (deadline, origin) = (request.extensions().get::<Deadline>().copied(), origin(&request));
+        let door = Door { service: &self.service, permission, origin };
+        let asked = match Asked::by(&door, request, &parse) {
             Ok(Asked::Admitted(caller, words)) => match at_hand(&self.service, &caller, words) {
                 Break(answer) => return told(answer),
                 Continue(words) => Asked::Admitted(caller, words),
@@ -80,10 +126,59 @@ impl Desk {
         };
         let service = Arc::clone(&self.service);
         let done = self.crossing.run(Box::pin(async move {
-            let (caller, words) = asked.admitted(&service, permission, parse, deadline).await?;
-            work(service, caller, words).await
+            let door = Door { service: &service, permission, origin };
+            let (caller, words) = asked.admitted(&door, &parse, deadline).await?;
+            let token = caller.token();
+            let done = work(Arc::clone(&service), caller, words).await;
+            done.inspect_err(|error| {
+                Door { service: &service, permission, origin }.refused(Some(token), error);
+            })
         }));
         told(done.await.unwrap_or_else(|error| Err(uncrossed(error))))
+    }
+}
+
+/// How a message becomes words, once its caller is known.
+trait Parse<Wire, Words>:
+    Fn(&Service, Caller, Wire) -> Result<(Caller, Words), Error> + Send + Sync + 'static
+{
+}
+
+impl<Wire, Words, Parser> Parse<Wire, Words> for Parser where
+    Parser: Fn(&Service, Caller, Wire) -> Result<(Caller, Words), Error> + Send + Sync + 'static
+{
+}
+
+/// Where a request comes in.
+struct Door<'service> {
+    service: &'service Service,
+    permission: Permission,
+    origin: Origin,
+}
+
+impl Door<'_> {
+    /// Notes for the audit that a caller was refused, if it was.
+    fn refused(&self, caller: Option<TokenId>, error: &Error) {
+        if let Some(reason) = status::refusal(error) {
+            let (action, origin) = (self.permission.action(), self.origin);
+            self.service.refusals().note(Refusal { action, caller, origin, reason, error });
+        }
+    }
+
+    /// The same for one whose token was not proved; who was proved and lacks a scope is noted where that is found.
+    fn turned_away(&self, error: &Error) {
+        if !matches!(error, Error::ScopeRequired(_)) {
+            self.refused(None, error);
+        }
+    }
+}
+
+/// Where a request comes from.
+fn origin<Message>(request: &Request<Message>) -> Origin {
+    let trace = request.metadata().get("traceparent").and_then(|header| header.to_str().ok());
+    Origin {
+        address: request.extensions().get::<Peer>().and_then(Peer::address),
+        trace: trace.and_then(TraceId::of_traceparent),
     }
 }
 
@@ -100,38 +195,39 @@ enum Asked<Wire, Words> {
 }
 
 impl<Wire, Words> Asked<Wire, Words> {
-    fn by(
-        service: &Service,
-        request: Request<Wire>,
-        permission: Permission,
-        parse: fn(Wire) -> Result<Words, Error>,
-    ) -> Result<Self, Error> {
-        let missing = |_: &Error| service.metrics().caller_rejected(CallerRejection::Missing);
-        let credential = credential(request.metadata()).inspect_err(missing)?;
+    fn by(door: &Door<'_>, request: Request<Wire>, parse: &impl Parse<Wire, Words>) -> Result<Self, Error> {
+        let credential = credential(request.metadata()).inspect_err(|error| {
+            door.service.metrics().caller_rejected(CallerRejection::Missing);
+            door.turned_away(error);
+        })?;
         let message = request.into_inner();
-        match service.authenticate_at_hand(&credential, permission)? {
-            Some(caller) => Ok(Self::Admitted(caller, parse(message)?)),
+        let known = door.service.authenticate_at_hand(&credential, door.permission, door.origin);
+        match known.inspect_err(|error| door.turned_away(error))? {
+            Some(caller) => {
+                let (caller, words) = parse(door.service, caller, message)?;
+                Ok(Self::Admitted(caller, words))
+            }
             None => Ok(Self::Unknown(credential, message)),
         }
     }
 
     async fn admitted(
         self,
-        service: &Service,
-        permission: Permission,
-        parse: fn(Wire) -> Result<Words, Error>,
+        door: &Door<'_>,
+        parse: &impl Parse<Wire, Words>,
         deadline: Option<Deadline>,
     ) -> Result<(Caller, Words), Error> {
         let (credential, message) = match self {
             Self::Admitted(caller, words) => return Ok((caller, words)),
             Self::Unknown(credential, message) => (credential, message),
         };
-        let caller = service.authenticate(&credential, permission).await?;
+        let caller = door.service.authenticate(&credential, door.permission, door.origin).await;
+        let caller = caller.inspect_err(|error| door.turned_away(error))?;
         // Nobody waits any more, and nothing is begun yet.
         if deadline.is_some_and(|deadline| deadline.remaining().is_zero()) {
             return Err(Error::DeadlineExceeded);
         }
-        Ok((caller, parse(message)?))
+        parse(door.service, caller, message)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::profile::{Audience, TokenType};
 use crate::proto::v1;
 use crate::service::{Error, InvalidField};
 use crate::text::{Invalid, Metadata};
-use crate::token::{Audiences, Cidr, Cidrs, Expiry, Scope, ScopeSet, TokenState};
+use crate::token::{Audiences, Cidr, Cidrs, Expiry, Overlap, Scope, ScopeSet, TokenState};
 
 /// The longest a token may live when a lifetime is given: 100 years of 365.25 days.
 const LONGEST_LIFETIME: Duration = Duration::from_hours(100 * 8_766);
@@ -16,7 +16,7 @@ const LONGEST_LIFETIME: Duration = Duration::from_hours(100 * 8_766);
 const LATEST_SECONDS: i64 = 253_402_300_799;
 
 /// How many states there are.
-const MOST_STATES: usize = 4;
+const MOST_STATES: usize = 5;
 
 /// The most fields of one request that are told to be wrong.
 const MOST_NOTED: usize = 16;
@@ -156,6 +156,16 @@ impl Fields {
         self.take(path, time.ok_or(Invalid::Malformed("a time from 1970 to the end of the year 9999")))
     }
 
+    /// Takes a moment that may be left out.
+    #[expect(clippy::option_option, reason = "wrong, absent and there are three things")]
+    pub(super) fn optional_time(
+        &mut self,
+        path: &str,
+        time: Option<prost_types::Timestamp>,
+    ) -> Option<Option<SystemTime>> {
+        time.map_or(Some(None), |time| self.time(path, time).map(Some))
+    }
+
     pub(super) fn expire_time(&mut self, path: &str, time: prost_types::Timestamp) -> Option<Expiry> {
         self.time(path, time).map(Expiry::At)
     }
@@ -169,6 +179,13 @@ impl Fields {
 
     pub(super) fn lifetime(&mut self, path: &str, lifetime: prost_types::Duration) -> Option<Expiry> {
         self.duration(path, lifetime).map(Expiry::After)
+    }
+
+    /// Takes how long a replaced secret works on; not at all if that is not said.
+    pub(super) fn overlap(&mut self, path: &str, length: Option<prost_types::Duration>) -> Option<Overlap> {
+        let length = Duration::try_from(length.unwrap_or_default());
+        let overlap = length.map_err(|_| Invalid::Malformed("from 0 to 30 days"));
+        self.take(path, overlap.and_then(Overlap::parse))
     }
 
     /// Takes that something never expires, which can be said and not denied.
@@ -202,8 +219,9 @@ fn token_state(state: i32) -> Result<TokenState, Invalid> {
         Ok(v1::TokenState::Expired) => Ok(TokenState::Expired),
         Ok(v1::TokenState::Revoked) => Ok(TokenState::Revoked),
         Ok(v1::TokenState::Invalidated) => Ok(TokenState::Invalidated),
+        Ok(v1::TokenState::Suspended) => Ok(TokenState::Suspended),
         Ok(v1::TokenState::Unspecified) | Err(_) => Err(Invalid::Malformed(
-            "TOKEN_STATE_ACTIVE, TOKEN_STATE_EXPIRED, TOKEN_STATE_REVOKED or TOKEN_STATE_INVALIDATED",
+            "TOKEN_STATE_ACTIVE, TOKEN_STATE_EXPIRED, TOKEN_STATE_REVOKED, TOKEN_STATE_INVALIDATED or TOKEN_STATE_SUSPENDED",
         )),
     }
 }

@@ -23,7 +23,7 @@ impl PrincipalService for PrincipalRpc {
         request: Request<v1::CreatePrincipalRequest>,
     ) -> Answer<v1::CreatePrincipalResponse> {
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::CreatePrincipal,
                 requests::create_principal,
@@ -76,7 +76,7 @@ impl PrincipalService for PrincipalRpc {
     ) -> Answer<v1::UpdatePrincipalResponse> {
         let deadline = deadline(&request);
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::UpdatePrincipal,
                 requests::update_principal,
@@ -96,7 +96,7 @@ impl PrincipalService for PrincipalRpc {
     ) -> Answer<v1::DeletePrincipalResponse> {
         let deadline = deadline(&request);
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::DeletePrincipal,
                 requests::delete_principal,

@@ -1,8 +1,11 @@
 //! From the words of the wire to the words of the domain, with the path of every field that cannot be taken.
 
+pub(super) mod audit;
 pub(super) mod edge;
 pub(super) mod introspection;
+pub(super) mod mutating;
 pub(super) mod principals;
+pub(super) mod revocations;
 pub(super) mod sidecars;
 pub(super) mod workspaces;
 
@@ -11,9 +14,10 @@ use prost_types::FieldMask;
 use super::fields::Fields;
 use crate::proto::v1;
 use crate::service::{
-    Error, NewTokenWords, Regeneration, Revocation, TokenChange, TokenPageRequest, WatchRequest,
+    Error, NewTokenWords, OverlapEnd, Regeneration, Revocation, Suspension, TokenChange, TokenCountRequest,
+    TokenPageRequest, WatchRequest,
 };
-use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, PrincipalId, RevokeReason};
+use crate::text::{Description, Initiator, Invalid, Name, NamePrefix, PrincipalId, Reason};
 use crate::token::{Expiry, Precondition, Revision, Scope, TokenEdit, TokenFilter, TokenId};
 use crate::workspace::WorkspaceId;
 
@@ -69,22 +73,44 @@ pub(super) fn list_tokens(request: v1::ListTokensRequest) -> Result<TokenPageReq
     fields.finish(words())
 }
 
+pub(super) fn count_tokens(request: v1::CountTokensRequest) -> Result<TokenCountRequest, Error> {
+    let mut fields = Fields::default();
+    let workspace = fields.take("workspace", WorkspaceId::parse(request.workspace));
+    let filter = token_filter(&mut fields, request.filter.unwrap_or_default());
+    let words = || Some(TokenCountRequest { workspace: workspace?, filter: filter? });
+    fields.finish(words())
+}
+
 fn token_filter(fields: &mut Fields, filter: v1::TokenFilter) -> Option<TokenFilter> {
     let states = fields.states("filter.states", &filter.states);
     let principal = fields.optional("filter.principal", filter.principal, PrincipalId::parse);
+    let principal_kind = principals::kind(fields, "filter.principal_kind", filter.principal_kind);
+    let creator = fields.optional("filter.creator", filter.creator, Initiator::parse);
+    let token_type = fields.token_type("filter.type", filter.r#type);
     let name_prefix = fields.optional("filter.name_prefix", filter.name_prefix, NamePrefix::parse);
     let scope = fields.optional("filter.scope", filter.scope, Scope::parse);
+    let created_since = fields.optional_time("filter.created_since", filter.created_since);
+    let created_before = fields.optional_time("filter.created_before", filter.created_before);
     let expiring_within =
         filter.expiring_within.map(|within| fields.duration("filter.expiring_within", within));
-    let unused_since = filter.unused_since.map(|since| fields.time("filter.unused_since", since));
+    let unused_since = fields.optional_time("filter.unused_since", filter.unused_since);
+    let superseded_use_since =
+        fields.optional_time("filter.superseded_use_since", filter.superseded_use_since);
     Some(TokenFilter {
         states: states?,
         principal: principal?,
+        principal_kind: principal_kind?,
+        creator: creator?,
+        token_type: token_type?,
         name_prefix: name_prefix?,
         scope: scope?,
+        created_since: created_since?,
+        created_before: created_before?,
         expiring_within: expiring_within.map_or(Some(None), |within| within.map(Some))?,
-        unused_since: unused_since.map_or(Some(None), |since| since.map(Some))?,
+        unused_since: unused_since?,
         never_used: filter.never_used,
+        rotation_due: filter.rotation_due,
+        superseded_use_since: superseded_use_since?,
     })
 }
 
@@ -197,20 +223,62 @@ pub(super) fn regenerate_token(request: v1::RegenerateTokenRequest) -> Result<Re
         Some(Expiration::Lifetime(lifetime)) => fields.lifetime("lifetime", lifetime).map(Some),
         Some(Expiration::NeverExpires(said)) => fields.never("never_expires", said).map(Some),
     };
-    let words = || Some(Regeneration { id: id?, precondition, initiator: initiator?, expiry: expiry? });
+    let overlap = fields.overlap("overlap", request.overlap);
+    let words = || {
+        Some(Regeneration {
+            id: id?,
+            precondition,
+            initiator: initiator?,
+            expiry: expiry?,
+            overlap: overlap?,
+        })
+    };
+    fields.finish(words())
+}
+
+pub(super) fn end_overlap(request: v1::EndOverlapRequest) -> Result<OverlapEnd, Error> {
+    let mut fields = Fields::default();
+    let id = fields.take("id", TokenId::parse(&request.id));
+    let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
+    let precondition = precondition(request.etag);
+    let awaited = fields.awaited(request.wait);
+    let words = || Some(OverlapEnd { id: id?, precondition, initiator: initiator?, awaited: awaited? });
     fields.finish(words())
 }
 
 pub(super) fn revoke_token(request: v1::RevokeTokenRequest) -> Result<Revocation, Error> {
     let mut fields = Fields::default();
     let id = fields.take("id", TokenId::parse(&request.id));
-    let reason = fields.take("reason", RevokeReason::parse(request.reason));
+    let reason = fields.take("reason", Reason::parse(request.reason));
     let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
     let precondition = precondition(request.etag);
     let awaited = fields.awaited(request.wait);
     let words = || {
         Some(Revocation { id: id?, precondition, reason: reason?, initiator: initiator?, awaited: awaited? })
     };
+    fields.finish(words())
+}
+
+pub(super) fn suspend_token(request: v1::SuspendTokenRequest) -> Result<Suspension, Error> {
+    let mut fields = Fields::default();
+    let id = fields.take("id", TokenId::parse(&request.id));
+    let reason = fields.take("reason", Reason::parse(request.reason)).map(Some);
+    let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
+    let precondition = precondition(request.etag);
+    let awaited = fields.awaited(request.wait);
+    let words = || {
+        Some(Suspension { id: id?, precondition, reason: reason?, initiator: initiator?, awaited: awaited? })
+    };
+    fields.finish(words())
+}
+
+pub(super) fn resume_token(request: v1::ResumeTokenRequest) -> Result<Suspension, Error> {
+    let mut fields = Fields::default();
+    let id = fields.take("id", TokenId::parse(&request.id));
+    let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
+    let precondition = precondition(request.etag);
+    let words =
+        || Some(Suspension { id: id?, precondition, reason: None, initiator: initiator?, awaited: false });
     fields.finish(words())
 }
 

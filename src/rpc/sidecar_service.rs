@@ -121,8 +121,8 @@ impl SidecarService for SidecarRpc {
                 request,
                 Permission::Sidecar,
                 requests::report_usage,
-                |service, caller, uses| async move {
-                    service.report_usage(&caller, uses).await?;
+                |service, caller, report| async move {
+                    service.report_usage(&caller, &report).await?;
                     Ok(v1::ReportUsageResponse {})
                 },
             )

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::proto::v1::{self, ErrorReason};
-use crate::service::{Error, Permission};
+use crate::service::{Error, Excess, Permission};
 
 /// The domain of every reason.
 pub const DOMAIN: &str = "tokenkeep";
@@ -34,11 +34,20 @@ pub fn from_error(error: &Error) -> Status {
             details.add_bad_request_violation(&it.path, it.to_string());
         }
     }
-    let perhaps_done = matches!(error, Error::OutcomeUnknown(_));
-    if matches!(code, Code::Unavailable | Code::ResourceExhausted) && !perhaps_done {
-        details.set_retry_info(Some(RETRY_DELAY));
+    if let Some(delay) = retry_delay(error, code) {
+        details.set_retry_info(Some(delay));
     }
     Status::with_error_details(code, error.to_string(), details)
+}
+
+/// How long a caller should wait before it tries again, where that can help.
+fn retry_delay(error: &Error, code: Code) -> Option<Duration> {
+    if let Error::Excess(Excess::Issues(wait) | Excess::Leaks(wait)) = error {
+        return Some((*wait).max(RETRY_DELAY));
+    }
+    // It is done perhaps, or somebody must make room first.
+    let in_vain = matches!(error, Error::OutcomeUnknown(_) | Error::Excess(Excess::Tokens { .. }));
+    (matches!(code, Code::Unavailable | Code::ResourceExhausted) && !in_vain).then_some(RETRY_DELAY)
 }
 
 /// The same within an answer that holds outcomes of several.
@@ -49,6 +58,7 @@ pub fn failure(error: &Error) -> v1::IntrospectionFailure {
     v1::IntrospectionFailure { code: code.into(), reason: reason.into(), message }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of all errors")]
 fn classify(error: &Error) -> (Code, ErrorReason) {
     match error {
         Error::CredentialMissing => (Code::Unauthenticated, ErrorReason::CredentialMissing),
@@ -72,7 +82,12 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::ProfileForbids(_) => (Code::InvalidArgument, ErrorReason::ProfileForbids),
         Error::TokenRevoked(_) => (Code::FailedPrecondition, ErrorReason::TokenRevoked),
         Error::TokenExpired(_) => (Code::FailedPrecondition, ErrorReason::TokenExpired),
+        Error::RequestIdReused => (Code::InvalidArgument, ErrorReason::RequestIdReused),
+        Error::SecretSuperseded(_) => (Code::FailedPrecondition, ErrorReason::SecretSuperseded),
+        Error::SecretUnavailable(_) => (Code::FailedPrecondition, ErrorReason::SecretUnavailable),
         Error::EtagMismatch => (Code::Aborted, ErrorReason::EtagMismatch),
+        Error::CountMismatch { .. } => (Code::FailedPrecondition, ErrorReason::CountMismatch),
+        Error::Excess(excess) => (Code::ResourceExhausted, reason_of(excess)),
         Error::InvalidPageToken => (Code::InvalidArgument, ErrorReason::InvalidPageToken),
         Error::InvalidCursor => (Code::InvalidArgument, ErrorReason::InvalidCursor),
         Error::CursorForeign => (Code::FailedPrecondition, ErrorReason::CursorForeign),
@@ -88,7 +103,10 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
         Error::SlowConsumer => (Code::ResourceExhausted, ErrorReason::SlowConsumer),
         Error::Draining => (Code::Unavailable, ErrorReason::Draining),
         Error::AnswerTooLarge => (Code::ResourceExhausted, ErrorReason::AnswerTooLarge),
-        Error::Overloaded => (Code::ResourceExhausted, ErrorReason::ServerOverloaded),
+        // The first never leaves the service.
+        Error::RequestCarriedOut | Error::Overloaded => {
+            (Code::ResourceExhausted, ErrorReason::ServerOverloaded)
+        }
         Error::VerifierOverloaded => (Code::ResourceExhausted, ErrorReason::VerifierOverloaded),
         Error::KeyUnavailable(_) => (Code::Unavailable, ErrorReason::KeyUnavailable),
         Error::DatabaseUnavailable(_) => (Code::Unavailable, ErrorReason::DatabaseUnavailable),
@@ -98,10 +116,24 @@ fn classify(error: &Error) -> (Code, ErrorReason) {
     }
 }
 
+const fn reason_of(excess: &Excess) -> ErrorReason {
+    match excess {
+        Excess::Tokens { .. } => ErrorReason::TokenLimitReached,
+        Excess::Issues(_) => ErrorReason::IssuanceRateExceeded,
+        Excess::Leaks(_) => ErrorReason::RevokeSecretRateExceeded,
+    }
+}
+
 /// The reason as it stands in `ErrorInfo`.
 pub(super) fn name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
     name.strip_prefix(PREFIX).unwrap_or(name)
+}
+
+/// By what the audit names that a caller was refused; `None` if the request failed by something else.
+pub(super) fn refusal(error: &Error) -> Option<&'static str> {
+    let (code, reason) = classify(error);
+    matches!(code, Code::Unauthenticated | Code::PermissionDenied).then(|| name(reason))
 }
 
 /// The reason that a status carries, if it is one of ours.
@@ -134,12 +166,15 @@ pub fn from_failure(failure: &v1::IntrospectionFailure) -> Status {
 }
 
 /// The values that the message speaks of, for programs.
+#[expect(clippy::too_many_lines, reason = "a table of all errors")]
 fn metadata(error: &Error) -> HashMap<String, String> {
     let value = match error {
         Error::RevisionCompacted { compacted, head } => {
             let (compacted, head) = (compacted.to_string(), head.to_string());
             return named([("compacted_revision", compacted), ("head_revision", head)]);
         }
+        Error::CountMismatch { count, .. } => Some(("count", count.to_string())),
+        Error::Excess(excess) => return named(limits_of(excess)),
         Error::ScopeRequired(permission) => Some(("scope", Permission::scope(*permission).to_string())),
         Error::ScopeEscalation(scope) => Some(("scope", scope.to_string())),
         Error::WorkspaceDenied(id)
@@ -148,9 +183,11 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::WorkspaceWithoutProfile(id) => Some(("workspace", id.to_string())),
         Error::PrincipalDisabled(id) => Some(("principal", id.to_string())),
         Error::ProfileNotFound(name) => Some(("profile", name.to_string())),
-        Error::TokenNotFound(id) | Error::TokenRevoked(id) | Error::TokenExpired(id) => {
-            Some(("id", id.to_string()))
-        }
+        Error::TokenNotFound(id)
+        | Error::TokenRevoked(id)
+        | Error::TokenExpired(id)
+        | Error::SecretSuperseded(id)
+        | Error::SecretUnavailable(id) => Some(("id", id.to_string())),
         Error::KeyUnavailable(kid) => Some(("kid", kid.to_string())),
         Error::CredentialMissing
         | Error::CredentialInvalid
@@ -160,6 +197,8 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::PrincipalNotFound
         | Error::PrincipalExists
         | Error::ProfileForbids(_)
+        | Error::RequestIdReused
+        | Error::RequestCarriedOut
         | Error::EtagMismatch
         | Error::InvalidPageToken
         | Error::InvalidCursor
@@ -183,6 +222,16 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::Internal(_) => None,
     };
     named(value)
+}
+
+fn limits_of(excess: &Excess) -> Vec<(&'static str, String)> {
+    match excess {
+        Excess::Tokens { limit, principal } => {
+            let principal = principal.as_ref().map(|principal| ("principal", principal.to_string()));
+            [("limit", limit.to_string())].into_iter().chain(principal).collect()
+        }
+        Excess::Issues(_) | Excess::Leaks(_) => Vec::new(),
+    }
 }
 
 fn named(values: impl IntoIterator<Item = (&'static str, String)>) -> HashMap<String, String> {
@@ -238,6 +287,13 @@ mod tests {
         ] {
             assert_eq!(told(&error), (code, reason.to_owned(), again));
         }
+    }
+
+    #[test]
+    fn a_refusal_is_what_a_caller_may_not_do_and_not_what_cannot_be_done() {
+        assert_eq!(refusal(&Error::CredentialInvalid), Some("CREDENTIAL_INVALID"));
+        assert_eq!(refusal(&Error::EveryWorkspaceRequired), Some("WORKSPACE_DENIED"));
+        assert_eq!(refusal(&Error::EtagMismatch), None);
     }
 
     #[test]

@@ -7,11 +7,11 @@ use tonic::{Request, Response, Status};
 
 use super::answers::introspection as verdicts;
 use super::desk::deadline;
-use super::requests::introspection;
+use super::requests::{introspection, revocations};
 use super::{Desk, answers, requests};
 use crate::proto::v1;
 use crate::proto::v1::token_service_server::TokenService;
-use crate::service::{Page, Permission};
+use crate::service::{Page, Permission, TokenCount};
 use crate::token::Token;
 
 /// Serves `TokenService`.
@@ -27,7 +27,7 @@ impl TokenService for TokenRpc {
         request: Request<v1::CreateTokenRequest>,
     ) -> Answer<v1::CreateTokenResponse> {
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::CreateToken,
                 requests::create_token,
@@ -58,12 +58,29 @@ impl TokenService for TokenRpc {
             .await
     }
 
+    async fn count_tokens(
+        &self,
+        request: Request<v1::CountTokensRequest>,
+    ) -> Answer<v1::CountTokensResponse> {
+        self.0
+            .answer(
+                request,
+                Permission::ReadTokens,
+                requests::count_tokens,
+                |service, caller, words| async move {
+                    let TokenCount { count, more } = service.count_tokens(&caller, words).await?;
+                    Ok(v1::CountTokensResponse { count: i64::try_from(count).unwrap_or(i64::MAX), more })
+                },
+            )
+            .await
+    }
+
     async fn update_token(
         &self,
         request: Request<v1::UpdateTokenRequest>,
     ) -> Answer<v1::UpdateTokenResponse> {
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::UpdateToken,
                 requests::update_token,
@@ -80,12 +97,27 @@ impl TokenService for TokenRpc {
         request: Request<v1::RegenerateTokenRequest>,
     ) -> Answer<v1::RegenerateTokenResponse> {
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::RegenerateToken,
                 requests::regenerate_token,
                 |service, caller, words| async move {
                     Ok(answers::regenerated(service.regenerate_token(&caller, words).await?))
+                },
+            )
+            .await
+    }
+
+    async fn end_overlap(&self, request: Request<v1::EndOverlapRequest>) -> Answer<v1::EndOverlapResponse> {
+        let deadline = deadline(&request);
+        self.0
+            .change(
+                request,
+                Permission::RegenerateToken,
+                requests::end_overlap,
+                move |service, caller, end| async move {
+                    let (token, fleet_confirmed) = service.end_overlap(&caller, end, deadline).await?;
+                    Ok(v1::EndOverlapResponse { token: Some(answers::token(token)), fleet_confirmed })
                 },
             )
             .await
@@ -97,7 +129,7 @@ impl TokenService for TokenRpc {
     ) -> Answer<v1::RevokeTokenResponse> {
         let deadline = deadline(&request);
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::RevokeToken,
                 requests::revoke_token,
@@ -105,6 +137,77 @@ impl TokenService for TokenRpc {
                     let (token, fleet_confirmed) =
                         service.revoke_token(&caller, revocation, deadline).await?;
                     Ok(v1::RevokeTokenResponse { token: Some(answers::token(token)), fleet_confirmed })
+                },
+            )
+            .await
+    }
+
+    async fn bulk_revoke_tokens(
+        &self,
+        request: Request<v1::BulkRevokeTokensRequest>,
+    ) -> Answer<v1::BulkRevokeTokensResponse> {
+        let deadline = deadline(&request);
+        self.0
+            .answer(
+                request,
+                Permission::RevokeToken,
+                revocations::bulk_revoke_tokens,
+                move |service, caller, bulk| async move {
+                    Ok(answers::bulk_revoked(service.bulk_revoke(&caller, bulk, deadline).await?))
+                },
+            )
+            .await
+    }
+
+    async fn revoke_secret(
+        &self,
+        request: Request<v1::RevokeSecretRequest>,
+    ) -> Answer<v1::RevokeSecretResponse> {
+        self.0
+            .answer(
+                request,
+                Permission::RevokeSecret,
+                revocations::revoke_secret,
+                |service, caller, leaked| async move {
+                    service.revoke_secrets(&caller, leaked).await?;
+                    Ok(v1::RevokeSecretResponse {})
+                },
+            )
+            .await
+    }
+
+    async fn suspend_token(
+        &self,
+        request: Request<v1::SuspendTokenRequest>,
+    ) -> Answer<v1::SuspendTokenResponse> {
+        let deadline = deadline(&request);
+        self.0
+            .change(
+                request,
+                Permission::SuspendToken,
+                requests::suspend_token,
+                move |service, caller, suspension| async move {
+                    let (token, fleet_confirmed) =
+                        service.suspend_token(&caller, suspension, deadline).await?;
+                    Ok(v1::SuspendTokenResponse { token: Some(answers::token(token)), fleet_confirmed })
+                },
+            )
+            .await
+    }
+
+    async fn resume_token(
+        &self,
+        request: Request<v1::ResumeTokenRequest>,
+    ) -> Answer<v1::ResumeTokenResponse> {
+        let deadline = deadline(&request);
+        self.0
+            .change(
+                request,
+                Permission::SuspendToken,
+                requests::resume_token,
+                move |service, caller, suspension| async move {
+                    let (token, _) = service.suspend_token(&caller, suspension, deadline).await?;
+                    Ok(v1::ResumeTokenResponse { token: Some(answers::token(token)) })
                 },
             )
             .await

@@ -153,7 +153,13 @@ const fn end(error: &Error) -> WatcherEnd {
         | Error::ProfileForbids(_)
         | Error::TokenRevoked(_)
         | Error::TokenExpired(_)
+        | Error::RequestIdReused
+        | Error::SecretSuperseded(_)
+        | Error::SecretUnavailable(_)
+        | Error::RequestCarriedOut
         | Error::EtagMismatch
+        | Error::CountMismatch { .. }
+        | Error::Excess(_)
         | Error::InvalidPageToken
         | Error::RevisionAhead
         | Error::HistoryForeign

@@ -22,14 +22,12 @@ impl WorkspaceService for WorkspaceRpc {
         request: Request<v1::CreateWorkspaceRequest>,
     ) -> Answer<v1::CreateWorkspaceResponse> {
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::CreateWorkspace,
                 requests::create_workspace,
-                |service, caller, words| async move {
-                    let requests::NewWorkspace { id, name, token_prefix, profile } = words;
-                    let workspace =
-                        service.create_workspace(&caller, id, name, token_prefix, profile).await?;
+                |service, caller, new| async move {
+                    let workspace = service.create_workspace(&caller, new).await?;
                     Ok(v1::CreateWorkspaceResponse { workspace: Some(answers::workspace(workspace)) })
                 },
             )
@@ -79,7 +77,7 @@ impl WorkspaceService for WorkspaceRpc {
         request: Request<v1::UpdateWorkspaceRequest>,
     ) -> Answer<v1::UpdateWorkspaceResponse> {
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::UpdateWorkspace,
                 requests::update_workspace,
@@ -115,7 +113,7 @@ impl WorkspaceService for WorkspaceRpc {
     ) -> Answer<v1::InvalidateWorkspaceTokensResponse> {
         let deadline = deadline(&request);
         self.0
-            .answer(
+            .change(
                 request,
                 Permission::InvalidateWorkspace,
                 requests::invalidate_workspace,

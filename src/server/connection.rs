@@ -27,6 +27,7 @@ use super::limits::Limits;
 use super::threads::Slot;
 use super::tls::CurrentConfig;
 use super::transport::{PrefaceError, Transport};
+use crate::peer::Peer;
 
 /// What the server can serve: an HTTP service that never fails, such as tonic's `Routes`.
 pub trait GrpcService:
@@ -43,25 +44,6 @@ impl<S> GrpcService for S where
         + Send
         + 'static
 {
-}
-
-/// Who is at the other end; each request carries it among its extensions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// A process of this machine that may open the socket's file.
-    Unix,
-    /// A peer on a plaintext connection.
-    Plaintext {
-        /// Its address.
-        address: SocketAddr,
-    },
-    /// A peer on a TLS connection.
-    Tls {
-        /// Its address.
-        address: SocketAddr,
-        /// Whether it showed a certificate that the client authority signed.
-        client_certificate: bool,
-    },
 }
 
 /// An accepted socket on its way to a serving thread.
@@ -183,17 +165,6 @@ impl ConnectionContext {
         };
         if let Err(error) = ended {
             debug!(%error, "connection ended");
-        }
-    }
-}
-
-impl Peer {
-    /// The peer's address; a Unix socket's has none.
-    #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Unix => None,
-            Self::Plaintext { address } | Self::Tls { address, .. } => Some(*address),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who calls, and what they may do: callers hold tokens of tokenkeep itself.
+//! Who calls: callers hold tokens of tokenkeep itself.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -7,8 +7,10 @@ use secrecy::SecretString;
 
 use super::freshness::Arrival;
 use super::proving::{Question, Sight};
+use super::retries::Intention;
 use super::search::Search;
-use super::{Error, Service};
+use super::{Error, Permission, Refusal, Service};
+use crate::audit::Origin;
 use crate::clock::BootTime;
 use crate::introspection::{Freshness, InactiveReason, Place, Record};
 use crate::metrics::CallerRejection;
@@ -19,74 +21,6 @@ use crate::workspace::WorkspaceId;
 
 /// Where callers present their own tokens: no audience is named, and no address that a token could be held to is known.
 static NOWHERE: Place = Place { audience: None, address: None };
-
-/// What a caller needs a scope for. Each RPC names one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Permission {
-    /// Issue tokens.
-    CreateToken,
-    /// Read and list tokens.
-    ReadTokens,
-    /// Edit tokens.
-    UpdateToken,
-    /// Replace secrets.
-    RegenerateToken,
-    /// Revoke tokens.
-    RevokeToken,
-    /// Judge presented tokens.
-    Introspect,
-    /// Be told why a token is not active.
-    LearnInactiveReason,
-    /// Say from which address a token is presented.
-    TellAddress,
-    /// Follow the stream of revocations.
-    WatchRevocations,
-    /// Hold a lease, and be told records to answer from.
-    Sidecar,
-    /// Add workspaces.
-    CreateWorkspace,
-    /// Read and list workspaces.
-    ReadWorkspaces,
-    /// Edit workspaces.
-    UpdateWorkspace,
-    /// Invalidate every secret of a workspace.
-    InvalidateWorkspace,
-    /// Add principals.
-    CreatePrincipal,
-    /// Read and list principals.
-    ReadPrincipals,
-    /// Edit principals.
-    UpdatePrincipal,
-    /// End principals.
-    DeletePrincipal,
-}
-
-impl Permission {
-    /// The scope that a caller's token must grant.
-    #[must_use]
-    pub const fn scope(self) -> Scope {
-        Scope::known(match self {
-            Self::CreateToken => "tokenkeep:tokens:create",
-            Self::ReadTokens => "tokenkeep:tokens:read",
-            Self::UpdateToken => "tokenkeep:tokens:update",
-            Self::RegenerateToken => "tokenkeep:tokens:regenerate",
-            Self::RevokeToken => "tokenkeep:tokens:revoke",
-            Self::Introspect => "tokenkeep:introspect",
-            Self::LearnInactiveReason => "tokenkeep:introspect:reason",
-            Self::TellAddress => "tokenkeep:introspect:address",
-            Self::WatchRevocations => "tokenkeep:revocations:watch",
-            Self::Sidecar => "tokenkeep:sidecar",
-            Self::CreateWorkspace => "tokenkeep:workspaces:create",
-            Self::ReadWorkspaces => "tokenkeep:workspaces:read",
-            Self::UpdateWorkspace => "tokenkeep:workspaces:update",
-            Self::InvalidateWorkspace => "tokenkeep:workspaces:invalidate",
-            Self::CreatePrincipal => "tokenkeep:principals:create",
-            Self::ReadPrincipals => "tokenkeep:principals:read",
-            Self::UpdatePrincipal => "tokenkeep:principals:update",
-            Self::DeletePrincipal => "tokenkeep:principals:delete",
-        })
-    }
-}
 
 /// The workspaces that a caller acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,44 +42,70 @@ impl Reach {
     }
 }
 
-/// A caller whose token was proved to be live.
+/// A caller whose token was proved to be live, with what is known of the request that it makes beside its words.
 #[derive(Debug, Clone)]
-pub struct Caller(Arc<Record>);
+pub struct Caller {
+    record: Arc<Record>,
+    /// Where the request comes from; `None` for a command of ours, which needs no token.
+    origin: Option<Origin>,
+    /// By what the request is recognised if it is repeated.
+    intention: Option<Arc<Intention>>,
+}
 
 impl Caller {
     /// Takes a token for a caller; it must be live.
-    pub(super) const fn of(record: Arc<Record>) -> Self {
-        Self(record)
+    pub(super) const fn of(record: Arc<Record>, origin: Origin) -> Self {
+        Self { record, origin: Some(origin), intention: None }
+    }
+
+    /// Takes a command of ours for a caller that may do what a record says.
+    pub(super) const fn command(record: Arc<Record>) -> Self {
+        Self { record, origin: None, intention: None }
+    }
+
+    /// The same with a request that may be repeated.
+    pub(super) fn intending(self, intention: Intention) -> Self {
+        Self { intention: Some(Arc::new(intention)), ..self }
+    }
+
+    /// By what its request is recognised if it is repeated.
+    pub(super) fn intention(&self) -> Option<&Intention> {
+        self.intention.as_deref()
+    }
+
+    /// The id of its token and where its request comes from; `None` for a command of ours.
+    pub(super) fn proved(&self) -> Option<(TokenId, Origin)> {
+        self.origin.map(|origin| (self.record.id, origin))
     }
 
     /// The id of the caller's own token.
     #[must_use]
     pub fn token(&self) -> TokenId {
-        self.0.id
+        self.record.id
     }
 
     /// The workspaces it acts on.
     #[must_use]
     pub fn reach(&self) -> Reach {
-        let own = &self.0.workspace;
+        let own = &self.record.workspace;
         if own.is_system() { Reach::Every } else { Reach::One(own.clone()) }
     }
 
     /// Whether it acts on a workspace.
     #[must_use]
     pub fn acts_on(&self, workspace: &WorkspaceId) -> bool {
-        self.0.workspace.is_system() || self.0.workspace == *workspace
+        self.record.workspace.is_system() || self.record.workspace == *workspace
     }
 
     /// Whether a change may concern what it may do.
     pub(super) fn is_concerned_by(&self, change: &Change) -> bool {
-        change.concerns(&self.0)
+        change.concerns(&self.record)
     }
 
     /// Whether its token grants what is needed.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
-        self.0.scopes.grants(&permission.scope())
+        self.record.scopes.grants(&permission.scope())
     }
 
     /// Refuses a caller whose token does not grant what is needed.
@@ -170,7 +130,7 @@ impl Caller {
     /// # Errors
     /// [`Error::ScopeEscalation`], naming the first such scope.
     pub fn require_covering(&self, scopes: &ScopeSet) -> Result<(), Error> {
-        let uncovered = scopes.iter().find(|scope| scope.is_reserved() && !self.0.scopes.grants(scope));
+        let uncovered = scopes.iter().find(|scope| scope.is_reserved() && !self.record.scopes.grants(scope));
         uncovered.map_or(Ok(()), |scope| Err(Error::ScopeEscalation(scope.clone())))
     }
 
@@ -180,7 +140,7 @@ impl Caller {
     /// # Errors
     /// [`Error::LifetimeEscalation`].
     pub fn require_outliving(&self, scopes: &ScopeSet, expire_time: Option<SystemTime>) -> Result<(), Error> {
-        let outlives = match (expire_time, self.0.expire_time) {
+        let outlives = match (expire_time, self.record.expire_time) {
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(theirs), Some(own)) => theirs > own,
@@ -191,7 +151,7 @@ impl Caller {
 
     /// On whose behalf it acts: the initiator it names, else itself.
     pub(super) fn on_behalf_of(&self, initiator: Option<Initiator>) -> Result<Initiator, Error> {
-        let own = || Initiator::parse(self.0.id.to_string());
+        let own = || Initiator::parse(self.record.id.to_string());
         initiator.map_or_else(own, Ok).map_err(|invalid| Error::field("initiator", invalid))
     }
 }
@@ -205,11 +165,12 @@ impl Service {
         &self,
         credential: &SecretString,
         permission: Permission,
+        origin: Origin,
     ) -> Result<Caller, Error> {
         let undecided = |_: &Error| self.metrics.caller_rejected(CallerRejection::Undecided);
         let proved = self.prove(Question::of_caller(credential)).await.inspect_err(undecided)?;
         let live = proved.map_err(|reason| self.reject(reason))?;
-        self.admit(live.record, permission)
+        self.admit(live.record, permission, origin)
     }
 
     /// The same by what is at hand, at once and without asking anybody; `None` if that is not enough.
@@ -220,19 +181,27 @@ impl Service {
         &self,
         credential: &SecretString,
         permission: Permission,
+        origin: Origin,
     ) -> Result<Option<Caller>, Error> {
-        let Ok(Sight::Proved(proved)) = self.at_hand(&Question::of_caller(credential), Revision::ZERO) else {
-            return Ok(None);
-        };
-        self.note_at_hand(&proved);
+        let question = Question::of_caller(credential);
+        let Ok(Sight::Proved(proved)) = self.at_hand(&question, Revision::ZERO) else { return Ok(None) };
+        self.note_at_hand(&question, &proved);
         let live = proved.map_err(|reason| self.reject(reason))?;
-        self.admit(live.record, permission).map(Some)
+        self.admit(live.record, permission, origin).map(Some)
     }
 
-    fn admit(&self, record: Arc<Record>, permission: Permission) -> Result<Caller, Error> {
-        let caller = Caller::of(record);
-        let forbidden = |_: &Error| self.metrics.caller_rejected(CallerRejection::Forbidden);
-        caller.require(permission).inspect_err(forbidden)?;
+    fn admit(&self, record: Arc<Record>, permission: Permission, origin: Origin) -> Result<Caller, Error> {
+        let caller = Caller::of(record, origin);
+        caller.require(permission).inspect_err(|error| {
+            self.metrics.caller_rejected(CallerRejection::Forbidden);
+            self.refusals.note(Refusal {
+                action: permission.action(),
+                caller: Some(caller.token()),
+                origin,
+                reason: "SCOPE_REQUIRED",
+                error,
+            });
+        })?;
         Ok(caller)
     }
 
@@ -246,14 +215,14 @@ impl Service {
         caller: &Caller,
         permission: Permission,
     ) -> Result<(Caller, Option<Duration>), Error> {
-        let Caller(before) = caller;
+        let Caller { record: before, origin, .. } = caller;
         let mut search = Search::of(self, std::iter::once(before.id));
         let of_itself = |_: &WorkspaceId| Ok(());
         let found =
             search.judge_again(of_itself, (before.id, before.generation), &mut Arrival::now(self)).await?;
         let live = found.map_err(|reason| self.reject(reason))?;
         live.record.suits(&NOWHERE).map_err(|reason| self.reject(reason))?;
-        let caller = Caller::of(live.record);
+        let caller = Caller { record: live.record, origin: *origin, intention: None };
         caller.require(permission)?;
         Ok((caller, live.deadline.map(|deadline| deadline.since(BootTime::now()))))
     }
@@ -268,6 +237,7 @@ impl Service {
             | InactiveReason::Superseded
             | InactiveReason::Invalidated
             | InactiveReason::PrincipalDisabled
+            | InactiveReason::Suspended
             | InactiveReason::OtherAudience
             | InactiveReason::OtherAddress => CallerRejection::Inactive,
         });

@@ -5,6 +5,7 @@
 
 mod batch;
 mod mutation;
+mod traces;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -35,7 +36,7 @@ type Effect = Arc<dyn Fn(&[Event]) + Send + Sync>;
 #[derive(Clone)]
 pub struct Committing {
     members: mpsc::Sender<Member>,
-    effect: Effect,
+    writer: Arc<Writer>,
 }
 
 impl fmt::Debug for Committing {
@@ -61,8 +62,8 @@ impl Committing {
     ) -> (Self, JoinHandle<()>) {
         let (members, queue) = mpsc::channel(MOST);
         let effect: Effect = Arc::new(takes_effect);
-        let writer = Writer { store, effect: Arc::clone(&effect) };
-        (Self { members, effect }, tokio::spawn(Arc::new(writer).run(queue)))
+        let writer = Arc::new(Writer { store, effect });
+        (Self { members, writer: Arc::clone(&writer) }, tokio::spawn(writer.run(queue)))
     }
 
     /// Finishes a transaction of one's own that may have logged a change, which takes effect here before anybody is
@@ -81,20 +82,26 @@ impl Committing {
 
     /// Has what was committed take effect here; gives the last change.
     pub(super) fn takes_effect(&self, appended: &Appended) -> Option<Committed> {
-        (self.effect)(&appended.events);
+        (self.writer.effect)(&appended.events);
         let Appended { history, longest_lease, events } = appended;
         let position = Position { history: *history, revision: events.last()?.revision };
         Some(Committed { position, longest_lease: *longest_lease })
     }
 
-    /// Makes a change, together with others; gives the token as it is then.
+    /// Makes a change, together with others unless it must find room, for which it would keep them waiting; gives the token
+    /// as it is then.
     ///
     /// # Errors
     /// Why the change is refused, or [`Error::DatabaseUnavailable`], [`Error::Overloaded`], [`Error::OutcomeUnknown`].
     pub(super) async fn commit(&self, mutation: Mutation) -> Result<Outcome, Error> {
         let (reply, answer) = oneshot::channel();
-        let handed_in = self.members.send(Member { mutation, reply }).await;
-        handed_in.map_err(|_| Error::Internal("nobody commits any more".into()))?;
+        let member = Member { mutation, reply };
+        if member.mutation.needs_room() {
+            self.writer.commit(vec![member]).await;
+        } else {
+            let handed_in = self.members.send(member).await;
+            handed_in.map_err(|_| Error::Internal("nobody commits any more".into()))?;
+        }
         answer.await.unwrap_or_else(|lost| Err(StoreError::CommitUnknown { source: Arc::new(lost) }.into()))
     }
 }

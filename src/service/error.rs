@@ -1,5 +1,7 @@
 //! Everything that can be wrong with a request or with us, said in the words of the domain.
 
+use std::time::Duration;
+
 use crate::hash::HashError;
 use crate::keyring::Unsealable;
 use crate::lease::GrantError;
@@ -18,6 +20,25 @@ pub struct InvalidField {
     pub path: String,
     /// What is wrong with it, and so what would be right.
     pub invalid: Invalid,
+}
+
+/// What there is as much of as may be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Excess {
+    /// Tokens, of the workspace or of a principal.
+    #[error("{} has as many tokens as it may, which is {limit}: revoke some, or have the limit raised", owner(principal.as_ref()))]
+    Tokens {
+        /// The most that may be.
+        limit: i64,
+        /// Of which principal; of the workspace if `None`.
+        principal: Option<PrincipalId>,
+    },
+    /// Secrets that the workspace has issued of late; when there can be another.
+    #[error("the workspace has issued as many secrets of late as it may; try again in {} ms", .0.as_millis())]
+    Issues(Duration),
+    /// Secrets that the caller has presented of late as leaked; when there can be as many more.
+    #[error("as many secrets were presented of late as may be; try again in {} ms", .0.as_millis())]
+    Leaks(Duration),
 }
 
 /// Why a request was not done. Only those under "cannot decide" may have had an effect.
@@ -82,9 +103,38 @@ pub enum Error {
     /// An expired token cannot get a new secret without a new expiry.
     #[error("the token `{0}` is expired; set `expire_time` or `lifetime` to renew it in the same call")]
     TokenExpired(TokenId),
+    /// The id of another request.
+    #[error("the request id was used for another request; make up another for each intention")]
+    RequestIdReused,
+    /// What the request has made was replaced since.
+    #[error(
+        "the request was carried out before, and the secret that it made for token `{0}` was replaced since"
+    )]
+    SecretSuperseded(TokenId),
+    /// What the request has made cannot be opened any more.
+    #[error(
+        "the request was carried out before, and the secret that it made for token `{0}` cannot be shown again; regenerate it"
+    )]
+    SecretUnavailable(TokenId),
+    /// Another attempt at the same request came first; whoever is told so looks up what came of it.
+    #[error("the request is being carried out by another attempt; try again shortly")]
+    RequestCarriedOut,
     /// Somebody else was faster.
     #[error("the etag does not match: it has changed since; read it again and decide anew")]
     EtagMismatch,
+    /// What a filter matches has changed since it was counted.
+    #[error(
+        "the filter matches {count} tokens and not {expected}: nothing was changed; do a dry run and decide anew"
+    )]
+    CountMismatch {
+        /// How many there were to be.
+        expected: i64,
+        /// How many there are.
+        count: i64,
+    },
+    /// More was asked for than may be.
+    #[error(transparent)]
+    Excess(#[from] Excess),
     /// Not a page token that was made for this request and caller.
     #[error("the page token was altered, or made for another request; begin again without one")]
     InvalidPageToken,
@@ -166,6 +216,10 @@ impl Error {
     pub fn field(path: impl Into<String>, invalid: Invalid) -> Self {
         Self::InvalidFields(vec![InvalidField { path: path.into(), invalid }])
     }
+}
+
+fn owner(principal: Option<&PrincipalId>) -> String {
+    principal.map_or_else(|| "the workspace".to_owned(), |principal| format!("the principal `{principal}`"))
 }
 
 fn list(forbidden: &[Forbidden]) -> String {

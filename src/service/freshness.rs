@@ -92,7 +92,8 @@ impl<'service> Arrival<'service> {
             | InactiveReason::Expired
             | InactiveReason::Superseded
             | InactiveReason::Invalidated
-            | InactiveReason::PrincipalDisabled => self.late_head_reaching(found).await,
+            | InactiveReason::PrincipalDisabled
+            | InactiveReason::Suspended => self.late_head_reaching(found).await,
         };
         self.require_same(proved.map_err(|_| Error::LeaseLost)?, found.history)?;
         self.may_accept(found.history).await

@@ -40,22 +40,27 @@ impl Service {
     /// all of them.
     #[must_use]
     pub fn introspect_at_hand(&self, caller: &Caller, asks: &[&Introspection]) -> Option<Vec<Verdict>> {
-        let proved: Option<Vec<Proved>> = asks.iter().map(|ask| self.prove_at_hand(caller, ask)).collect();
-        let verdicts = proved?.into_iter().zip(asks).map(|(proved, ask)| {
-            self.note_at_hand(&proved);
+        let proved: Option<Vec<_>> = asks.iter().map(|ask| self.prove_at_hand(caller, ask)).collect();
+        let verdicts = proved?.into_iter().zip(asks).map(|((question, proved), ask)| {
+            self.note_at_hand(&question, &proved);
             self.verdict(caller, ask, proved)
         });
         Some(verdicts.collect())
     }
 
-    fn prove_at_hand(&self, caller: &Caller, ask: &Introspection) -> Option<Proved> {
+    fn prove_at_hand<'ask>(
+        &self,
+        caller: &'ask Caller,
+        ask: &'ask Introspection,
+    ) -> Option<(Question<'ask>, Proved)> {
+        let question = Question::of(caller, ask).ok()?;
         let floor = match ask.freshness {
             Freshness::Leased => Revision::ZERO,
             Freshness::AtLeast(revision) => revision,
             Freshness::Strong => return None,
         };
-        match self.at_hand(&Question::of(caller, ask).ok()?, floor) {
-            Ok(Sight::Proved(proved)) => Some(proved),
+        match self.at_hand(&question, floor) {
+            Ok(Sight::Proved(proved)) => Some((question, proved)),
             Ok(Sight::Unseen(_)) | Err(_) => None,
         }
     }
@@ -114,6 +119,7 @@ const fn result_of(reason: InactiveReason) -> IntrospectionResult {
         InactiveReason::Superseded => IntrospectionResult::Superseded,
         InactiveReason::Invalidated => IntrospectionResult::Invalidated,
         InactiveReason::PrincipalDisabled => IntrospectionResult::PrincipalDisabled,
+        InactiveReason::Suspended => IntrospectionResult::Suspended,
         InactiveReason::OtherAudience => IntrospectionResult::OtherAudience,
         InactiveReason::OtherAddress => IntrospectionResult::OtherAddress,
     }

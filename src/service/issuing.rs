@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::committing::{Action, Committing, Mutation, require_custom, require_regenerable};
+use super::committing::{Action, Committing, Mutation, require_regenerable};
 use super::keys::{KeyDirectory, KeysError};
 use super::profiles::Profiles;
 use super::tokens::known_to;
@@ -12,13 +12,12 @@ use super::{Caller, Error, Service};
 use crate::hash::Hasher;
 use crate::keyring::Keyring;
 use crate::metrics::{Argon2Purpose, Metrics};
-use crate::principal::Principal;
-use crate::profile::{Creation, Profile, TokenType};
-use crate::store::tokens::{NewSecret, NewToken};
-use crate::store::{Connection, Store, Transaction, principals, tokens, workspaces};
-use crate::text::{Description, Initiator, Invalid, Metadata, Name, PrincipalId};
+use crate::profile::TokenType;
+use crate::store::tokens::NewSecret;
+use crate::store::{Connection, Store, tokens, workspaces};
+use crate::text::{Description, Initiator, Metadata, Name, PrincipalId};
 use crate::token::{
-    Audiences, Cidrs, Expiry, IssuedSecret, Kid, Precondition, ScopeSet, Secret, Token, TokenId, TokenState,
+    Audiences, Cidrs, Expiry, IssuedSecret, Kid, Overlap, Precondition, ScopeSet, Secret, Token, TokenId,
 };
 use crate::workspace::{TokenPrefix, Workspace, WorkspaceId};
 
@@ -60,6 +59,8 @@ pub struct Regeneration {
     pub initiator: Option<Initiator>,
     /// A new expiry, or none to keep it.
     pub expiry: Option<Expiry>,
+    /// How long the present secret works on.
+    pub overlap: Overlap,
 }
 
 /// A token and its new secret, which is shown this once.
@@ -79,10 +80,11 @@ impl Service {
     /// [`Error::PrincipalDisabled`], [`Error::ProfileForbids`], an expiry that has passed as [`Error::InvalidFields`], or
     /// that it cannot be done now.
     pub async fn create_token(&self, caller: &Caller, words: NewTokenWords) -> Result<Issued, Error> {
-        self.issuer.create_token(caller, words).await
+        let work = self.issuer.create_token(caller, words);
+        self.once(caller, work, |done| self.issued_before(caller, done)).await
     }
 
-    /// Replaces the secret of a token; the old one is dead when this returns.
+    /// Replaces the secret of a token; the old one is dead when this returns, unless it is to work on for a while.
     ///
     /// # Errors
     /// [`Error::TokenNotFound`], [`Error::EtagMismatch`], [`Error::TokenRevoked`], [`Error::TokenExpired`],
@@ -93,7 +95,8 @@ impl Service {
         caller: &Caller,
         regeneration: Regeneration,
     ) -> Result<Issued, Error> {
-        self.issuer.regenerate_token(caller, regeneration).await
+        let work = self.issuer.regenerate_token(caller, regeneration);
+        self.once(caller, work, |done| self.issued_before(caller, done)).await
     }
 }
 
@@ -128,27 +131,10 @@ impl Issuer {
 
     pub(super) async fn create_token(&self, caller: &Caller, words: NewTokenWords) -> Result<Issued, Error> {
         let draft = self.draft(caller, words).await?;
-        let mut transaction = self.store.begin().await?;
+        let mut transaction = draft.begin(&self.store, caller).await?;
         let created = draft.insert_for_principal(&mut transaction, caller).await;
         let token = transaction.finish(created).await?;
         Ok(Issued { token: self.profiles.advise(token), secret: draft.issued })
-    }
-
-    /// A new token before it is written, its secret hashed: the transaction, which holds locks, need not wait for that.
-    pub(super) async fn draft(&self, caller: &Caller, words: NewTokenWords) -> Result<Draft, Error> {
-        caller.require_workspace(&words.workspace)?;
-        caller.require_covering(&words.scopes)?;
-        let creator = caller.on_behalf_of(words.initiator.clone())?;
-        let mut connection = self.store.connection().await?;
-        let workspace = workspace(&mut connection, &words.workspace).await?;
-        let profile = match &workspace.profile {
-            Some(name) => Some(self.profiles.now(&mut connection, name).await?),
-            None => None,
-        };
-        drop(connection);
-        let id = TokenId::generate();
-        let (issued, secret) = self.issue(&workspace.token_prefix, id).await?;
-        Ok(Draft { id, words, creator, profile, secret, issued })
     }
 
     pub(super) async fn regenerate_token(
@@ -156,7 +142,7 @@ impl Issuer {
         caller: &Caller,
         regeneration: Regeneration,
     ) -> Result<Issued, Error> {
-        let Regeneration { id, precondition, initiator, expiry } = regeneration;
+        let Regeneration { id, precondition, initiator, expiry, overlap } = regeneration;
         let initiator = caller.on_behalf_of(initiator)?;
         let seen = known_to(caller, id, tokens::find(&mut self.store.connection().await?, id).await?)?;
         require_regenerable(caller, &seen, &precondition, expiry)?;
@@ -171,16 +157,22 @@ impl Issuer {
         // Hashed before the transaction, which holds locks. If another regenerates meanwhile, the generation has moved
         // on, and of the two only the one that committed first has issued a secret.
         let (issued, secret) = self.issue(&workspace.token_prefix, id).await?;
-        let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry };
+        let sealed = caller.intention().map(|intention| intention.seal(&issued)).transpose()?;
+        let action = Action::ReplaceSecret { seen: seen.generation, secret, expiry, sealed, overlap };
         let caller = caller.clone();
-        let (profile, awaited) = (None, false);
-        let mutation = Mutation { token: id, caller, initiator, profile, precondition, action, awaited };
+        let (profile, limits, awaited) = (None, workspace.limits, false);
+        let mutation =
+            Mutation { token: id, caller, initiator, profile, limits, precondition, action, awaited };
         let token = self.committing.commit(mutation).await?.token;
         Ok(Issued { token: self.profiles.advise(token), secret: issued })
     }
 
     /// A new secret under the minting key, and what is kept of it.
-    async fn issue(&self, prefix: &TokenPrefix, id: TokenId) -> Result<(IssuedSecret, NewSecret), Error> {
+    pub(super) async fn issue(
+        &self,
+        prefix: &TokenPrefix,
+        id: TokenId,
+    ) -> Result<(IssuedSecret, NewSecret), Error> {
         let kid: Kid = self.keys.minting();
         let key = self.keyring.key(kid).ok_or(Error::KeyUnavailable(kid))?;
         let secret = Secret::generate().map_err(|error| Error::Internal(Box::new(error)))?;
@@ -193,103 +185,7 @@ impl Issuer {
     }
 }
 
-/// A new token before it is written.
-pub(super) struct Draft {
-    id: TokenId,
-    words: NewTokenWords,
-    creator: Initiator,
-    profile: Option<Arc<Profile>>,
-    secret: NewSecret,
-    /// The string that its client will present.
-    pub(super) issued: IssuedSecret,
-}
-
-impl Draft {
-    /// Writes the token, its principal, if it has one, being there and not disabled.
-    async fn insert_for_principal(
-        &self,
-        transaction: &mut Transaction,
-        caller: &Caller,
-    ) -> Result<Token, Error> {
-        let Some(id) = &self.words.principal else { return self.insert(transaction, caller, None).await };
-        let found = principals::share(transaction, &self.words.workspace, id).await?;
-        let principal = found.ok_or(Error::PrincipalNotFound)?;
-        self.insert(transaction, caller, Some(&principal)).await
-    }
-
-    /// Writes the token of a principal that the transaction has locked, or of none.
-    pub(super) async fn insert(
-        &self,
-        transaction: &mut Transaction,
-        caller: &Caller,
-        principal: Option<&Principal>,
-    ) -> Result<Token, Error> {
-        if let Some(disabled) = principal.filter(|principal| principal.disabled) {
-            return Err(Error::PrincipalDisabled(disabled.id.clone()));
-        }
-        let (token_type, scopes) = self.power(principal)?;
-        caller.require_covering(&scopes)?;
-        let connection = transaction.connection();
-        let external_id = match &self.profile {
-            Some(profile) if profile.external_ids => {
-                Some(workspaces::count_external_id(connection, &self.words.workspace).await?)
-            }
-            Some(_) | None => None,
-        };
-        let words = self.words.clone();
-        let new = NewToken {
-            id: self.id,
-            workspace: words.workspace,
-            name: words.name,
-            description: words.description,
-            principal: words.principal,
-            creator: self.creator.clone(),
-            token_type,
-            scopes,
-            audiences: words.audiences,
-            allowed_cidrs: words.allowed_cidrs,
-            external_id,
-            metadata: words.metadata,
-            expiry: words.expiry.unwrap_or(Expiry::Never),
-            secret: self.secret.clone(),
-        };
-        let token = still_to_come(tokens::insert(connection, new).await?, "expire_time")?;
-        caller.require_outliving(&token.scopes, token.expire_time)?;
-        Ok(token)
-    }
-
-    /// The type and the scopes of the token, if the profile allows what is asked for.
-    fn power(&self, principal: Option<&Principal>) -> Result<(TokenType, ScopeSet), Error> {
-        let NewTokenWords { description, token_type, scopes, audiences, expiry, .. } = &self.words;
-        let Some(profile) = &self.profile else {
-            require_custom(*token_type, "type")?;
-            return Ok((TokenType::Custom, scopes.clone()));
-        };
-        let forbidden = profile.forbids_creating(&Creation {
-            description,
-            principal: principal.map(|principal| principal.kind),
-            token_type: *token_type,
-            scopes,
-            audiences: audiences.as_slice(),
-            expiry: *expiry,
-        });
-        if !forbidden.is_empty() {
-            return Err(Error::ProfileForbids(forbidden));
-        }
-        let token_type = token_type.unwrap_or_else(|| profile.default_type());
-        Ok((token_type, profile.grants(token_type).unwrap_or(scopes).clone()))
-    }
-}
-
-async fn workspace(connection: &mut Connection, id: &WorkspaceId) -> Result<Workspace, Error> {
+pub(super) async fn workspace(connection: &mut Connection, id: &WorkspaceId) -> Result<Workspace, Error> {
     let found = workspaces::find(connection, id).await?;
     found.ok_or_else(|| Error::WorkspaceNotFound(id.clone()))
-}
-
-/// The database's clock decides what is past, so a token is written first and refused if it was born expired.
-fn still_to_come(token: Token, path: &str) -> Result<Token, Error> {
-    if token.state == TokenState::Expired {
-        return Err(Error::field(path, Invalid::Malformed("in the future")));
-    }
-    Ok(token)
 }

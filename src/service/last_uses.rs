@@ -1,81 +1,111 @@
-//! When each token was last used: gathered in memory, written now and then, so that use costs no write.
+//! How often each token is used, and when last: counted in memory, written now and then, so that use costs no write.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use tokio::sync::Notify;
+use uuid::Uuid;
 
+use super::committing::{Action, Committing, Mutation};
+use super::{Caller, Error};
+use crate::clock::BootTime;
+use crate::fleet::Fleet;
 use crate::metrics::{FlushResult, Metrics};
-use crate::store::{Store, StoreError, last_uses};
-use crate::token::TokenId;
+use crate::store::{Store, last_uses};
+use crate::text::{Initiator, Reason};
+use crate::token::{Etag, Precondition, Revision, TokenId};
+use crate::uses::{Outbox, Report, Use, Used};
+use crate::workspace::Limits;
 
-/// The most tokens remembered between two writes, about 6 MiB. A use of a further one is lost; it takes an outage to get
-/// there, since at half of it the writer is called.
-const CAPACITY: usize = 200_000;
+/// For how long a secret must have been dead for its use to revoke the token, where that is asked for: longer than whoever
+/// rotates takes to hand the new secret out and to restart what holds it, and than any request or retry that was under way
+/// lasts. Who still uses it then has missed the rotation, or should not have it.
+const GRACE: Duration = Duration::from_mins(10);
 
-/// How many rows go into one statement.
-const BATCH: usize = 1_000;
+/// On whose behalf such a token is revoked.
+const INITIATOR: &str = "tokenkeep";
 
-/// The uses that are not written yet.
+/// Why.
+const REASON: &str = "a replaced secret was used";
+
+/// The uses that are not written yet, and who writes them.
 #[derive(Debug)]
 pub struct LastUses {
     store: Store,
+    committing: Committing,
+    fleet: Fleet,
     metrics: Metrics,
-    pending: Mutex<BTreeMap<TokenId, SystemTime>>,
-    /// Held by whoever writes, so that a drain waits for a write that is under way.
-    writing: tokio::sync::Mutex<()>,
-    /// Rung when there is much to write.
-    many: Notify,
+    outbox: Arc<Outbox>,
 }
 
 impl LastUses {
-    pub(super) fn new(store: Store, metrics: Metrics) -> Self {
-        let (pending, writing) = (Mutex::new(BTreeMap::new()), tokio::sync::Mutex::const_new(()));
-        Self { store, metrics, pending, writing, many: Notify::const_new() }
+    pub(super) fn new(store: Store, committing: Committing, fleet: Fleet, metrics: Metrics) -> Self {
+        Self { store, committing, fleet, metrics, outbox: Arc::new(Outbox::new(Uuid::new_v4())) }
     }
 
-    /// Notes that a token was found active, at a time by the database's clock.
-    pub(super) fn note(&self, token: TokenId, time: SystemTime) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = pending.get_mut(&token) {
-            *known = time.max(*known);
-        } else if pending.len() < CAPACITY {
-            pending.insert(token, time);
-            if pending.len() == CAPACITY / 2 {
-                self.many.notify_one();
-            }
-        }
+    /// Counts a use of a secret by now.
+    pub(super) fn note(&self, token: TokenId, secret: Used) {
+        self.outbox.note(token, secret, BootTime::now());
     }
 
-    /// Comes back when there is so much to write that it should not wait.
-    pub async fn many(&self) {
-        self.many.notified().await;
+    /// Where they are counted.
+    #[must_use]
+    pub const fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
     }
 
-    /// Writes what was noted. What cannot be written is kept for the next time.
+    /// Writes what was counted, and has tokens revoked whose dead secrets were used where that is asked for. What cannot be
+    /// written is kept for the next time; what may have been is repeated, and counts once.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub async fn flush(&self) -> Result<(), StoreError> {
-        let _turn = self.writing.lock().await;
-        let noted = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        let noted: Vec<(TokenId, SystemTime)> = noted.into_iter().collect();
-        let mut batches = noted.chunks(BATCH);
-        while let Some(batch) = batches.next() {
-            let written = self.write(batch).await;
+    /// [`Error::DatabaseUnavailable`] and its like.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let mut handing = self.outbox.open().await;
+        while let Some(report) = handing.report() {
+            let written = self.write(report).await;
             let result = if written.is_ok() { FlushResult::Written } else { FlushResult::Failed };
             self.metrics.last_use_flushed(result);
-            if let Err(error) = written {
-                batch.iter().chain(batches.flatten()).for_each(|(token, time)| self.note(*token, *time));
-                return Err(error);
-            }
+            written?;
+            handing.arrived();
         }
         Ok(())
     }
 
-    async fn write(&self, batch: &[(TokenId, SystemTime)]) -> Result<(), StoreError> {
+    async fn write(&self, report: &Report<BootTime>) -> Result<(), Error> {
+        let report = report.timed(|moment| self.fleet.database_time(moment));
         let mut connection = self.store.connection().await?;
-        last_uses::record(&mut connection, batch, None).await
+        last_uses::record(&mut connection, &report, None).await?;
+        let dead: Vec<Use<SystemTime>> =
+            report.uses.into_iter().filter(|used| used.secret == Used::Superseded).collect();
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let misused = last_uses::misused(&mut connection, &dead, GRACE).await?;
+        drop(connection);
+        for (token, revision) in misused {
+            self.revoke(token, revision).await?;
+        }
+        Ok(())
+    }
+
+    /// Revokes a token, unless it has changed: then it was regenerated again, or is revoked already, or the next use will
+    /// tell.
+    async fn revoke(&self, token: TokenId, revision: Revision) -> Result<(), Error> {
+        let invalid = |invalid| Error::Internal(Box::new(invalid));
+        let mutation = Mutation {
+            token,
+            caller: Caller::operator()?,
+            initiator: Initiator::parse(INITIATOR.to_owned()).map_err(invalid)?,
+            profile: None,
+            limits: Limits::default(),
+            precondition: Precondition::Match(Etag::of_revision(revision).as_str().to_owned()),
+            action: Action::Revoke(Reason::parse(REASON.to_owned()).map_err(invalid)?),
+            awaited: false,
+        };
+        match self.committing.commit(mutation).await {
+            Ok(_) => tracing::warn!(%token, "a token was revoked, since a secret it had before was used"),
+            Err(Error::EtagMismatch | Error::TokenNotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 }

@@ -7,11 +7,11 @@ use super::{Caller, Error, Issued, Issuer, NewTokenWords, Regeneration, Service}
 use crate::introspection::Record;
 use crate::profile::TokenType;
 use crate::store::Connection;
-use crate::store::tokens::{self, TokenQuery};
+use crate::store::tokens::{Listing, TokenQuery};
 use crate::text::{Description, Initiator, Metadata, Name, NamePrefix};
 use crate::token::{
-    Audiences, Cidrs, Expiry, Generation, Precondition, Revision, Scope, ScopeSet, Token, TokenFilter,
-    TokenId, TokenState,
+    Audiences, Cidrs, Expiry, Generation, Overlap, Precondition, Revision, Scope, ScopeSet, Token,
+    TokenFilter, TokenId, TokenState,
 };
 use crate::workspace::WorkspaceId;
 
@@ -38,16 +38,15 @@ impl Issuer {
     /// # Errors
     /// That it cannot be done now.
     pub async fn issue_operator_token(&self, reset: bool) -> Result<Option<Issued>, Error> {
-        let workspace = system()?;
-        let caller = Caller::operator(workspace.clone())?;
+        let caller = Caller::operator()?;
         let found = find_operator_token(&mut self.store.connection().await?).await?;
         match found {
-            None => self.create_token(&caller, operator_words(workspace)?).await.map(Some),
+            None => self.create_token(&caller, operator_words(system()?)?).await.map(Some),
             Some(_) if !reset => Ok(None),
             Some(token) => {
                 let (precondition, initiator) = (Precondition::Any, Some(initiator()?));
-                let regeneration =
-                    Regeneration { id: token.id, precondition, initiator, expiry: Some(Expiry::Never) };
+                let (expiry, overlap) = (Some(Expiry::Never), Overlap::None);
+                let regeneration = Regeneration { id: token.id, precondition, initiator, expiry, overlap };
                 self.regenerate_token(&caller, regeneration).await.map(Some)
             }
         }
@@ -57,13 +56,16 @@ impl Issuer {
 /// The operator's token, in whatever state but revoked.
 pub(super) async fn find_operator_token(connection: &mut Connection) -> Result<Option<Token>, Error> {
     let filter = TokenFilter {
-        states: [TokenState::Active, TokenState::Expired, TokenState::Invalidated].into(),
+        states: [TokenState::Active, TokenState::Expired, TokenState::Invalidated, TokenState::Suspended]
+            .into(),
         name_prefix: Some(NamePrefix::parse(NAME.to_owned()).map_err(field("name"))?),
         scope: Some(everything()),
         ..TokenFilter::default()
     };
-    let query = TokenQuery { workspace: system()?, filter, after: None, limit: MOST_NAMED_ALIKE };
-    let found = tokens::list(connection, &query).await?;
+    let (workspace, patience) = (system()?, usize::MAX);
+    let query = TokenQuery { workspace, filter, rotation_due_after: None, after: None, patience };
+    let mut listing = Listing::begin(connection, query).await?;
+    let found = listing.next(connection, MOST_NAMED_ALIKE).await?;
     Ok(found.into_iter().find(|token| token.name.as_str() == NAME))
 }
 
@@ -73,10 +75,10 @@ fn system() -> Result<WorkspaceId, Error> {
 
 impl Caller {
     /// Whoever holds the database and the keyring may do everything: the proof is having got this far.
-    fn operator(workspace: WorkspaceId) -> Result<Self, Error> {
-        Ok(Self::of(Arc::new(Record {
+    pub(super) fn operator() -> Result<Self, Error> {
+        Ok(Self::command(Arc::new(Record {
             id: TokenId::generate(),
-            workspace,
+            workspace: system()?,
             name: Name::parse(NAME.to_owned()).map_err(field("name"))?,
             principal: None,
             username: None,

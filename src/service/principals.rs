@@ -1,21 +1,22 @@
 //! Principals: adding, reading, listing and editing them, and ending them with what becomes of their tokens.
 
+mod changes;
+
 use tokio::time::Instant;
 
-use super::issuing::Draft;
+use super::drafting::Draft;
+use super::retries::{self, Many};
 use super::tokens::require_workspace;
 use super::{Caller, Error, Issued, NewTokenWords, Page, Permission, Service};
 use crate::keyring::Purpose;
-use crate::principal::{
-    Legacy, NewPrincipal, Principal, PrincipalChange, PrincipalEdit, PrincipalEnd, PrincipalKey,
-};
+use crate::principal::{Legacy, NewPrincipal, Principal, PrincipalChange, PrincipalEnd, PrincipalKey};
 use crate::profile::PrincipalKind;
-use crate::revocation::{Appended, Change, Committed, NewEvent};
 use crate::store::principals::{self, PrincipalQuery};
-use crate::store::{StoreError, Transaction, log};
+use crate::store::requests::Done;
 use crate::text::{Initiator, Invalid, PrincipalId};
-use crate::token::{Precondition, Revision, Token};
+use crate::token::Revision;
 use crate::workspace::WorkspaceId;
+use changes::{create, delete, update};
 
 /// Which page of which principals.
 #[derive(Debug)]
@@ -55,6 +56,24 @@ impl Service {
         initiator: Option<Initiator>,
     ) -> Result<(Principal, Option<Issued>), Error> {
         caller.require_workspace(&new.workspace)?;
+        let (workspace, id) = (new.workspace.clone(), PrincipalKey::Id(new.id.clone()));
+        let with_token = token.is_some();
+        let work = self.add_principal(caller, new, token, initiator);
+        let before = |done: Done| async move {
+            let principal = self.get_principal(caller, &workspace, &id).await?;
+            let issued = if with_token { Some(self.issued_before(caller, done).await?) } else { None };
+            Ok((principal, issued))
+        };
+        self.once(caller, work, before).await
+    }
+
+    async fn add_principal(
+        &self,
+        caller: &Caller,
+        new: NewPrincipal,
+        token: Option<NewTokenWords>,
+        initiator: Option<Initiator>,
+    ) -> Result<(Principal, Option<Issued>), Error> {
         caller.require_covering(&new.scopes)?;
         let creator = caller.on_behalf_of(initiator)?;
         require_workspace(&mut self.store.connection().await?, &new.workspace).await?;
@@ -62,7 +81,10 @@ impl Service {
             Some(words) => Some(self.draft_for(caller, &new, words).await?),
             None => None,
         };
-        let mut transaction = self.store.begin().await?;
+        let mut transaction = match &draft {
+            Some(draft) => draft.begin(&self.store, caller).await?,
+            None => retries::begin(&self.store, caller, None, None).await?,
+        };
         let created = create(&mut transaction, caller, &new, &creator, draft.as_ref()).await;
         let (principal, token) = transaction.finish(created).await?;
         let issued = token.zip(draft).map(|(token, draft)| {
@@ -154,9 +176,14 @@ impl Service {
         caller.require_workspace(&change.workspace)?;
         let awaited = change.awaited;
         let initiator = caller.on_behalf_of(change.initiator.clone())?;
-        let mut transaction = self.store.begin().await?;
-        let updated = update(&mut transaction, caller, change, initiator).await;
-        let (principal, committed) = self.committing.finish(transaction, updated).await?;
+        let (workspace, id) = (change.workspace.clone(), PrincipalKey::Id(change.id.clone()));
+        let work = async {
+            let mut transaction = retries::begin(&self.store, caller, None, None).await?;
+            let updated = update(&mut transaction, caller, change, initiator).await;
+            self.committing.finish(transaction, updated).await
+        };
+        let before = |_| async { Ok((self.get_principal(caller, &workspace, &id).await?, None)) };
+        let (principal, committed) = self.once(caller, work, before).await?;
         let everywhere = match committed {
             _ if !awaited => false,
             Some(committed) => self.wait_for_fleet(committed, deadline).await,
@@ -186,115 +213,19 @@ impl Service {
         caller.require_workspace(&end.workspace)?;
         let awaited = end.awaited;
         let initiator = caller.on_behalf_of(end.initiator.clone())?;
-        let mut transaction = self.store.begin().await?;
-        let deleted = delete(&mut transaction, caller, end, initiator).await;
-        let (token_count, committed) = self.committing.finish(transaction, deleted).await?;
-        let revision = committed.map_or(Revision::ZERO, |Committed { position, .. }| position.revision);
-        let everywhere = match committed {
-            Some(committed) if awaited => self.wait_for_fleet(committed, deadline).await,
-            Some(_) | None => false,
+        let work = async {
+            let mut transaction = retries::begin(&self.store, caller, None, None).await?;
+            let deleted = delete(&mut transaction, caller, end, initiator).await;
+            let (token_count, committed) = self.committing.finish(transaction, deleted).await?;
+            Ok(Many {
+                token_count,
+                revision: committed.map_or(Revision::ZERO, |it| it.position.revision),
+                committed,
+            })
         };
-        Ok(Deleted { token_count, revision, everywhere })
+        let before = |done| async move { Ok(Many::of(&done)) };
+        let many = self.once(caller, work, before).await?;
+        let everywhere = self.wait_for_many(&many, awaited, deadline).await;
+        Ok(Deleted { token_count: many.token_count, revision: many.revision, everywhere })
     }
-}
-
-async fn create(
-    transaction: &mut Transaction,
-    caller: &Caller,
-    new: &NewPrincipal,
-    creator: &Initiator,
-    draft: Option<&Draft>,
-) -> Result<(Principal, Option<Token>), Error> {
-    let created = principals::insert(transaction.connection(), new, creator).await?;
-    let principal = created.ok_or(Error::PrincipalExists)?;
-    let token = match draft {
-        Some(draft) => Some(draft.insert(transaction, caller, Some(&principal)).await?),
-        None => None,
-    };
-    Ok((principal, token))
-}
-
-async fn update(
-    transaction: &mut Transaction,
-    caller: &Caller,
-    change: PrincipalChange,
-    initiator: Initiator,
-) -> Result<(Principal, Option<Appended>), Error> {
-    let PrincipalChange { workspace, id, precondition, edit, awaited, .. } = change;
-    let locked = principals::lock(transaction, &workspace, &[&id]).await?.pop();
-    let principal = locked.ok_or(Error::PrincipalNotFound)?;
-    caller.require_covering(&principal.scopes)?;
-    edit.scopes.as_ref().map_or(Ok(()), |scopes| caller.require_covering(scopes))?;
-    require_version(&principal, &precondition)?;
-    if edit.changes_nothing_of(&principal) {
-        return Ok((principal, None));
-    }
-    let appended = if edit.concerns_tokens_of(&principal) {
-        Some(append(transaction, &principal, initiator, awaited).await?)
-    } else {
-        None
-    };
-    let revision = appended.as_ref().and_then(|appended| appended.events.last());
-    let revision = revision.map(|event| event.revision);
-    let updated = write(transaction, &principal, edit, revision).await?;
-    Ok((updated, appended))
-}
-
-/// Another principal may have the handle, which only the database can tell for certain.
-async fn write(
-    transaction: &mut Transaction,
-    principal: &Principal,
-    edit: PrincipalEdit,
-    revision: Option<Revision>,
-) -> Result<Principal, Error> {
-    match principals::update(transaction, principal, edit, revision).await {
-        Err(StoreError::Conflict { .. }) => Err(Error::PrincipalExists),
-        written => Ok(written?),
-    }
-}
-
-async fn delete(
-    transaction: &mut Transaction,
-    caller: &Caller,
-    end: PrincipalEnd,
-    initiator: Initiator,
-) -> Result<(i64, Option<Appended>), Error> {
-    let PrincipalEnd { workspace, id, precondition, legacy, awaited, .. } = end;
-    let heir = match &legacy {
-        Legacy::Revoked(_) => None,
-        Legacy::HandedOver(heir) if *heir == id => {
-            return Err(Error::field("hand_over_to", Invalid::Malformed("another principal")));
-        }
-        Legacy::HandedOver(heir) => Some(heir),
-    };
-    let wanted: Vec<&PrincipalId> = std::iter::once(&id).chain(heir).collect();
-    let mut locked = principals::lock(transaction, &workspace, &wanted).await?;
-    if locked.len() < wanted.len() {
-        return Err(Error::PrincipalNotFound);
-    }
-    let place = locked.iter().position(|locked| locked.id == id).ok_or(Error::PrincipalNotFound)?;
-    let principal = locked.swap_remove(place);
-    // Tokens get the power of whom they act for.
-    locked.first().map_or(Ok(()), |heir| caller.require_covering(&heir.scopes))?;
-    require_version(&principal, &precondition)?;
-    let count = principals::lock_tokens(transaction, &principal).await?;
-    let appended = append(transaction, &principal, initiator, awaited).await?;
-    let revision = appended.events.last().map_or(principal.revision, |event| event.revision);
-    principals::delete(transaction, &principal, &legacy, revision).await?;
-    Ok((count, Some(appended)))
-}
-
-async fn append(
-    transaction: &mut Transaction,
-    principal: &Principal,
-    initiator: Initiator,
-    awaited: bool,
-) -> Result<Appended, StoreError> {
-    let (workspace, id) = (principal.workspace.clone(), principal.id.clone());
-    let change = Change::PrincipalChanged { workspace, principal: id };
-    log::append_all(transaction, vec![NewEvent { change, initiator }], awaited).await
-}
-
-fn require_version(principal: &Principal, precondition: &Precondition) -> Result<(), Error> {
-    if precondition.holds_for(&principal.etag()) { Ok(()) } else { Err(Error::EtagMismatch) }
 }

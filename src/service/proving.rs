@@ -11,6 +11,7 @@ use crate::clock::BootTime;
 use crate::introspection::{Freshness, InactiveReason, Place, Record};
 use crate::keyring::Origin;
 use crate::token::{Presented, Revision};
+use crate::uses::Used;
 use crate::workspace::WorkspaceId;
 
 /// A live token.
@@ -103,10 +104,17 @@ impl Service {
     }
 
     /// Takes note that an answer was found at hand, and of the use of the token if it lives.
-    pub(super) fn note_at_hand(&self, proved: &Proved) {
+    pub(super) fn note_at_hand(&self, question: &Question<'_>, proved: &Proved) {
         if let Ok(live) = proved {
             self.metrics.answer_was_cached();
-            self.last_uses.note(live.record.id, self.fleet.database_time(BootTime::now()));
+            self.note_use(question, live);
+        }
+    }
+
+    /// Takes note of the use of a live token, unless where it is presented is for the asker to judge, who then takes note.
+    pub(super) fn note_use(&self, question: &Question<'_>, Live { record, .. }: &Live) {
+        if question.place.is_some() {
+            self.last_uses.note(record.id, Used::Live(record.generation));
         }
     }
 
@@ -139,7 +147,7 @@ impl Service {
             proved.push(match sight {
                 Ok(Sight::Unseen(presented)) => search.judge(question, &presented, &mut arrival).await,
                 Ok(Sight::Proved(at_hand)) => {
-                    self.note_at_hand(&at_hand);
+                    self.note_at_hand(question, &at_hand);
                     Ok(at_hand)
                 }
                 Err(error) => Err(error),

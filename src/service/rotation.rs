@@ -248,7 +248,7 @@ async fn minted_operator_token(connection: &mut Connection, kid: Kid) -> Result<
     let found = find_operator_token(connection).await?;
     let Some(token) = found.filter(|token| token.state == TokenState::Active) else { return Ok(false) };
     let credentials = credentials::read(connection, &[token.id]).await?;
-    Ok(credentials.of.values().any(|credential| credential.kid == kid))
+    Ok(credentials.of.values().any(|credential| credential.present.kid == kid))
 }
 
 /// The list as it stands, which nobody else can change until the transaction ends.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::freshness::Arrival;
 use super::proving::{Live, Proved, Question};
-use super::{Error, Service};
+use super::{Caller, Error, Service};
 use crate::cache::{Flight, Learned, deadline};
 use crate::clock::BootTime;
 use crate::defect::{Defect, seeded};
@@ -17,8 +17,9 @@ use crate::profile::effective_scopes;
 use crate::proof::Proof;
 use crate::revocation::{HistoryId, Position};
 use crate::store::StoreError;
-use crate::store::credentials::{self, Credential, Credentials, Limits};
+use crate::store::credentials::{self, Credential, Credentials, Limits, StoredSecret};
 use crate::token::{Generation, Presented, Revision, TokenId, TokenState};
+use crate::uses::Used;
 use crate::workspace::WorkspaceId;
 
 /// One look into the database for several tokens, taken when the first of them is needed.
@@ -62,24 +63,30 @@ impl<'service> Search<'service> {
         let Finding { begun, found, credential } = self.find(presented.id).await?;
         let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
             question.admits(&credential.token.workspace)?;
-            current(presented, &credential)?;
-            Ok(credential)
+            // By the row's own record of the tags of its secrets, so that a dead one never gets as far as argon2.
+            let secret = living(&credential, |secret| secret.tag == presented.tag)?;
+            Ok((credential, secret))
         });
-        let credential = match on_record {
-            Ok(credential) => credential,
-            Err(reason) => return arrival.may_deny(reason, found).await.map(|()| Err(reason)),
+        let (credential, secret) = match on_record {
+            Ok(found) => found,
+            Err(reason) => {
+                arrival.may_deny(reason, found).await?;
+                if reason == InactiveReason::Superseded {
+                    self.service.last_uses.note(presented.id, Used::Superseded);
+                }
+                return Ok(Err(reason));
+            }
         };
-        let Some(proof) = self.prove_secret(presented, &credential).await? else {
+        let Some(proof) = self.prove_secret(presented, &secret).await? else {
             tracing::error!(token = %presented.id, "a stored hash does not match the secret that its tag matches");
             return Ok(Err(InactiveReason::Forged));
         };
         arrival.may_accept(found.history).await?;
-        let read_time = credential.read_time;
-        let live = self.remember(credential, begun, found.history, Some(proof)).await?;
+        let live = self.remember((credential, secret), begun, found.history, Some(proof)).await?;
         if let Err(reason) = question.suits(&live.record) {
             return Ok(Err(reason));
         }
-        self.service.last_uses.note(presented.id, read_time);
+        self.service.note_use(question, &live);
         Ok(Ok(live))
     }
 
@@ -97,17 +104,50 @@ impl<'service> Search<'service> {
         let Finding { begun, found, credential } = self.find(id).await?;
         let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
             admits(&credential.token.workspace)?;
-            require(credential.token.generation == generation, InactiveReason::Superseded)?;
-            living(&credential)?;
-            Ok(credential)
+            let secret = living(&credential, |secret| secret.generation == generation)?;
+            Ok((credential, secret))
         });
         match on_record {
-            Ok(credential) => {
+            Ok(found_live) => {
                 arrival.may_accept(found.history).await?;
                 let proof = self.service.proofs.known(id, generation);
-                self.remember(credential, begun, found.history, proof).await.map(Ok)
+                self.remember(found_live, begun, found.history, proof).await.map(Ok)
             }
             Err(reason) => arrival.may_deny(reason, found).await.map(|()| Err(reason)),
+        }
+    }
+
+    /// Which secret of its token a presented string proves, in full, unless that secret is dead for good. Whether the token
+    /// works at this moment does not matter.
+    ///
+    /// # Errors
+    /// That it cannot be decided.
+    pub(super) async fn prove_held(
+        &mut self,
+        caller: &Caller,
+        presented: &Presented<'_>,
+        arrival: &mut Arrival<'_>,
+    ) -> Result<Option<Generation>, Error> {
+        arrival.may_look().await?;
+        let Finding { found, credential, .. } = self.find(presented.id).await?;
+        let on_record = credential.ok_or(InactiveReason::Unknown).and_then(|credential| {
+            if !caller.acts_on(&credential.token.workspace) {
+                return Err(InactiveReason::Unknown);
+            }
+            let secret = credential.secrets().find(|secret| secret.tag == presented.tag);
+            let secret = secret.ok_or(InactiveReason::Superseded)?;
+            match secret.state {
+                TokenState::Revoked => Err(InactiveReason::Revoked),
+                TokenState::Invalidated => Err(InactiveReason::Invalidated),
+                TokenState::Active | TokenState::Expired | TokenState::Suspended => Ok(secret.clone()),
+            }
+        });
+        match on_record {
+            Ok(secret) => {
+                let proof = self.prove_secret(presented, &secret).await?;
+                Ok(proof.map(|_| secret.generation))
+            }
+            Err(reason) => arrival.may_deny(reason, found).await.map(|()| None),
         }
     }
 
@@ -134,10 +174,10 @@ impl<'service> Search<'service> {
     async fn prove_secret(
         &mut self,
         presented: &Presented<'_>,
-        credential: &Credential,
+        stored: &StoredSecret,
     ) -> Result<Option<Proof>, Error> {
         let Service { proofs, cache, metrics, keyring, hasher, .. } = self.service;
-        let (id, generation) = (credential.token.id, credential.token.generation);
+        let (id, generation) = (presented.id, stored.generation);
         let proof = cache.prover().proof(&presented.secret);
         if proofs.known(id, generation) == Some(proof) {
             metrics.proof_was_cached();
@@ -148,7 +188,7 @@ impl<'service> Search<'service> {
         }
         let key = keyring.key(presented.kid).ok_or(Error::KeyUnavailable(presented.kid))?;
         let started = Instant::now();
-        let proved = hasher.verify(&presented.secret, &key.pepper(), &credential.hash).await;
+        let proved = hasher.verify(&presented.secret, &key.pepper(), &stored.hash).await;
         let proved = proved.map_err(Error::from).inspect_err(|error| {
             self.overloaded = matches!(error, Error::VerifierOverloaded);
         })?;
@@ -162,22 +202,23 @@ impl<'service> Search<'service> {
     /// Keeps a live token at hand, if its secret is known.
     async fn remember(
         &mut self,
-        credential: Credential,
+        (credential, secret): (Credential, StoredSecret),
         begun: BootTime,
         history: HistoryId,
         proof: Option<Proof>,
     ) -> Result<Live, Error> {
-        let (end, read_time) = (credential.token.expire_time, credential.read_time);
-        let deadline = end.map(|time| deadline(time, read_time, begun));
-        let record = Arc::new(self.record(credential).await?);
-        if let (Some(flight), Some(proof)) = (self.flights.remove(&record.id), proof) {
+        let end =
+            if seeded(Defect::OverlapNeverEnds) { credential.token.expire_time } else { secret.expire_time };
+        let deadline = end.map(|time| deadline(time, credential.read_time, begun));
+        let record = Arc::new(self.record(credential, &secret).await?);
+        if let (Some(flight), Some(proof)) = (self.flights.get(&record.id), proof) {
             flight.land(Learned { record: Arc::clone(&record), proof, deadline }, history);
         }
         Ok(Live { record, deadline })
     }
 
     /// What introspections are answered from: what a token can do now is settled here, and nowhere else.
-    async fn record(&self, credential: Credential) -> Result<Record, Error> {
+    async fn record(&self, credential: Credential, secret: &StoredSecret) -> Result<Record, Error> {
         let Service { store, profiles, .. } = self.service;
         let Credential { token, principal, profile, revision, .. } = credential;
         let profile = match profile {
@@ -200,31 +241,27 @@ impl<'service> Search<'service> {
             external_id: token.external_id,
             profile: token.profile,
             metadata: token.metadata,
-            expire_time: token.expire_time,
+            expire_time: secret.expire_time,
             create_time: token.create_time,
-            generation: token.generation,
+            generation: secret.generation,
             revision,
         })
     }
 }
 
-/// Whether what is presented is the token's present secret, by the row's own record of its tag, and the token lives.
-fn current(presented: &Presented<'_>, credential: &Credential) -> Result<(), InactiveReason> {
-    require(credential.tag == presented.tag, InactiveReason::Superseded)?;
-    living(credential)
-}
-
-fn living(credential: &Credential) -> Result<(), InactiveReason> {
-    match credential.token.state {
+/// The secret that is meant, if it is one of a token's that work.
+fn living(
+    credential: &Credential,
+    is_meant: impl Fn(&StoredSecret) -> bool,
+) -> Result<StoredSecret, InactiveReason> {
+    let secret = credential.secrets().find(|secret| is_meant(secret)).ok_or(InactiveReason::Superseded)?;
+    match secret.state {
         TokenState::Active => {}
         TokenState::Expired => return Err(InactiveReason::Expired),
         TokenState::Revoked => return Err(InactiveReason::Revoked),
         TokenState::Invalidated => return Err(InactiveReason::Invalidated),
+        TokenState::Suspended => return Err(InactiveReason::Suspended),
     }
     let disabled = credential.principal.as_ref().is_some_and(|Limits { disabled, .. }| *disabled);
-    require(!disabled, InactiveReason::PrincipalDisabled)
-}
-
-const fn require(right: bool, otherwise: InactiveReason) -> Result<(), InactiveReason> {
-    if right { Ok(()) } else { Err(otherwise) }
+    if disabled { Err(InactiveReason::PrincipalDisabled) } else { Ok(secret.clone()) }
 }

@@ -1,7 +1,7 @@
 //! What caches beside our callers live on: leases, records and last uses.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -18,6 +18,7 @@ use crate::metrics::IntrospectionResult;
 use crate::revocation::{HistoryId, Position};
 use crate::store::last_uses;
 use crate::token::{Generation, Kid, TokenId};
+use crate::uses::Report;
 
 /// A sidecar asks for a lease.
 #[derive(Debug)]
@@ -75,15 +76,6 @@ pub enum Resolution {
     },
     /// It does not; the reason only for callers granted it.
     Inactive(Option<InactiveReason>),
-}
-
-/// When a token was used.
-#[derive(Debug)]
-pub struct Use {
-    /// Which.
-    pub token: TokenId,
-    /// How long ago.
-    pub age: Duration,
 }
 
 impl Service {
@@ -168,21 +160,21 @@ impl Service {
         Ok(self.resolutions(caller, proved))
     }
 
-    /// Writes when tokens were used that the caller acts on; of others nothing is written, nor told.
+    /// Writes how often tokens were used that the caller acts on, and how long ago, unless this report was written before; of
+    /// others nothing is written, nor told.
     ///
     /// # Errors
-    /// [`Error::DatabaseUnavailable`] and its like.
-    pub async fn report_usage(&self, caller: &Caller, uses: Vec<Use>) -> Result<(), Error> {
+    /// [`Error::DatabaseUnavailable`] and its like: to be repeated as it is.
+    pub async fn report_usage(&self, caller: &Caller, report: &Report<Duration>) -> Result<(), Error> {
         let now = self.fleet.database_time(BootTime::now());
-        let uses: Vec<_> =
-            uses.into_iter().filter_map(|Use { token, age }| Some((token, now.checked_sub(age)?))).collect();
+        let report = report.timed(|age| now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH));
         let reach = caller.reach();
         let workspace = match &reach {
             Reach::Every => None,
             Reach::One(workspace) => Some(workspace),
         };
         let mut connection = self.store.connection().await?;
-        Ok(last_uses::record(&mut connection, &uses, workspace).await?)
+        Ok(last_uses::record(&mut connection, &report, workspace).await?)
     }
 
     /// Whether what a sidecar follows, if it follows anything, is followed here.

@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::retries::{self, Many};
 use super::{Caller, Error, Page, Reach, Service};
+use crate::audit::{Action, Details, Entry, Subject};
 use crate::keyring::Purpose;
 use crate::profile::{Forbidden, Profile, ProfileName};
 use crate::revocation::{Appended, Change, NewEvent};
-use crate::store::{Transaction, log, tokens, workspaces};
-use crate::text::{Initiator, Name};
-use crate::token::Precondition;
-use crate::workspace::{Invalidation, TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId};
+use crate::store::{self, Transaction, log, tokens, workspaces};
+use crate::text::{Initiator, Invalid};
+use crate::token::{Precondition, Revision};
+use crate::workspace::{
+    Invalidation, Limits, NewWorkspace, TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId,
+};
 
 /// Which page of the workspaces.
 #[derive(Debug)]
@@ -38,27 +42,28 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::EveryWorkspaceRequired`], [`Error::WorkspaceExists`], [`Error::ProfileNotFound`], [`Error::ProfileForbids`].
-    pub async fn create_workspace(
-        &self,
-        caller: &Caller,
-        id: WorkspaceId,
-        name: Name,
-        token_prefix: TokenPrefix,
-        profile: Option<ProfileName>,
-    ) -> Result<Workspace, Error> {
+    pub async fn create_workspace(&self, caller: &Caller, new: NewWorkspace) -> Result<Workspace, Error> {
         if caller.reach() != Reach::Every {
             return Err(Error::EveryWorkspaceRequired);
         }
-        // In a transaction, although it is one statement: a loss before COMMIT is then known to have changed nothing.
-        let mut transaction = self.store.begin().await?;
-        let created = async {
-            self.require_prefix(&mut transaction, profile.as_ref(), &token_prefix).await?;
-            let connection = transaction.connection();
-            let created = workspaces::insert(connection, &id, &name, &token_prefix, profile.as_ref()).await?;
-            created.ok_or(Error::WorkspaceExists(id))
+        let initiator = caller.on_behalf_of(None)?;
+        let before = |_| self.get_workspace(caller, new.id.clone());
+        let work = async {
+            let mut transaction = retries::begin(&self.store, caller, None, None).await?;
+            let created = async {
+                self.require_prefix(&mut transaction, new.profile.as_ref(), &new.token_prefix).await?;
+                let connection = transaction.connection();
+                let created = workspaces::insert(connection, &new).await?;
+                let created = created.ok_or_else(|| Error::WorkspaceExists(new.id.clone()))?;
+                let entry = caller.entry(Action::known("create_workspace"), &initiator, subject(&new.id));
+                let details = told(&created);
+                store::audit::record(connection, &[Entry { details, ..entry }]).await?;
+                Ok(created)
+            };
+            let created = created.await;
+            transaction.finish(created).await
         };
-        let created = created.await;
-        transaction.finish(created).await
+        self.once(caller, work, before).await
     }
 
     /// Reads one workspace.
@@ -115,15 +120,21 @@ impl Service {
     /// [`Error::ProfileForbids`].
     pub async fn update_workspace(&self, caller: &Caller, edit: WorkspaceEdit) -> Result<Workspace, Error> {
         caller.require_workspace(&edit.id)?;
+        require_limitable(&edit)?;
         let initiator = caller.on_behalf_of(None)?;
-        let mut transaction = self.store.begin().await?;
-        let updated = self.update(&mut transaction, edit, initiator).await;
-        Ok(self.committing.finish(transaction, updated).await?.0)
+        let id = edit.id.clone();
+        let work = async {
+            let mut transaction = retries::begin(&self.store, caller, None, None).await?;
+            let updated = self.update(&mut transaction, caller, edit, initiator).await;
+            Ok(self.committing.finish(transaction, updated).await?.0)
+        };
+        self.once(caller, work, |_| self.get_workspace(caller, id)).await
     }
 
     async fn update(
         &self,
         transaction: &mut Transaction,
+        caller: &Caller,
         edit: WorkspaceEdit,
         initiator: Initiator,
     ) -> Result<(Workspace, Option<Appended>), Error> {
@@ -138,11 +149,16 @@ impl Service {
             None
         } else {
             let change = Change::WorkspaceUpdated { workspace: edit.id.clone() };
-            Some(log::append_all(transaction, vec![NewEvent { change, initiator }], false).await?)
+            let event = NewEvent { change, initiator: initiator.clone() };
+            Some(log::append_all(transaction, vec![event], false).await?)
         };
         let revision = appended.as_ref().and_then(|appended| appended.events.last());
         let revision = revision.map(|event| event.revision);
+        let entry = caller.entry(Action::known("update_workspace"), &initiator, subject(&edit.id));
         let workspace = workspaces::update(transaction.connection(), edit, revision).await?;
+        let entry =
+            Entry { revision: revision.unwrap_or(Revision::ZERO), details: told(&workspace), ..entry };
+        store::audit::record(transaction.connection(), &[entry]).await?;
         Ok((workspace, appended))
     }
 
@@ -187,19 +203,25 @@ impl Service {
         caller.require_workspace(&invalidation.id)?;
         let (initiator, awaited) = (invalidation.initiator.clone(), invalidation.awaited);
         let initiator = caller.on_behalf_of(initiator)?;
-        let mut transaction = self.store.begin().await?;
-        let invalidated = invalidate(&mut transaction, invalidation, initiator).await;
-        let ((workspace, token_count), change) = self.committing.finish(transaction, invalidated).await?;
-        let everywhere = match change {
-            Some(change) if awaited => self.wait_for_fleet(change, deadline).await,
-            Some(_) | None => false,
+        let id = invalidation.id.clone();
+        let work = async {
+            let mut transaction = retries::begin(&self.store, caller, None, None).await?;
+            let invalidated = invalidate(&mut transaction, caller, invalidation, initiator).await;
+            let ((workspace, token_count), committed) =
+                self.committing.finish(transaction, invalidated).await?;
+            let revision = committed.map_or(Revision::ZERO, |it| it.position.revision);
+            Ok((workspace, Many { token_count, revision, committed }))
         };
-        Ok(Invalidated { workspace, token_count, everywhere })
+        let before = |done| async move { Ok((self.get_workspace(caller, id).await?, Many::of(&done))) };
+        let (workspace, many) = self.once(caller, work, before).await?;
+        let everywhere = self.wait_for_many(&many, awaited, deadline).await;
+        Ok(Invalidated { workspace, token_count: many.token_count, everywhere })
     }
 }
 
 async fn invalidate(
     transaction: &mut Transaction,
+    caller: &Caller,
     invalidation: Invalidation,
     initiator: Initiator,
 ) -> Result<((Workspace, i64), Option<Appended>), Error> {
@@ -207,12 +229,17 @@ async fn invalidate(
     let workspace = locked(transaction, &id, &precondition).await?;
     let count = tokens::count_active(transaction.connection(), &id).await?;
     if dry_run {
+        retries::settle(transaction, caller, count, Revision::ZERO).await?;
         return Ok(((workspace, count), None));
     }
+    let details = Details::from([("tokens", count.to_string()), ("reason", reason.to_string())]);
+    let entry = caller.entry(Action::known("invalidate_workspace_tokens"), &initiator, subject(&id));
     let change = Change::WorkspaceInvalidated { workspace: id.clone(), reason };
     let appended = log::append_all(transaction, vec![NewEvent { change, initiator }], awaited).await?;
     let revision = appended.events.last().map_or(workspace.revision, |event| event.revision);
     let workspace = workspaces::invalidate(transaction.connection(), &id, revision).await?;
+    store::audit::record(transaction.connection(), &[Entry { revision, details, ..entry }]).await?;
+    retries::settle(transaction, caller, count, revision).await?;
     Ok(((workspace, count), Some(appended)))
 }
 
@@ -227,8 +254,29 @@ async fn locked(
     if precondition.holds_for(&workspace.etag()) { Ok(workspace) } else { Err(Error::EtagMismatch) }
 }
 
+fn subject(id: &WorkspaceId) -> Subject {
+    Subject { workspace: Some(id.clone()), ..Subject::default() }
+}
+
+fn told(workspace: &Workspace) -> Details {
+    let profile = workspace.profile.as_ref().map(|name| ("profile", name.to_string()));
+    profile.into_iter().chain([("token_prefix", workspace.token_prefix.as_str().to_owned())]).collect()
+}
+
+/// Whoever holds the database and the keyring must always get a token of the operator.
+fn require_limitable(edit: &WorkspaceEdit) -> Result<(), Error> {
+    let limited = edit.limits.is_some_and(|limits| limits != Limits::default());
+    if limited && edit.id.is_system() {
+        let unlimited = Invalid::Malformed("left out: callers of tokenkeep itself cannot be limited");
+        return Err(Error::field("workspace.limits", unlimited));
+    }
+    Ok(())
+}
+
 fn changes_nothing(edit: &WorkspaceEdit, workspace: &Workspace) -> bool {
     edit.name.as_ref().is_none_or(|name| *name == workspace.name)
         && edit.token_prefix.as_ref().is_none_or(|prefix| *prefix == workspace.token_prefix)
         && edit.profile.as_ref().is_none_or(|profile| *profile == workspace.profile)
+        && edit.superseded_use.is_none_or(|then| then == workspace.superseded_use)
+        && edit.limits.is_none_or(|limits| limits == workspace.limits)
 }

@@ -84,6 +84,12 @@ pub enum SettingsError {
         /// The setting.
         name: &'static str,
     },
+    /// A credential where every process of the machine can read it.
+    #[error(
+        "--credential would tell every process of this machine: set TOKENKEEP_CREDENTIAL, or put the token into a file \
+         and set --credential-file"
+    )]
+    CredentialInArguments,
     /// A file that cannot be read.
     #[error("cannot read {}", .path.display())]
     Unreadable {

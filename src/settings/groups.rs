@@ -160,6 +160,13 @@ pub struct Fleet {
     /// How long events are kept for watchers that come back: from 1m to 3650d.
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = value::retention)]
     pub revision_retention: Duration,
+    /// For how long a request is recognised by its id, so that a retry is answered what the first attempt did: from 1m to
+    /// 1d, the same at every server.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = value::request_window)]
+    pub request_window: Duration,
+    /// How long it is kept who did what: from 1m to 3650d.
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = value::retention)]
+    pub audit_retention: Duration,
 }
 
 /// How proxies other than Envoy ask what to do with a client's request.
@@ -211,14 +218,23 @@ pub struct Server {
     pub products: Products,
 }
 
+/// Where `dev` keeps everything.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub struct DataHome {
+    /// The directory of the database, the keys and the operator's token of `dev`. Unless set: /var/lib/tokenkeep as root,
+    /// else `$XDG_STATE_HOME/tokenkeep` or `~/.local/state/tokenkeep`.
+    #[arg(long, global = true, value_name = "DIRECTORY")]
+    pub data_dir: Option<PathBuf>,
+}
+
 /// Where `dev` keeps everything, and where its PostgreSQL comes from.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataDirectory {
-    /// The directory of the database, the keys and the operator's token. Unless set: /var/lib/tokenkeep as root, else
-    /// `$XDG_STATE_HOME/tokenkeep` or `~/.local/state/tokenkeep`.
-    #[arg(long, value_name = "DIRECTORY")]
-    pub data_dir: Option<PathBuf>,
+    /// Where everything is.
+    #[command(flatten)]
+    pub home: DataHome,
     /// The directory of PostgreSQL's programs. Unless set: those on the PATH, then those of the distribution.
     #[arg(long, value_name = "DIRECTORY")]
     pub postgres_bin_dir: Option<PathBuf>,
@@ -227,7 +243,7 @@ pub struct DataDirectory {
     pub no_fetch: bool,
 }
 
-impl DataDirectory {
+impl DataHome {
     /// The data directory, which may not exist yet.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What the command line, the environment and the file promise.
 
+mod client;
 mod samples;
 
 use std::collections::BTreeMap;
@@ -46,7 +47,10 @@ fn taken(sample: &Sample, flag: bool, environment: bool, file: Option<&Path>) ->
     let needed = NEEDED.map(|(key, value)| (key.into(), value.into()));
     layers.lay_over(Layers::of_environment(&names, needed).unwrap());
     let matches = layers.under(command).try_get_matches_from(arguments).unwrap();
-    let (_, matches) = matches.subcommand().unwrap();
+    let mut matches = &matches;
+    while let Some((_, word)) = matches.subcommand() {
+        matches = word;
+    }
     let raw = matches.get_raw(&sample.name.replace('-', "_"))?.next()?;
     raw.to_str().map(str::to_owned)
 }
@@ -83,8 +87,18 @@ fn every_setting_is_sampled_has_a_variable_in_the_help_and_nothing_else_has() {
         assert!(help.contains(&format!("--{}", sample.name)), "{}", sample.name);
         assert!(help.contains(&format!("[env: {}]", layers::variable(sample.name))), "{}", sample.name);
     }
-    let of_one_call =
-        ["address", "service", "tls-ca", "tls-server-name", "timeout", "out", "reset", "kid", "confirm"];
+    let of_one_call = [
+        "address",
+        "service",
+        "tls-ca",
+        "tls-server-name",
+        "timeout",
+        "out",
+        "reset",
+        "kid",
+        "confirm",
+        "yes",
+    ];
     assert!(of_one_call.iter().all(|name| !named.contains(&(*name).to_owned())));
 }
 
@@ -135,7 +149,7 @@ fn the_flag_that_names_the_file_may_stand_before_or_after_the_role() {
         let Role::Dev(dev) = read(&arguments, &[("TOKENKEEP_CONFIG", "/not/read")]).unwrap().role else {
             panic!()
         };
-        assert_eq!(dev.data.path().unwrap(), Path::new("/there"));
+        assert_eq!(dev.data.home.path().unwrap(), Path::new("/there"));
     }
 }
 

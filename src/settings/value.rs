@@ -19,6 +19,9 @@ const LEASES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_min
 /// From what a sidecar needs to come back after a hiccup, to ten years.
 const RETENTIONS: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(24 * 3650));
 
+/// What a token's life, an overlap or a look back may measure, before anybody judges by more than that.
+const SPANS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(24 * 36_500));
+
 /// How many of something run side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parallelism {
@@ -118,6 +121,18 @@ pub(super) fn retention(text: &str) -> Result<Duration, Invalid> {
     let retention =
         unit_and_count(text).filter(|retention| (RETENTIONS.0..=RETENTIONS.1).contains(retention));
     retention.ok_or(Invalid::Malformed("a duration like 30m, 12h or 7d, from 1m to 3650d"))
+}
+
+/// Reads for how long a request is recognised.
+pub(super) fn request_window(text: &str) -> Result<Duration, Invalid> {
+    let window = unit_and_count(text).filter(|window| (RETENTIONS.0..=LONGEST).contains(window));
+    window.ok_or(Invalid::Malformed("a duration like 10m or 2h, from 1m to 24h"))
+}
+
+/// Reads how long a token lives, or how long ago something was.
+pub(super) fn span(text: &str) -> Result<Duration, Invalid> {
+    let span = unit_and_count(text).filter(|span| (SPANS.0..=SPANS.1).contains(span));
+    span.ok_or(Invalid::Malformed("a duration like 90s, 12h or 30d, from 1s to 36500d"))
 }
 
 fn unit_and_count(text: &str) -> Option<Duration> {

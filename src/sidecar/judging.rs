@@ -15,6 +15,7 @@ use crate::proto::v1::IntrospectionFailure;
 use crate::rpc::status;
 use crate::service::Error;
 use crate::token::Presented;
+use crate::uses::Used;
 use crate::workspace::WorkspaceId;
 
 /// A verdict, or why there is none.
@@ -113,7 +114,7 @@ impl Sidecar {
         } else if let Err(reason) = record.suits(&ask.place) {
             self.inactive(reason)
         } else {
-            self.usage.note(record.id, now);
+            self.usage.note(record.id, Used::Live(record.generation), now);
             Verdict::on(record, &ask.required_scopes)
         }
     }

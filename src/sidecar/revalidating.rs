@@ -33,9 +33,9 @@ pub(super) async fn revalidate(sidecar: Arc<Sidecar>, link: Link) -> Failure {
     let mut after = None;
     loop {
         let batch = sidecar.cache.unverified(after, BATCH);
-        let Some((last, _, _)) = batch.last() else { return std::future::pending().await };
+        let Some((id, generation, _)) = batch.last() else { return std::future::pending().await };
         match sidecar.revalidate(&link, &batch).await {
-            Ok(()) => after = Some(*last),
+            Ok(()) => after = Some((*id, *generation)),
             Err(Failure::Away(status)) => {
                 tracing::debug!(reason = status.message(), "tokens were not revalidated; trying on");
             }
@@ -66,9 +66,11 @@ impl Sidecar {
         self.counts.call_was_made(Call::Revalidate);
         let sent = BootTime::now();
         let answer = within(REVALIDATION, link.connections.tokens.clone().revalidate_tokens(request)).await?;
-        for ((id, _, _), (asked, told)) in batch.iter().zip(asked.into_iter().zip(answer.resolutions)) {
+        for ((id, generation, _), (asked, told)) in
+            batch.iter().zip(asked.into_iter().zip(answer.resolutions))
+        {
             if let Resolution::Inactive(_) = self.learn(Some(asked), told, sent, Some(floor.history)) {
-                self.cache.forget(*id);
+                self.cache.forget(*id, *generation);
             }
         }
         Ok(())

@@ -10,15 +10,15 @@ use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
 
 use super::counts::Call;
-use super::credential::CredentialFile;
 use super::failure::Failure;
 use super::holding::Grant;
 use super::links::Link;
-use super::upstream::{Connections, Upstream, within};
+use super::upstream::{Connections, within};
 use super::{Place, Sidecar, acknowledging, following, holding, revalidating};
 use crate::proto::v1;
 use crate::revocation::Position;
 use crate::token::{Revision, TokenId};
+use crate::upstream::{CredentialFile, Upstream};
 
 /// How long a session may take to get going; a lease is granted within about 250 ms.
 const SETUP: Duration = Duration::from_secs(3);
@@ -32,7 +32,7 @@ const LONGEST_PAUSE: u64 = 1_000;
 /// Follows one of the servers after the other, and never ends.
 pub async fn follow_upstreams(sidecar: Arc<Sidecar>, upstreams: Vec<Upstream>, credential: CredentialFile) {
     let mut sessions = Sessions {
-        known_by: credential.credential().token,
+        known_by: credential.credential().token(),
         sidecar,
         credential,
         number: 0,
@@ -72,7 +72,7 @@ struct Opening {
 impl Sessions {
     async fn next(&mut self, upstream: &Upstream) -> Failure {
         self.credential.renew();
-        let token = self.credential.credential().token;
+        let token = self.credential.credential().token();
         if token != std::mem::replace(&mut self.known_by, token) {
             // Another token may see other workspaces: no revocation in those that were seen until now would be heard.
             self.sidecar.forget();
@@ -95,7 +95,7 @@ impl Sessions {
     }
 
     async fn open(&mut self, upstream: &Upstream) -> Result<(Arc<Connections>, Opening), Failure> {
-        let connections = upstream.connect(self.credential.credential()).await?;
+        let connections = Connections::to(upstream, self.credential.credential()).await?;
         let opened = self.sidecar.open(&connections).await;
         if opened.as_ref().is_err_and(Failure::is_no_lease) {
             self.ask(upstream, Arc::clone(&connections));

@@ -11,7 +11,7 @@ use crate::keyring::{TagKey, TagKeys};
 use crate::profile::{Audience, ProfileName, TokenType};
 use crate::proto::v1;
 use crate::revocation::{Change, Event, HistoryId, NewEvent, Position, TokenChange};
-use crate::text::{Handle, Initiator, Invalid, Metadata, Name, PrincipalId, RevokeReason};
+use crate::text::{Handle, Initiator, Invalid, Metadata, Name, PrincipalId, Reason};
 use crate::token::{Audiences, Cidr, Cidrs, ExternalId, Generation, Kid, Revision, Scope, ScopeSet, TokenId};
 use crate::workspace::WorkspaceId;
 
@@ -69,12 +69,24 @@ fn event(revision: Revision, told: v1::RevocationEvent) -> Option<Event> {
 fn change(told: v1::RevocationEvent) -> Option<Change> {
     use v1::RevocationKind as Kind;
     let kind = told.kind();
-    let (workspace, reason) = (|| WorkspaceId::parse(told.workspace).ok(), RevokeReason::parse(told.reason));
+    let (workspace, reason) = (|| WorkspaceId::parse(told.workspace).ok(), Reason::parse(told.reason));
     let what = match kind {
         Kind::Unspecified => return None,
         Kind::Revoked => TokenChange::Revoked { reason: reason.ok()? },
-        Kind::SecretReplaced => TokenChange::SecretReplaced,
+        Kind::SecretReplaced => {
+            // What cannot be read must not become none.
+            let end = told.overlap_end_time.map(|end| SystemTime::try_from(end).ok().ok_or(()));
+            TokenChange::SecretReplaced { overlap_end: end.transpose().ok()? }
+        }
         Kind::Updated => TokenChange::Updated,
+        Kind::Suspended => TokenChange::Suspended { reason: reason.ok()? },
+        Kind::Resumed => TokenChange::Resumed,
+        Kind::BulkRevoked => {
+            let ids = told.token_ids.iter().map(|id| TokenId::parse(id));
+            let tokens: Vec<TokenId> = ids.collect::<Result<_, _>>().ok()?;
+            let tokens = Some(tokens).filter(|tokens| !tokens.is_empty());
+            return Some(Change::BulkRevoked { workspace: workspace()?, tokens, reason: reason.ok()? });
+        }
         Kind::PrincipalChanged => {
             let principal = PrincipalId::parse(told.principal).ok()?;
             return Some(Change::PrincipalChanged { workspace: workspace()?, principal });
@@ -161,6 +173,7 @@ fn inactive_reason(reason: i32) -> Option<InactiveReason> {
         v1::InactiveReason::Superseded => Some(InactiveReason::Superseded),
         v1::InactiveReason::Invalidated => Some(InactiveReason::Invalidated),
         v1::InactiveReason::PrincipalDisabled => Some(InactiveReason::PrincipalDisabled),
+        v1::InactiveReason::Suspended => Some(InactiveReason::Suspended),
         v1::InactiveReason::OtherAudience => Some(InactiveReason::OtherAudience),
         v1::InactiveReason::OtherAddress => Some(InactiveReason::OtherAddress),
     }
@@ -208,6 +221,26 @@ mod tests {
         let Some(Frame::Event(event)) = read else { panic!("{read:?}") };
         assert!(matches!(event.event.change, Change::PrincipalChanged { .. }));
         assert!(with(|event| event.kind = v1::RevocationKind::KeyRetired.into()).is_none(), "of which key?");
+    }
+
+    /// None at all means that any of the workspace may be one; one that cannot be read must not be left out.
+    #[test]
+    fn an_event_that_ends_many_tokens_names_each_or_none() {
+        let bulk = |ids: Vec<String>| {
+            with(|event| {
+                event.kind = v1::RevocationKind::BulkRevoked.into();
+                event.token_id.clear();
+                event.token_ids = ids.clone();
+            })
+        };
+        let ids = [TokenId::generate(), TokenId::generate()];
+        let read = bulk(ids.iter().map(ToString::to_string).collect());
+        let Some(Frame::Event(event)) = read else { panic!("{read:?}") };
+        assert_eq!(event.event.change.tokens(), ids);
+        let read = bulk(Vec::new());
+        let Some(Frame::Event(event)) = read else { panic!("{read:?}") };
+        assert!(matches!(event.event.change, Change::BulkRevoked { tokens: None, .. }));
+        assert!(bulk(vec![ids[0].to_string(), "another".to_owned()]).is_none());
     }
 
     #[test]

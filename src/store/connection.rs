@@ -16,11 +16,16 @@ use super::pool::PooledSession;
 
 /// A connection on loan from the pool. It goes back when dropped, unless a statement failed, was abandoned midway, or
 /// left a transaction open: then it is closed instead.
-pub struct Connection(PooledSession);
+pub struct Connection {
+    session: PooledSession,
+    /// How long to wait for an answer, for whoever has it now.
+    patience: Duration,
+}
 
 impl Connection {
-    pub(super) const fn new(session: PooledSession) -> Self {
-        Self(session)
+    pub(super) fn new(session: PooledSession) -> Self {
+        let patience = session.patience;
+        Self { session, patience }
     }
 
     /// Every row that the query gives.
@@ -38,7 +43,7 @@ impl Connection {
     {
         async move {
             let patience = self.ask();
-            let answer = bounded(patience, query.load(&mut self.0.connection)).await;
+            let answer = bounded(patience, query.load(&mut self.session.connection)).await;
             self.settle(answer).await
         }
     }
@@ -71,60 +76,67 @@ impl Connection {
         Query: QueryFragment<diesel::pg::Pg> + QueryId + Send,
     {
         let patience = self.ask();
-        let answer = bounded(patience, query.execute(&mut self.0.connection)).await;
+        let answer = bounded(patience, query.execute(&mut self.session.connection)).await;
         self.settle(answer).await.map(|_| ())
     }
 
     /// Begins a transaction. The isolation level is the session's.
     pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
-        self.0.in_transaction = true;
+        self.session.in_transaction = true;
         self.command("BEGIN").await
     }
 
     /// Ends the transaction by `COMMIT` or `ROLLBACK`.
     pub(super) async fn end(&mut self, command: &str, patience: Duration) -> Result<(), StoreError> {
         self.command_within(command, patience).await?;
-        self.0.in_transaction = false;
+        self.session.in_transaction = false;
         Ok(())
     }
 
     /// Runs a statement that has no parameters and gives nothing.
     pub(super) async fn command(&mut self, command: &str) -> Result<(), StoreError> {
-        self.command_within(command, self.0.patience).await
+        self.command_within(command, self.patience).await
+    }
+
+    /// Lets every statement of the open transaction take so long.
+    pub(super) async fn take_time(&mut self, time: Duration) -> Result<(), StoreError> {
+        self.command(&format!("SET LOCAL statement_timeout = {}", time.as_millis())).await?;
+        self.patience = time + Duration::from_secs(2);
+        Ok(())
     }
 
     /// Whether every statement so far was answered, and none by an error.
     pub(super) fn is_sound(&self) -> bool {
-        self.0.sound
+        self.session.sound
     }
 
     pub(super) fn patience(&self) -> Duration {
-        self.0.patience
+        self.patience
     }
 
     async fn command_within(&mut self, command: &str, patience: Duration) -> Result<(), StoreError> {
         self.ask();
-        let answer = bounded(patience, self.0.connection.batch_execute(command)).await;
+        let answer = bounded(patience, self.session.connection.batch_execute(command)).await;
         self.settle(answer).await
     }
 
     /// From here until [`Connection::settle`] the session is unsound: whoever is dropped in between leaves it so.
     fn ask(&mut self) -> Duration {
-        self.0.sound = false;
-        self.0.asked = Instant::now();
-        self.0.patience
+        self.session.sound = false;
+        self.session.asked = Instant::now();
+        self.patience
     }
 
     async fn settle<Answer>(&mut self, answer: Result<Answer, StoreError>) -> Result<Answer, StoreError> {
-        self.0.sound = answer.is_ok();
+        self.session.sound = answer.is_ok();
         let Err(StoreError::Mismatch { source }) = answer else { return answer };
         // Who waits too long for a lock while PostgreSQL works out what a statement means is told so as if the statement
         // were at fault, and so is a session that is ended meanwhile. So whoever is told of a fault looks how long that
         // took, and asks whether the session is still there.
-        if self.0.asked.elapsed() >= self.0.least_timeout {
+        if self.session.asked.elapsed() >= self.session.least_timeout {
             return Err(StoreError::Unavailable { source });
         }
-        match bounded(self.0.patience, self.0.connection.batch_execute("")).await {
+        match bounded(self.patience, self.session.connection.batch_execute("")).await {
             Ok(()) => Err(StoreError::Mismatch { source }),
             Err(_) => Err(StoreError::Unavailable { source }),
         }
@@ -144,8 +156,8 @@ async fn bounded<Answer>(
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if !self.0.is_reusable() {
-            self.0.cut();
+        if !self.session.is_reusable() {
+            self.session.cut();
         }
     }
 }

@@ -10,26 +10,25 @@ use super::connection::Connection;
 use super::error::{StoreError, understood};
 use super::log::history;
 use super::moment::Moment;
-use super::schema::{principals, profiles, tokens, workspaces};
+use super::previous_secrets::{is_open, previous_is_of_retired_key};
+use super::schema::{previous_secrets, principals, profiles, tokens, workspaces};
 use super::token_row::{TokenRow, is_of_retired_key, scopes};
 use crate::defect::{Defect, seeded};
 use crate::hash::SecretHash;
 use crate::profile::ProfileName;
 use crate::revocation::HistoryId;
 use crate::text::Handle;
-use crate::token::{Kid, Revision, ScopeSet, Tag, Token, TokenId};
+use crate::token::{Generation, Kid, Revision, ScopeSet, Tag, Token, TokenId, TokenState};
 
 /// What it takes to judge a presented secret.
 #[derive(Debug, Clone)]
 pub struct Credential {
-    /// The token; when it was last used is not filled in.
+    /// The token; when it was last used, and its previous secret, is not filled in.
     pub token: Token,
-    /// The key that the live secret was issued under.
-    pub kid: Kid,
-    /// The tag that the live secret carries.
-    pub tag: Tag,
-    /// What proves the live secret.
-    pub hash: SecretHash,
+    /// Its present secret.
+    pub present: StoredSecret,
+    /// The secret before, if that has not ended yet.
+    pub previous: Option<StoredSecret>,
     /// Who the token acts for, if it acts for somebody.
     pub principal: Option<Limits>,
     /// The profile of the workspace, and its version.
@@ -38,6 +37,30 @@ pub struct Credential {
     pub revision: Revision,
     /// When this was read, by the database's clock.
     pub read_time: SystemTime,
+}
+
+/// What is kept of one secret.
+#[derive(Debug, Clone)]
+pub struct StoredSecret {
+    /// Which secret of its token it is.
+    pub generation: Generation,
+    /// The key that it was issued under.
+    pub kid: Kid,
+    /// The tag that it carries.
+    pub tag: Tag,
+    /// What proves it.
+    pub hash: SecretHash,
+    /// Where its token stands for whoever presents it: it may be invalidated while another is not.
+    pub state: TokenState,
+    /// When it ends, alone or with its token; `None` for never.
+    pub expire_time: Option<SystemTime>,
+}
+
+impl Credential {
+    /// The secrets that have not ended yet, the present one first.
+    pub fn secrets(&self) -> impl Iterator<Item = &StoredSecret> {
+        std::iter::once(&self.present).chain(&self.previous)
+    }
 }
 
 /// What a principal lets its tokens do.
@@ -72,6 +95,7 @@ pub async fn read(connection: &mut Connection, ids: &[TokenId]) -> Result<Creden
         .inner_join(workspaces::table.on(workspaces::id.eq(tokens::workspace)))
         .left_join(principals::table.on(acts_for))
         .left_join(profiles::table.on(profiles::name.nullable().eq(workspaces::profile)))
+        .left_join(previous_secrets::table.on(is_open()))
         .filter(tokens::id.eq_any(wanted))
         .select(CredentialRow::as_select());
     let rows: Vec<CredentialRow> = connection.rows(query).await?;
@@ -101,6 +125,10 @@ struct CredentialRow {
     principal: Option<PrincipalPart>,
     #[diesel(embed)]
     profile: Option<ProfilePart>,
+    #[diesel(embed)]
+    previous: Option<PreviousPart>,
+    #[diesel(select_expression = previous_is_of_retired_key(), select_expression_type = previous_is_of_retired_key)]
+    previous_key_is_retired: bool,
     #[diesel(select_expression = history(), select_expression_type = history)]
     history: Uuid,
 }
@@ -130,11 +158,22 @@ struct ProfilePart {
     revision: i64,
 }
 
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = previous_secrets, check_for_backend(diesel::pg::Pg))]
+struct PreviousPart {
+    generation: i32,
+    kid: String,
+    tag: Vec<u8>,
+    secret_hash: String,
+    epoch: i32,
+    expire_time: Moment,
+}
+
 fn credential(row: CredentialRow) -> Result<(TokenId, Credential), StoreError> {
+    let previous = row.previous_secret()?;
     let CredentialRow { token, kid, tag, secret_hash, principal, profile, workspace, .. } = row;
     let read_time = token.read_time.0;
-    let of_old = row.epoch < workspace.epoch && !seeded(Defect::EpochIgnored);
-    let invalidated = of_old || row.key_is_retired;
+    let invalidated = is_over(row.epoch, workspace.epoch) || row.key_is_retired;
     let name = profile.as_ref().map(|profile| profile.name.clone());
     let token = token.into_token(invalidated, name, None)?;
     let changed_with = [
@@ -143,10 +182,17 @@ fn credential(row: CredentialRow) -> Result<(TokenId, Credential), StoreError> {
         Some(workspace.revision),
     ];
     let changed_with = changed_with.into_iter().flatten().max().unwrap_or_default();
-    let credential = Credential {
+    let present = StoredSecret {
+        generation: token.generation,
         kid: understood("tokens.kid", Kid::parse(&kid).ok_or(()))?,
         tag: Tag(understood("tokens.tag", tag.try_into())?),
         hash: SecretHash::from_phc(secret_hash),
+        state: token.state,
+        expire_time: token.expire_time,
+    };
+    let credential = Credential {
+        present,
+        previous,
         principal: principal.map(limits).transpose()?,
         profile: profile.map(profile_version).transpose()?,
         revision: token.revision.max(Revision(changed_with)),
@@ -154,6 +200,27 @@ fn credential(row: CredentialRow) -> Result<(TokenId, Credential), StoreError> {
         token,
     };
     Ok((credential.token.id, credential))
+}
+
+impl CredentialRow {
+    fn previous_secret(&self) -> Result<Option<StoredSecret>, StoreError> {
+        let Some(previous) = &self.previous else { return Ok(None) };
+        let invalidated = is_over(previous.epoch, self.workspace.epoch) || self.previous_key_is_retired;
+        let end = previous.expire_time.0;
+        Ok(Some(StoredSecret {
+            generation: Generation(previous.generation),
+            kid: understood("previous_secrets.kid", Kid::parse(&previous.kid).ok_or(()))?,
+            tag: Tag(understood("previous_secrets.tag", previous.tag.as_slice().try_into())?),
+            hash: SecretHash::from_phc(previous.secret_hash.clone()),
+            state: self.token.state(invalidated),
+            expire_time: Some(self.token.expire_time().map_or(end, |expire_time| end.min(expire_time))),
+        }))
+    }
+}
+
+/// Whether a secret of this epoch is of one before the workspace's present one.
+fn is_over(epoch: i32, present: i32) -> bool {
+    epoch < present && !seeded(Defect::EpochIgnored)
 }
 
 fn limits(principal: PrincipalPart) -> Result<Limits, StoreError> {

@@ -1,14 +1,21 @@
 //! The revision log: every change that can change an introspection's answer, contiguous and in commit order.
 
+mod columns;
 mod compaction;
+mod head;
 mod renewal;
+
+use std::time::SystemTime;
 
 use diesel::dsl::auto_type;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use columns::{kind, named, overlap_end, several};
 pub use compaction::compact;
+use head::HeadRow;
+pub use head::head;
 pub use renewal::renew_history;
 pub(super) use renewal::{cluster, moved, record_cluster};
 
@@ -20,8 +27,8 @@ use super::servers::milliseconds;
 use super::transaction::Transaction;
 use crate::defect::{Defect, seeded};
 use crate::profile::ProfileName;
-use crate::revocation::{Appended, Change, Event, Head, HistoryId, NewEvent, Position, Segment, TokenChange};
-use crate::text::{Initiator, PrincipalId, RevokeReason};
+use crate::revocation::{Appended, Change, Event, HistoryId, NewEvent, Position, Segment, TokenChange};
+use crate::text::{Initiator, PrincipalId, Reason};
 use crate::token::{Generation, Kid, Revision, TokenId};
 use crate::workspace::WorkspaceId;
 
@@ -31,26 +38,26 @@ const LOCK: i64 = i64::from_be_bytes(*b"tkrevisn");
 /// Counts on from the last revision, in the order of the arrays.
 const APPEND: &str = "\
     INSERT INTO revisions \
-    (revision, kind, workspace, token, generation, reason, initiator, principal, profile, kid, awaited) \
-    SELECT last + number, kind, workspace, token, generation, reason, initiator, principal, profile, kid, $10 \
+    (revision, kind, workspace, token, generation, reason, initiator, principal, profile, kid, tokens, overlap_end_time, \
+    awaited) \
+    SELECT last + number, kind, workspace, token, generation, reason, initiator, principal, profile, kid, \
+    string_to_array(tokens, ',')::uuid[], overlap_end_time, $12 \
     FROM (SELECT coalesce(max(revision), 0) AS last FROM revisions) AS log, \
-    unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]) \
-    WITH ORDINALITY \
-    AS events (kind, workspace, token, generation, reason, initiator, principal, profile, kid, number) \
+    unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], \
+    $10::text[], $11::timestamptz[]) WITH ORDINALITY \
+    AS events (kind, workspace, token, generation, reason, initiator, principal, profile, kid, tokens, overlap_end_time, \
+    number) \
     ORDER BY number RETURNING revision, event_time, \
     (SELECT id FROM histories WHERE singleton) AS history, \
     (SELECT coalesce(max(milliseconds), 0) FROM leases) AS lease_milliseconds";
-
-const HEAD: &str = "\
-    SELECT id AS history, compacted, (SELECT coalesce(max(revision), 0) FROM revisions) AS last \
-    FROM histories WHERE singleton";
 
 /// One statement, which sees the log at one moment: what was deleted is never skipped, and what is read is of the
 /// history asked for.
 const READ: &str = "\
     SELECT id AS history, compacted, (SELECT coalesce(max(revision), 0) FROM revisions) AS last, following.* \
     FROM histories LEFT JOIN LATERAL ( \
-    SELECT revision, event_time, kind, workspace, token, generation, reason, initiator, awaited, principal, profile, kid \
+    SELECT revision, event_time, kind, workspace, token, generation, reason, initiator, awaited, principal, profile, kid, \
+    tokens, overlap_end_time \
     FROM revisions WHERE revision > $2 AND histories.id = $1 AND histories.compacted <= $2 ORDER BY revision LIMIT $3 \
     ) AS following ON true WHERE singleton ORDER BY revision";
 
@@ -58,23 +65,6 @@ const READ: &str = "\
 #[auto_type]
 pub(super) fn history() -> _ {
     histories::table.find(true).select(histories::id).single_value().assume_not_null()
-}
-
-#[derive(QueryableByName)]
-struct HeadRow {
-    #[diesel(sql_type = SqlUuid)]
-    history: Uuid,
-    #[diesel(sql_type = BigInt)]
-    compacted: i64,
-    #[diesel(sql_type = BigInt)]
-    last: i64,
-}
-
-impl From<HeadRow> for Head {
-    fn from(row: HeadRow) -> Self {
-        let position = Position { history: HistoryId(row.history), revision: Revision(row.last) };
-        Self { position, compacted: Revision(row.compacted) }
-    }
 }
 
 #[derive(QueryableByName)]
@@ -104,6 +94,8 @@ struct EventRow {
     principal: Option<String>,
     profile: Option<String>,
     kid: Option<String>,
+    overlap_end_time: Option<Moment>,
+    tokens: Option<Vec<Uuid>>,
 }
 
 impl EventRow {
@@ -120,7 +112,8 @@ impl EventRow {
     }
 
     fn into_change(self) -> Result<Change, StoreError> {
-        let Self { kind, workspace, token, generation, reason, principal, profile, kid, .. } = self;
+        let Self { kind, workspace, token, generation, reason, principal, profile, kid, tokens, .. } = self;
+        let overlap_end = self.overlap_end_time.map(|moment| moment.0);
         let workspace = || present("revisions.workspace", workspace, WorkspaceId::parse);
         Ok(match (kind.as_str(), reason) {
             ("principal_changed", None) => Change::PrincipalChanged {
@@ -128,8 +121,13 @@ impl EventRow {
                 principal: present("revisions.principal", principal, PrincipalId::parse)?,
             },
             ("workspace_invalidated", Some(reason)) => {
-                let reason = understood("revisions.reason", RevokeReason::parse(reason))?;
+                let reason = understood("revisions.reason", Reason::parse(reason))?;
                 Change::WorkspaceInvalidated { workspace: workspace()?, reason }
+            }
+            ("bulk_revoked", Some(reason)) => {
+                let reason = understood("revisions.reason", Reason::parse(reason))?;
+                let tokens = tokens.map(|tokens| tokens.into_iter().map(TokenId::from_uuid).collect());
+                Change::BulkRevoked { workspace: workspace()?, tokens, reason }
             }
             ("workspace_updated", None) => Change::WorkspaceUpdated { workspace: workspace()? },
             ("profile_updated", None) => {
@@ -140,7 +138,7 @@ impl EventRow {
                 Change::KeyRetired { kid: present("revisions.kid", kid, parse)? }
             }
             (kind, reason) => Change::Token {
-                what: token_change(kind, reason)?,
+                what: token_change(kind, reason, overlap_end)?,
                 workspace: workspace()?,
                 token: present("revisions.token", token, |id| Ok::<_, ()>(TokenId::from_uuid(id)))?,
                 generation: present("revisions.generation", generation, |it| Ok::<_, ()>(Generation(it)))?,
@@ -158,55 +156,25 @@ fn present<Column, Value, Refusal>(
     understood(what, column.ok_or(()).and_then(|column| parse(column).map_err(|_| ())))
 }
 
-fn token_change(kind: &str, reason: Option<String>) -> Result<TokenChange, StoreError> {
+fn token_change(
+    kind: &str,
+    reason: Option<String>,
+    overlap_end: Option<SystemTime>,
+) -> Result<TokenChange, StoreError> {
     match (kind, reason) {
         ("revoked", Some(reason)) => {
-            let reason = understood("revisions.reason", RevokeReason::parse(reason))?;
+            let reason = understood("revisions.reason", Reason::parse(reason))?;
             Ok(TokenChange::Revoked { reason })
         }
-        ("secret_replaced", None) => Ok(TokenChange::SecretReplaced),
+        ("secret_replaced", None) => Ok(TokenChange::SecretReplaced { overlap_end }),
         ("updated", None) => Ok(TokenChange::Updated),
+        ("suspended", Some(reason)) => {
+            let reason = understood("revisions.reason", Reason::parse(reason))?;
+            Ok(TokenChange::Suspended { reason })
+        }
+        ("resumed", None) => Ok(TokenChange::Resumed),
         _ => Err(StoreError::Corrupt { what: "revisions.kind" }),
     }
-}
-
-fn kind(change: &Change) -> (&'static str, Option<&str>) {
-    match change {
-        Change::Token { what: TokenChange::Revoked { reason }, .. } => ("revoked", Some(reason.as_str())),
-        Change::Token { what: TokenChange::SecretReplaced, .. } => ("secret_replaced", None),
-        Change::Token { what: TokenChange::Updated, .. } => ("updated", None),
-        Change::PrincipalChanged { .. } => ("principal_changed", None),
-        Change::WorkspaceInvalidated { reason, .. } => ("workspace_invalidated", Some(reason.as_str())),
-        Change::WorkspaceUpdated { .. } => ("workspace_updated", None),
-        Change::ProfileUpdated { .. } => ("profile_updated", None),
-        Change::KeyRetired { .. } => ("key_retired", None),
-    }
-}
-
-/// The columns that name a token, its generation, a principal, a profile and a key.
-type Named<'change> = (Option<Uuid>, Option<i32>, Option<&'change str>, Option<&'change str>, Option<String>);
-
-fn named(change: &Change) -> Named<'_> {
-    match change {
-        Change::Token { token, generation, .. } => {
-            (Some(token.as_uuid()), Some(generation.0), None, None, None)
-        }
-        Change::PrincipalChanged { principal, .. } => (None, None, Some(principal.as_str()), None, None),
-        Change::WorkspaceInvalidated { .. } | Change::WorkspaceUpdated { .. } => {
-            (None, None, None, None, None)
-        }
-        Change::ProfileUpdated { profile } => (None, None, None, Some(profile.as_str()), None),
-        Change::KeyRetired { kid } => (None, None, None, None, Some(kid.to_string())),
-    }
-}
-
-/// The log as it stands.
-///
-/// # Errors
-/// [`StoreError::Unavailable`].
-pub async fn head(connection: &mut Connection) -> Result<Head, StoreError> {
-    let row: HeadRow = connection.row(diesel::sql_query(HEAD)).await?;
-    Ok(row.into())
 }
 
 /// Appends changes, at least one, in this order; `awaited` if somebody waits until every server has applied them. From
@@ -240,6 +208,8 @@ pub async fn append_all(
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).2))
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).3))
         .bind::<Array<Nullable<Text>>, _>(column(&events, |event| named(&event.change).4))
+        .bind::<Array<Nullable<Text>>, _>(column(&events, |event| several(&event.change)))
+        .bind::<Array<Nullable<Timestamptz>>, _>(column(&events, overlap_end))
         .bind::<Bool, _>(awaited);
     let mut places: Vec<PlaceRow> = connection.rows(query).await?;
     places.sort_unstable_by_key(|place| place.revision);

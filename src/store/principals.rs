@@ -8,6 +8,7 @@ use super::connection::Connection;
 use super::error::{StoreError, understood};
 use super::moment::Moment;
 use super::schema::principals;
+use super::token_predicates::kind_column;
 use super::token_row::{external_id, scopes, statement_timestamp};
 use super::tokens::scopes_column;
 use super::transaction::Transaction;
@@ -58,13 +59,6 @@ impl PrincipalRow {
 fn kind(text: &str) -> Result<PrincipalKind, StoreError> {
     let known = PrincipalKind::WORDS.into_iter().find(|(word, _)| *word == text);
     understood("principals.kind", known.map(|(_, kind)| kind).ok_or(()))
-}
-
-const fn kind_column(kind: PrincipalKind) -> &'static str {
-    match kind {
-        PrincipalKind::User => "user",
-        PrincipalKind::ServiceAccount => "service_account",
-    }
 }
 
 /// Which page of which principals.
@@ -224,7 +218,9 @@ const REVOKE_TOKENS: &str = "\
     WHERE workspace = $1 AND principal = $2 AND revoke_time IS NULL";
 
 const HAND_TOKENS_OVER: &str = "\
-    UPDATE tokens SET principal = $4, revision = $3, update_time = statement_timestamp() \
+    UPDATE tokens SET principal = $4, \
+    principal_kind = (SELECT kind FROM principals WHERE workspace = $1 AND id = $4), \
+    revision = $3, update_time = statement_timestamp() \
     WHERE workspace = $1 AND principal = $2 AND revoke_time IS NULL";
 
 const DELETE: &str = "\

@@ -1,6 +1,32 @@
 //! The tables as the migrations leave them; a test prints this from a migrated database and compares.
 
 diesel::table! {
+    audit_events (id) {
+        id -> Uuid,
+        event_time -> Timestamptz,
+        action -> Text,
+        workspace -> Nullable<Text>,
+        caller -> Nullable<Uuid>,
+        initiator -> Nullable<Text>,
+        token -> Nullable<Uuid>,
+        principal -> Nullable<Text>,
+        refusal -> Nullable<Text>,
+        peer_address -> Nullable<Text>,
+        request_digest -> Nullable<Bytea>,
+        trace_id -> Nullable<Text>,
+        revision -> Int8,
+        details -> Jsonb,
+    }
+}
+
+diesel::table! {
+    bulk_revocations (id) {
+        id -> Int8,
+        revision -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
     histories (singleton) {
         singleton -> Bool,
         id -> Uuid,
@@ -11,9 +37,30 @@ diesel::table! {
 }
 
 diesel::table! {
+    issuance_buckets (workspace) {
+        workspace -> Text,
+        issues_left -> Double,
+        fill_time -> Timestamptz,
+    }
+}
+
+diesel::table! {
     leases (server) {
         server -> Uuid,
         milliseconds -> Int4,
+    }
+}
+
+diesel::table! {
+    previous_secrets (token) {
+        token -> Uuid,
+        generation -> Int4,
+        kid -> Text,
+        tag -> Bytea,
+        secret_hash -> Text,
+        epoch -> Int4,
+        obfuscated_secret -> Text,
+        expire_time -> Timestamptz,
     }
 }
 
@@ -47,6 +94,27 @@ diesel::table! {
 }
 
 diesel::table! {
+    replay_keys (day) {
+        day -> Int4,
+        fingerprint -> Text,
+    }
+}
+
+diesel::table! {
+    requests (digest) {
+        digest -> Bytea,
+        fingerprint -> Bytea,
+        token -> Nullable<Uuid>,
+        generation -> Nullable<Int4>,
+        count -> Nullable<Int8>,
+        revision -> Int8,
+        replay_day -> Nullable<Int4>,
+        sealed_secret -> Nullable<Bytea>,
+        create_time -> Timestamptz,
+    }
+}
+
+diesel::table! {
     revisions (revision) {
         revision -> Int8,
         event_time -> Timestamptz,
@@ -60,6 +128,8 @@ diesel::table! {
         principal -> Nullable<Text>,
         profile -> Nullable<Text>,
         kid -> Nullable<Text>,
+        tokens -> Nullable<Array<Uuid>>,
+        overlap_end_time -> Nullable<Timestamptz>,
     }
 }
 
@@ -86,7 +156,22 @@ diesel::table! {
 diesel::table! {
     token_last_uses (token) {
         token -> Uuid,
-        last_use_time -> Timestamptz,
+        last_use_time -> Nullable<Timestamptz>,
+        use_count -> Int8,
+        previous_generation -> Nullable<Int4>,
+        previous_last_use_time -> Nullable<Timestamptz>,
+        superseded_use_count -> Int8,
+        superseded_use_time -> Nullable<Timestamptz>,
+        workspace -> Nullable<Text>,
+        use_month -> Timestamp,
+    }
+}
+
+diesel::table! {
+    token_marks (workspace, mark, token) {
+        workspace -> Text,
+        mark -> Text,
+        token -> Uuid,
     }
 }
 
@@ -118,6 +203,19 @@ diesel::table! {
         epoch -> Int4,
         external_id -> Nullable<Int8>,
         secret_time -> Timestamptz,
+        suspend_time -> Nullable<Timestamptz>,
+        suspend_reason -> Nullable<Text>,
+        principal_kind -> Nullable<Text>,
+        bulk_revocation -> Nullable<Int8>,
+        secret_month -> Timestamp,
+    }
+}
+
+diesel::table! {
+    usage_reports (reporter) {
+        reporter -> Uuid,
+        sequence -> Int8,
+        report_time -> Timestamptz,
     }
 }
 
@@ -133,11 +231,18 @@ diesel::table! {
         epoch -> Int4,
         last_external_id -> Int8,
         revision -> Int8,
+        max_tokens -> Nullable<Int8>,
+        max_tokens_per_principal -> Nullable<Int8>,
+        max_lifetime -> Nullable<Interval>,
+        max_issues_per_minute -> Nullable<Int4>,
+        superseded_use -> Text,
     }
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    bulk_revocations,
     histories,
+    previous_secrets,
     leases,
     principals,
     profiles,
@@ -145,6 +250,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     server_keys,
     servers,
     token_last_uses,
+    token_marks,
     tokens,
     workspaces,
 );

@@ -76,8 +76,9 @@ struct Beaten {
     moved: bool,
 }
 
-/// Enters a server whose leases last so long, and that holds these keys. It has acknowledged nothing yet. Writers of the log wait meanwhile: a
-/// change that knows nothing of this server is committed before it is entered, so that it starts from that change.
+/// Enters a server whose leases last so long, and that holds these keys. It has acknowledged nothing yet. Writers of the
+/// log wait meanwhile: a change that knows nothing of this server is committed before it is entered, so that it starts
+/// from that change.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] if the id is taken; [`StoreError::Unavailable`].
@@ -150,20 +151,23 @@ pub async fn acknowledge(
     connection.command(&note).await
 }
 
-/// Every server.
+/// Every server. One without a lease would not be waited for by whoever reads only leases, so it is not passed over.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`].
+/// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn list(connection: &mut Connection) -> Result<Vec<ServerRow>, StoreError> {
-    let columns = (servers::id, servers::beat, servers::history, servers::acknowledged, leases::milliseconds);
-    let query = servers::table.inner_join(leases::table.on(leases::server.eq(servers::id)));
-    let rows: Vec<(Uuid, i64, Uuid, i64, i32)> = connection.rows(query.select(columns)).await?;
-    Ok(rows.into_iter().map(into_server).collect())
+    let lease = leases::milliseconds.nullable();
+    let columns = (servers::id, servers::beat, servers::history, servers::acknowledged, lease);
+    let query = servers::table.left_join(leases::table.on(leases::server.eq(servers::id)));
+    let rows: Vec<(Uuid, i64, Uuid, i64, Option<i32>)> = connection.rows(query.select(columns)).await?;
+    rows.into_iter().map(into_server).collect()
 }
 
-fn into_server((id, beat, history, acknowledged, lease): (Uuid, i64, Uuid, i64, i32)) -> ServerRow {
+fn into_server(row: (Uuid, i64, Uuid, i64, Option<i32>)) -> Result<ServerRow, StoreError> {
+    let (id, beat, history, acknowledged, lease) = row;
     let acknowledged = Position { history: HistoryId(history), revision: Revision(acknowledged) };
-    ServerRow { id: ServerId(id), beat, acknowledged, lease: milliseconds(lease) }
+    let lease = milliseconds(lease.ok_or(StoreError::Corrupt { what: "leases.server" })?);
+    Ok(ServerRow { id: ServerId(id), beat, acknowledged, lease })
 }
 
 /// The keys that each server holds, as it said when it was entered; a server of a release that did not say so yet, none.

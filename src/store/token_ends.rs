@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::error::StoreError;
 use super::moment::Moment;
 use super::transaction::Transaction;
-use crate::text::RevokeReason;
+use crate::text::Reason;
 use crate::token::{Ended, Revision, Token, TokenState};
 
 /// The end of a token that the transaction has locked and that is not revoked yet.
@@ -16,7 +16,7 @@ pub struct Revocation {
     /// The token as it was locked.
     pub token: Token,
     /// Why it ends.
-    pub reason: RevokeReason,
+    pub reason: Reason,
     /// The position of this change.
     pub revision: Revision,
 }
@@ -55,7 +55,8 @@ pub async fn revoke(
     let ended = revocations.into_iter().zip(times).map(|(revocation, TimeRow { time: Moment(time) })| {
         let Revocation { token, reason, revision } = revocation;
         let ended = Some(Ended { time, reason });
-        Token { ended, state: TokenState::Revoked, update_time: time, revision, ..token }
+        let (state, previous_secret) = (TokenState::Revoked, None);
+        Token { ended, state, previous_secret, update_time: time, revision, ..token }
     });
     Ok(ended.collect())
 }

@@ -1,21 +1,22 @@
 //! A row of `tokens` and how it becomes a token.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
-use diesel::data_types::PgInterval;
-use diesel::dsl::{AsExprOf, auto_type};
+use diesel::dsl::auto_type;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{Interval, Nullable, Timestamptz};
+use diesel::sql_types::{BigInt, Nullable, Record, Timestamptz};
 use uuid::Uuid;
 
 use super::error::{StoreError, understood};
 use super::moment::Moment;
-use super::schema::{server_keys, token_last_uses, tokens, workspaces};
+use super::previous_secrets::{PreviousColumns, into_previous_secret};
+use super::schema::{bulk_revocations, server_keys, token_last_uses, tokens, workspaces};
 use crate::profile::{Audience, ProfileName, TokenType};
-use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, RevokeReason};
+use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, Reason};
 use crate::token::{
-    Audiences, Cidr, Cidrs, Ended, Expiry, ExternalId, Generation, Kid, Revision, Scope, ScopeSet, Token,
+    Audiences, Cidr, Cidrs, Ended, ExternalId, Generation, Kid, Revision, Scope, ScopeSet, Suspended, Token,
     TokenId, TokenState,
 };
 use crate::workspace::WorkspaceId;
@@ -27,9 +28,10 @@ extern "SQL" {
     fn statement_timestamp() -> Timestamptz;
     /// The first of two moments that there is.
     fn coalesce(first: Nullable<Timestamptz>, second: Nullable<Timestamptz>) -> Nullable<Timestamptz>;
+    /// The first of two positions that there is.
+    #[sql_name = "coalesce"]
+    fn first_position(first: Nullable<BigInt>, second: BigInt) -> BigInt;
 }
-
-diesel::infix_operator!(Plus, " + ", Timestamptz, backend: Pg);
 
 /// A row, without what could prove a secret, and the moment it was read.
 #[derive(Queryable, Selectable)]
@@ -50,12 +52,15 @@ pub(super) struct TokenRow {
     revoke_reason: Option<String>,
     generation: i32,
     obfuscated_secret: String,
+    #[diesel(select_expression = revision(), select_expression_type = revision)]
     revision: i64,
     token_type: String,
     audiences: Vec<String>,
     allowed_cidrs: Vec<String>,
     external_id: Option<i64>,
     secret_time: Moment,
+    suspend_time: Option<Moment>,
+    suspend_reason: Option<String>,
     #[diesel(select_expression = statement_timestamp(), select_expression_type = statement_timestamp)]
     pub(super) read_time: Moment,
 }
@@ -67,6 +72,16 @@ pub(super) fn last_use_time() -> _ {
         .filter(token_last_uses::token.eq(tokens::id))
         .select(token_last_uses::last_use_time)
         .single_value()
+}
+
+/// The last change of the token of the row at hand; one that ended with many others names where that is kept.
+#[auto_type]
+pub(super) fn revision() -> _ {
+    let ended = bulk_revocations::table
+        .filter(bulk_revocations::id.nullable().eq(tokens::bulk_revocation))
+        .select(bulk_revocations::revision)
+        .single_value();
+    first_position(ended, tokens::revision)
 }
 
 /// Whether the secret of the row at hand was invalidated with all others of its workspace, or of its server key.
@@ -99,44 +114,48 @@ pub(super) fn profile() -> _ {
     workspaces::table.filter(workspaces::id.eq(tokens::workspace)).select(workspaces::profile).single_value()
 }
 
-/// What is selected of a token, whoever asks: its row, [`is_invalidated()`], [`profile()`] and [`last_use_time()`].
-pub(super) type TokenColumns = (TokenRow, bool, Option<String>, Option<Moment>);
-
-type Bound<Value, SqlType> = AsExprOf<Option<Value>, Nullable<SqlType>>;
-type FromNow = Plus<statement_timestamp, Bound<PgInterval, Interval>>;
-
-/// When a token expires whose expiry the statement at hand writes.
-pub(super) fn expire_time(expiry: Expiry) -> coalesce<Bound<Moment, Timestamptz>, FromNow> {
-    let at = moment(expiry).into_sql::<Nullable<Timestamptz>>();
-    let after = lifetime(expiry).into_sql::<Nullable<Interval>>();
-    coalesce(at, Plus::new(statement_timestamp(), after))
+/// What was counted of the uses of the row at hand, in one look.
+#[auto_type]
+pub(super) fn uses() -> _ {
+    token_last_uses::table.filter(token_last_uses::token.eq(tokens::id)).select(counted()).single_value()
 }
 
-fn moment(expiry: Expiry) -> Option<Moment> {
-    match expiry {
-        Expiry::At(time) => Some(Moment(time)),
-        Expiry::After(_) | Expiry::Never => None,
-    }
+type UsesRecord = Record<(Nullable<Timestamptz>, BigInt, BigInt, Nullable<Timestamptz>)>;
+
+#[auto_type]
+fn counted() -> _ {
+    let columns: (
+        token_last_uses::last_use_time,
+        token_last_uses::use_count,
+        token_last_uses::superseded_use_count,
+        token_last_uses::superseded_use_time,
+    ) = (
+        token_last_uses::last_use_time,
+        token_last_uses::use_count,
+        token_last_uses::superseded_use_count,
+        token_last_uses::superseded_use_time,
+    );
+    columns.into_sql::<UsesRecord>()
 }
 
-fn lifetime(expiry: Expiry) -> Option<PgInterval> {
-    match expiry {
-        Expiry::After(lifetime) => {
-            Some(PgInterval::from_microseconds(i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX)))
-        }
-        Expiry::At(_) | Expiry::Never => None,
-    }
-}
+/// The last use, how many there were, and how many of dead secrets, the last of them when.
+pub(super) type Uses = (Option<Moment>, i64, i64, Option<Moment>);
+
+/// What is selected of a token, whoever asks: its row, [`is_invalidated()`], [`profile()`], [`uses()`] and
+/// `previous_secret()`.
+pub(super) type TokenColumns = (TokenRow, bool, Option<String>, Option<Uses>, PreviousColumns);
 
 impl TokenRow {
-    /// The token, whose secret may be invalidated, whose workspace has this profile, and which was last used then.
+    /// The token, whose secret may be invalidated, whose workspace has this profile, and whose uses these are. What its
+    /// previous secret is, is not filled in.
     pub(super) fn into_token(
         self,
         invalidated: bool,
         profile: Option<String>,
-        last_use_time: Option<Moment>,
+        uses: Option<Uses>,
     ) -> Result<Token, StoreError> {
         let state = self.state(invalidated);
+        let (last_use_time, use_count, superseded_use_count, superseded_use_time) = uses.unwrap_or_default();
         Ok(Token {
             id: TokenId::from_uuid(self.id),
             workspace: understood("tokens.workspace", WorkspaceId::parse(self.workspace))?,
@@ -154,25 +173,39 @@ impl TokenRow {
             create_time: self.create_time.0,
             update_time: self.update_time.0,
             last_use_time: last_use_time.map(|moment| moment.0),
-            ended: ended(self.revoke_time, self.revoke_reason)?,
+            use_count,
+            superseded_use_count,
+            superseded_use_time: superseded_use_time.map(|moment| moment.0),
+            ended: since("tokens.revoke_time", self.revoke_time, self.revoke_reason)?
+                .map(|(time, reason)| Ended { time, reason }),
+            suspended: since("tokens.suspend_time", self.suspend_time, self.suspend_reason)?
+                .map(|(time, reason)| Suspended { time, reason }),
             state,
             external_id: external_id("tokens.external_id", self.external_id)?,
             generation: Generation(self.generation),
             obfuscated_secret: self.obfuscated_secret,
             secret_time: self.secret_time.0,
+            previous_secret: None,
             rotation_due_time: None,
             revision: Revision(self.revision),
         })
     }
 
-    /// The same rule as that of a list's filter, which says it in SQL.
-    fn state(&self, invalidated: bool) -> TokenState {
+    pub(super) fn expire_time(&self) -> Option<SystemTime> {
+        self.expire_time.map(|moment| moment.0)
+    }
+
+    /// Where the token stands for a secret that may be invalidated. The same rule as that of a list's filter, which says
+    /// it in SQL.
+    pub(super) fn state(&self, invalidated: bool) -> TokenState {
         if self.revoke_time.is_some() {
             TokenState::Revoked
         } else if self.expire_time.is_some_and(|moment| moment.0 <= self.read_time.0) {
             TokenState::Expired
         } else if invalidated {
             TokenState::Invalidated
+        } else if self.suspend_time.is_some() {
+            TokenState::Suspended
         } else {
             TokenState::Active
         }
@@ -181,8 +214,9 @@ impl TokenRow {
 
 /// The token of the columns that are selected whoever asks.
 pub(super) fn into_token(columns: TokenColumns) -> Result<Token, StoreError> {
-    let (row, invalidated, profile, last_use_time) = columns;
-    row.into_token(invalidated, profile, last_use_time)
+    let (row, invalidated, profile, uses, previous) = columns;
+    let token = row.into_token(invalidated, profile, uses)?;
+    Ok(Token { previous_secret: into_previous_secret(previous, &token), ..token })
 }
 
 /// The token whose secret was just issued in the present epoch, so that only its key can invalidate it.
@@ -225,13 +259,15 @@ fn metadata(value: serde_json::Value) -> Result<Metadata, StoreError> {
     understood("tokens.metadata", Metadata::parse(entries))
 }
 
-fn ended(moment: Option<Moment>, reason: Option<String>) -> Result<Option<Ended>, StoreError> {
+/// What holds since a moment, and why; both columns are filled, or neither.
+fn since(
+    what: &'static str,
+    moment: Option<Moment>,
+    reason: Option<String>,
+) -> Result<Option<(SystemTime, Reason)>, StoreError> {
     match (moment, reason) {
         (None, None) => Ok(None),
-        (Some(Moment(time)), Some(reason)) => {
-            let reason = understood("tokens.revoke_reason", RevokeReason::parse(reason))?;
-            Ok(Some(Ended { time, reason }))
-        }
-        (Some(_), None) | (None, Some(_)) => Err(StoreError::Corrupt { what: "tokens.revoke_time" }),
+        (Some(Moment(time)), Some(reason)) => Ok(Some((time, understood(what, Reason::parse(reason))?))),
+        (Some(_), None) | (None, Some(_)) => Err(StoreError::Corrupt { what }),
     }
 }

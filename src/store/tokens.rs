@@ -1,6 +1,6 @@
 //! Tokens: insert, find, lock, change; and pages of them.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use diesel::dsl::auto_type;
 use diesel::prelude::*;
@@ -8,19 +8,21 @@ use diesel::sql_types::{Int4, Nullable};
 use uuid::Uuid;
 
 pub use super::token_ends::{Revocation, revoke};
-pub use super::token_list::{TokenQuery, count_active, list};
+pub use super::token_list::{Listing, TokenQuery, count, count_active};
 
 use super::connection::Connection;
 use super::error::StoreError;
-use super::schema::{tokens, workspaces};
+use super::expiry::expire_time;
+use super::previous_secrets::{self, previous_secret};
+use super::schema::{principals, tokens, workspaces};
 use super::token_row::{
-    TokenColumns, TokenRow, epoch, expire_time, into_token, is_invalidated, last_use_time,
-    not_of_retired_key, profile, statement_timestamp, token_type_column,
+    TokenColumns, TokenRow, epoch, into_token, is_invalidated, not_of_retired_key, profile,
+    statement_timestamp, token_type_column, uses,
 };
 use super::transaction::Transaction;
 use crate::hash::SecretHash;
 use crate::profile::TokenType;
-use crate::text::{Description, Initiator, Metadata, Name, PrincipalId};
+use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, Reason};
 use crate::token::{
     Audiences, Cidrs, Expiry, ExternalId, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenEdit, TokenId,
 };
@@ -79,12 +81,16 @@ pub struct NewToken {
 /// [`StoreError::Conflict`] if the workspace is not there or the id is taken; [`StoreError::KeyRetired`];
 /// [`StoreError::Unavailable`].
 pub async fn insert(connection: &mut Connection, token: NewToken) -> Result<Token, StoreError> {
+    let acts_for = token.principal.as_ref().map_or("", PrincipalId::as_str).to_owned();
+    let kind = principals::table.find((token.workspace.as_str().to_owned(), acts_for));
+    let kind = kind.select(principals::kind).single_value();
     let values = (
         tokens::id.eq(token.id.as_uuid()),
         tokens::workspace.eq(token.workspace.as_str()),
         tokens::name.eq(token.name.as_str()),
         tokens::description.eq(token.description.as_str()),
         tokens::principal.eq(token.principal.as_ref().map(PrincipalId::as_str)),
+        tokens::principal_kind.eq(kind),
         tokens::creator.eq(token.creator.as_str()),
         tokens::token_type.eq(token_type_column(token.token_type)),
         tokens::scopes.eq(scopes_column(&token.scopes)),
@@ -109,7 +115,7 @@ pub async fn insert(connection: &mut Connection, token: NewToken) -> Result<Toke
 /// # Errors
 /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
 pub async fn find(connection: &mut Connection, id: TokenId) -> Result<Option<Token>, StoreError> {
-    let columns = (TokenRow::as_select(), is_invalidated(), profile(), last_use_time());
+    let columns = (TokenRow::as_select(), is_invalidated(), profile(), uses(), previous_secret());
     let query = tokens::table.find(id.as_uuid()).select(columns);
     connection.row_if_any(query).await?.map(into_token).transpose()
 }
@@ -132,7 +138,7 @@ pub async fn lock(transaction: &mut Transaction, ids: &[TokenId]) -> Result<Vec<
     let wanted: Vec<Uuid> = ids.iter().map(TokenId::as_uuid).collect();
     let query = tokens::table.filter(tokens::id.eq_any(wanted)).order(tokens::id);
     let query = query
-        .select((TokenRow::as_select(), is_invalidated(), profile(), last_use_time()))
+        .select((TokenRow::as_select(), is_invalidated(), profile(), uses(), previous_secret()))
         .for_no_key_update();
     let rows: Vec<TokenColumns> = transaction.connection().rows(query).await?;
     let locked = rows.into_iter().map(|columns| {
@@ -165,23 +171,39 @@ pub async fn update(
         changed_at(revision),
     );
     let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
-    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), last_use_time());
+    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses(), previous_secret());
     let row = connection.row(query.returning(columns)).await?;
     into_token(row)
 }
 
+/// A new secret for a token that is there.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// The secret.
+    pub secret: NewSecret,
+    /// When the token will expire; `None` to leave that as it is.
+    pub expiry: Option<Expiry>,
+    /// Until when the present secret works on; `None` if it does not.
+    pub overlap_end: Option<SystemTime>,
+}
+
 /// Gives a token that the transaction has locked a new secret, and with it the next generation; the old secret is
-/// forgotten. The expiry stays unless a new one is given.
+/// forgotten, unless it works on. The expiry stays unless a new one is given.
 ///
 /// # Errors
 /// [`StoreError::KeyRetired`], and as [`update`].
 pub async fn replace_secret(
     connection: &mut Connection,
-    id: TokenId,
-    secret: NewSecret,
-    expiry: Option<Expiry>,
+    locked: &Token,
+    replacement: Replacement,
     revision: Revision,
 ) -> Result<Token, StoreError> {
+    let Replacement { secret, expiry, overlap_end } = replacement;
+    match overlap_end {
+        Some(end) => previous_secrets::keep(connection, locked.id, end).await?,
+        None if locked.previous_secret.is_some() => previous_secrets::forget(connection, locked.id).await?,
+        None => {}
+    }
     let changes = (
         tokens::generation.eq(tokens::generation + 1),
         secret_columns(&secret),
@@ -190,10 +212,44 @@ pub async fn replace_secret(
         expiry.map(|expiry| tokens::expire_time.eq(expire_time(expiry))),
         changed_at(revision),
     );
-    let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
-    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), last_use_time());
+    let query = diesel::update(tokens::table.find(locked.id.as_uuid())).set(changes);
+    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses(), previous_secret());
     let row = connection.row(query.returning(columns)).await?;
     not_of_retired_key(into_token(row)?, secret.kid)
+}
+
+/// Ends the secret before the present one of a token that the transaction has locked.
+///
+/// # Errors
+/// As [`update`].
+pub async fn end_overlap(
+    connection: &mut Connection,
+    id: TokenId,
+    revision: Revision,
+) -> Result<Token, StoreError> {
+    previous_secrets::end(connection, id).await?;
+    update(connection, id, TokenEdit::default(), revision).await
+}
+
+/// Suspends a token that the transaction has locked, for a reason, or resumes it without one.
+///
+/// # Errors
+/// As [`update`].
+pub async fn suspend(
+    connection: &mut Connection,
+    id: TokenId,
+    reason: Option<&Reason>,
+    revision: Revision,
+) -> Result<Token, StoreError> {
+    let since = Expiry::After(Duration::ZERO);
+    let changes = (
+        tokens::suspend_time.eq(expire_time(reason.map_or(Expiry::Never, |_| since))),
+        tokens::suspend_reason.eq(reason.map(Reason::as_str)),
+        changed_at(revision),
+    );
+    let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
+    let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses(), previous_secret());
+    into_token(connection.row(query.returning(columns)).await?)
 }
 
 #[diesel::declare_sql_function]

@@ -29,6 +29,14 @@ impl Transaction {
         &mut self.connection
     }
 
+    /// Lets its statements take so long, each of them, instead of what is usual.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub(super) async fn take_time(&mut self, time: Duration) -> Result<(), StoreError> {
+        self.connection.take_time(time).await
+    }
+
     /// Commits if the work went well and rolls back if it did not; gives what the work gave.
     ///
     /// # Errors

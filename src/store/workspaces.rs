@@ -1,5 +1,8 @@
 //! Workspaces.
 
+use std::time::Duration;
+
+use diesel::data_types::PgInterval;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 
@@ -11,7 +14,9 @@ use super::token_row::statement_timestamp;
 use crate::profile::ProfileName;
 use crate::text::Name;
 use crate::token::{ExternalId, Revision};
-use crate::workspace::{TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId};
+use crate::workspace::{
+    Limits, NewWorkspace, SupersededUse, TokenPrefix, Workspace, WorkspaceEdit, WorkspaceId,
+};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = workspaces, check_for_backend(Pg))]
@@ -24,6 +29,58 @@ struct WorkspaceRow {
     update_time: Moment,
     profile: Option<String>,
     revision: i64,
+    superseded_use: String,
+    #[diesel(embed)]
+    limits: LimitsPart,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = workspaces, check_for_backend(Pg))]
+#[expect(clippy::struct_field_names, reason = "they are the names of the columns")]
+struct LimitsPart {
+    max_tokens: Option<i64>,
+    max_tokens_per_principal: Option<i64>,
+    max_lifetime: Option<PgInterval>,
+    max_issues_per_minute: Option<i32>,
+}
+
+impl LimitsPart {
+    fn into_limits(self) -> Result<Limits, StoreError> {
+        Ok(Limits {
+            tokens: self.max_tokens,
+            tokens_per_principal: self.max_tokens_per_principal,
+            lifetime: understood("workspaces.max_lifetime", self.max_lifetime.map(duration).transpose())?,
+            issues_per_minute: self.max_issues_per_minute,
+        })
+    }
+}
+
+/// A hand at psql may have said days; a month is none that a clock could count.
+fn duration(interval: PgInterval) -> Result<Duration, ()> {
+    let PgInterval { microseconds, days, months: 0 } = interval else { return Err(()) };
+    let days = Duration::from_hours(24).checked_mul(u32::try_from(days).map_err(drop)?);
+    let time = Duration::from_micros(u64::try_from(microseconds).map_err(drop)?);
+    days.and_then(|days| days.checked_add(time)).ok_or(())
+}
+
+fn interval(duration: Duration) -> PgInterval {
+    PgInterval::from_microseconds(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+}
+
+type LimitColumns = (
+    diesel::dsl::Eq<workspaces::max_tokens, Option<i64>>,
+    diesel::dsl::Eq<workspaces::max_tokens_per_principal, Option<i64>>,
+    diesel::dsl::Eq<workspaces::max_lifetime, Option<PgInterval>>,
+    diesel::dsl::Eq<workspaces::max_issues_per_minute, Option<i32>>,
+);
+
+fn limit_columns(limits: Limits) -> LimitColumns {
+    (
+        workspaces::max_tokens.eq(limits.tokens),
+        workspaces::max_tokens_per_principal.eq(limits.tokens_per_principal),
+        workspaces::max_lifetime.eq(limits.lifetime.map(interval)),
+        workspaces::max_issues_per_minute.eq(limits.issues_per_minute),
+    )
 }
 
 impl WorkspaceRow {
@@ -37,8 +94,21 @@ impl WorkspaceRow {
             update_time: self.update_time.0,
             version: self.version,
             revision: Revision(self.revision),
+            superseded_use: superseded_use(&self.superseded_use)?,
+            limits: self.limits.into_limits()?,
         })
     }
+}
+
+fn superseded_use(text: &str) -> Result<SupersededUse, StoreError> {
+    let known = SupersededUse::WORDS.into_iter().find(|(word, _)| *word == text);
+    understood("workspaces.superseded_use", known.map(|(_, then)| then).ok_or(()))
+}
+
+/// The word for it in its column.
+fn superseded_use_column(then: SupersededUse) -> &'static str {
+    let known = SupersededUse::WORDS.into_iter().find(|(_, known)| *known == then);
+    known.map_or("count", |(word, _)| word)
 }
 
 /// Adds a workspace; `None` if the id is taken, which does not fail the transaction.
@@ -47,16 +117,15 @@ impl WorkspaceRow {
 /// [`StoreError::Unavailable`].
 pub async fn insert(
     connection: &mut Connection,
-    id: &WorkspaceId,
-    name: &Name,
-    token_prefix: &TokenPrefix,
-    profile: Option<&ProfileName>,
+    new: &NewWorkspace,
 ) -> Result<Option<Workspace>, StoreError> {
     let values = (
-        workspaces::id.eq(id.as_str()),
-        workspaces::name.eq(name.as_str()),
-        workspaces::token_prefix.eq(token_prefix.as_str()),
-        workspaces::profile.eq(profile.map(ProfileName::as_str)),
+        workspaces::id.eq(new.id.as_str()),
+        workspaces::name.eq(new.name.as_str()),
+        workspaces::token_prefix.eq(new.token_prefix.as_str()),
+        workspaces::profile.eq(new.profile.as_ref().map(ProfileName::as_str)),
+        workspaces::superseded_use.eq(superseded_use_column(new.superseded_use)),
+        limit_columns(new.limits),
     );
     let query = diesel::insert_into(workspaces::table).values(values).on_conflict_do_nothing();
     let row = connection.row_if_any(query.returning(WorkspaceRow::as_returning())).await?;
@@ -96,6 +165,8 @@ pub async fn update(
         edit.name.map(|name| workspaces::name.eq(name.into_string())),
         edit.token_prefix.map(|prefix| workspaces::token_prefix.eq(prefix.as_str().to_owned())),
         edit.profile.map(|profile| workspaces::profile.eq(profile.map(|name| name.as_str().to_owned()))),
+        edit.superseded_use.map(|then| workspaces::superseded_use.eq(superseded_use_column(then))),
+        edit.limits.map(limit_columns),
         revision.map(|revision| workspaces::revision.eq(revision.0)),
         workspaces::version.eq(workspaces::version + 1),
         workspaces::update_time.eq(statement_timestamp()),

@@ -237,6 +237,15 @@ impl IssuedSecret {
         issued
     }
 
+    /// A secret that was issued before, as it is shown again to whoever repeats the request that made it.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is no token string.
+    pub fn again(text: SecretString) -> Result<Self, Malformed> {
+        let tag = Presented::parse(text.expose_secret())?.tag;
+        Ok(Self { text, tag })
+    }
+
     /// The tag that is kept on record to tell this secret from the token's others.
     #[must_use]
     pub const fn tag(&self) -> Tag {

@@ -7,7 +7,7 @@ use crate::calls::Call;
 use crate::clients::{Client, refusal, refused};
 use crate::harness::{Database, Server};
 use crate::wrong_changes::{changes, edits, judgements, watch, workspaces};
-use crate::wrong_tokens::{creations, expiries, labels, readings};
+use crate::wrong_tokens::{creations, expiries, filters, labels, readings};
 
 /// All that a wrong request could have changed.
 async fn contents(database: &Database) -> String {
@@ -33,6 +33,7 @@ async fn every_wrong_request_is_told_what_is_wrong_and_changes_nothing() {
         labels(),
         expiries(),
         readings(),
+        filters(),
         edits(&live.id, &dead.id),
         changes(&live.id, &dead.id),
         judgements(),

@@ -12,9 +12,16 @@ pub enum Call {
     CreateToken(v1::CreateTokenRequest),
     GetToken(v1::GetTokenRequest),
     ListTokens(v1::ListTokensRequest),
+    CountTokens(v1::CountTokensRequest),
     UpdateToken(v1::UpdateTokenRequest),
     RegenerateToken(v1::RegenerateTokenRequest),
+    EndOverlap(v1::EndOverlapRequest),
     RevokeToken(v1::RevokeTokenRequest),
+    SuspendToken(v1::SuspendTokenRequest),
+    ResumeToken(v1::ResumeTokenRequest),
+    ListAuditEvents(v1::ListAuditEventsRequest),
+    BulkRevokeTokens(v1::BulkRevokeTokensRequest),
+    RevokeSecret(v1::RevokeSecretRequest),
     IntrospectToken(v1::IntrospectTokenRequest),
     BatchIntrospectTokens(v1::BatchIntrospectTokensRequest),
     WaitForRevision(v1::WaitForRevisionRequest),
@@ -42,15 +49,22 @@ pub enum Call {
 impl Call {
     /// Makes the call and keeps only whether it was refused; of a stream, whether its first frame came.
     pub async fn by(&self, client: &Client) -> Result<(), Status> {
-        let Client { mut tokens, mut workspaces, mut principals, mut sidecars, mut edge, .. } =
+        let Client { mut tokens, mut workspaces, mut principals, mut sidecars, mut audit, mut edge, .. } =
             client.clone();
         match self.clone() {
             Self::CreateToken(request) => tokens.create_token(request).await.map(drop),
             Self::GetToken(request) => tokens.get_token(request).await.map(drop),
             Self::ListTokens(request) => tokens.list_tokens(request).await.map(drop),
+            Self::CountTokens(request) => tokens.count_tokens(request).await.map(drop),
             Self::UpdateToken(request) => tokens.update_token(request).await.map(drop),
             Self::RegenerateToken(request) => tokens.regenerate_token(request).await.map(drop),
+            Self::EndOverlap(request) => tokens.end_overlap(request).await.map(drop),
             Self::RevokeToken(request) => tokens.revoke_token(request).await.map(drop),
+            Self::SuspendToken(request) => tokens.suspend_token(request).await.map(drop),
+            Self::ResumeToken(request) => tokens.resume_token(request).await.map(drop),
+            Self::ListAuditEvents(request) => audit.list_audit_events(request).await.map(drop),
+            Self::BulkRevokeTokens(request) => tokens.bulk_revoke_tokens(request).await.map(drop),
+            Self::RevokeSecret(request) => tokens.revoke_secret(request).await.map(drop),
             Self::IntrospectToken(request) => tokens.introspect_token(request).await.map(drop),
             Self::BatchIntrospectTokens(request) => tokens.batch_introspect_tokens(request).await.map(drop),
             Self::WaitForRevision(request) => tokens.wait_for_revision(request).await.map(drop),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokenkeep::proto::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use tokenkeep::proto::v1;
+use tokenkeep::proto::v1::audit_service_client::AuditServiceClient;
 use tokenkeep::proto::v1::principal_service_client::PrincipalServiceClient;
 use tokenkeep::proto::v1::sidecar_service_client::SidecarServiceClient;
 use tokenkeep::proto::v1::token_service_client::TokenServiceClient;
@@ -38,6 +39,7 @@ pub struct Client {
     pub tokens: TokenServiceClient<InterceptedService<Channel, Credential>>,
     pub workspaces: WorkspaceServiceClient<InterceptedService<Channel, Credential>>,
     pub principals: PrincipalServiceClient<InterceptedService<Channel, Credential>>,
+    pub audit: AuditServiceClient<InterceptedService<Channel, Credential>>,
     pub sidecars: SidecarServiceClient<InterceptedService<Channel, Credential>>,
     pub edge: AuthorizationClient<InterceptedService<Channel, Credential>>,
     health: HealthClient<Channel>,
@@ -59,7 +61,7 @@ pub fn refusal(status: &Status) -> Refusal {
     let fields =
         details.bad_request().map(|bad| bad.field_violations.iter().map(|v| v.field.clone()).collect());
     let retry = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted)
-        && info.reason != "OUTCOME_UNKNOWN";
+        && !["OUTCOME_UNKNOWN", "TOKEN_LIMIT_REACHED"].contains(&info.reason.as_str());
     assert_eq!(details.retry_info().is_some(), retry, "RetryInfo on {status:?}");
     Refusal { code: status.code(), reason: info.reason.clone(), fields: fields.unwrap_or_default() }
 }
@@ -87,6 +89,7 @@ impl Client {
         Self {
             health: HealthClient::new(channel),
             edge: AuthorizationClient::new(service.clone()),
+            audit: AuditServiceClient::new(service.clone()),
             principals: PrincipalServiceClient::new(service.clone()),
             sidecars: SidecarServiceClient::new(service.clone()),
             tokens: TokenServiceClient::new(service.clone()),
@@ -107,7 +110,7 @@ impl Client {
 
     pub async fn create_workspace(&mut self, id: &str) -> v1::Workspace {
         let workspace = v1::Workspace { id: id.to_owned(), name: id.to_owned(), ..Default::default() };
-        let request = v1::CreateWorkspaceRequest { workspace: Some(workspace) };
+        let request = v1::CreateWorkspaceRequest { workspace: Some(workspace), ..Default::default() };
         self.workspaces.create_workspace(request).await.unwrap().into_inner().workspace.unwrap()
     }
 

@@ -41,7 +41,7 @@ impl Scene {
             profile: profile.to_owned(),
             ..Default::default()
         };
-        let request = v1::CreateWorkspaceRequest { workspace: Some(workspace) };
+        let request = v1::CreateWorkspaceRequest { workspace: Some(workspace), ..Default::default() };
         self.operator.workspaces.create_workspace(request).await.unwrap();
     }
 

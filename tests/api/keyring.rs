@@ -155,6 +155,7 @@ async fn a_key_is_rolled_to_only_once_every_server_holds_it_and_ends_nothing() {
 
     let lease = ["--lease", "1s"];
     let without = Server::start_with(other.clone(), |command| command.args(lease)).await;
+    fs::copy(elsewhere.path().join("replay"), database.keyring.join("replay")).unwrap();
     let first = Server::start_with(database.clone(), |command| command.args(lease)).await;
     first.operator().await.create_workspace("acme").await;
     let (token, old) = mints_under(&first.operator().await, "01").await;
@@ -172,10 +173,8 @@ async fn a_key_is_rolled_to_only_once_every_server_holds_it_and_ends_nothing() {
     .await;
     settle(&database).await;
 
-    let mut asking = Vec::new();
-    for server in [&first, &second] {
-        asking.push(keep_asking(server.operator().await, old.clone()));
-    }
+    let clients = [first.operator().await, second.operator().await];
+    let asking = clients.map(|client| keep_asking(client, old.clone()));
     let before = rows(&database).await;
     let said = keyring(&database, &["roll", "02"]).well();
     assert!(said.contains("What 01 minted stays good"), "{said}");
@@ -329,6 +328,7 @@ async fn a_server_that_lacks_a_key_in_use_cannot_decide_and_mints_nothing() {
     fs::copy(database.keyring.join("01.key"), elsewhere.path().join("01.key")).unwrap();
     let other = Database { keyring: elsewhere.path().to_owned(), ..database.clone() };
     let without = Server::start_with(other, |command| command).await;
+    fs::copy(elsewhere.path().join("replay"), database.keyring.join("replay")).unwrap();
     let sidecar = Sidecar::beside(&[&without]).await;
     add(&database);
     let server = Server::start_with(database.clone(), |command| command).await;

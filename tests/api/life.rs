@@ -189,6 +189,7 @@ async fn an_edit_changes_what_the_mask_names_and_nothing_else() {
         token: Some(token),
         update_mask: Some(FieldMask { paths: paths.iter().map(ToString::to_string).collect() }),
         initiator: String::new(),
+        ..Default::default()
     };
     let answer =
         operator.tokens.update_token(update(edited.clone(), &["scopes"])).await.unwrap().into_inner();
@@ -243,6 +244,7 @@ async fn an_expired_token_is_inactive_until_its_expiry_is_renewed() {
         expiration: Some(v1::regenerate_token_request::Expiration::ExpireTime(
             (SystemTime::now() + Duration::from_hours(1)).into(),
         )),
+        ..Default::default()
     };
     let renewed = operator.tokens.regenerate_token(renewed).await.unwrap().into_inner();
     assert_eq!(renewed.token.unwrap().state(), v1::TokenState::Active);
@@ -321,7 +323,8 @@ async fn a_workspace_has_its_own_prefix_and_old_secrets_keep_theirs() {
     assert!(before.starts_with("tk_"));
     let workspace =
         v1::Workspace { id: "acme".to_owned(), token_prefix: "sk_live".to_owned(), ..Default::default() };
-    let request = v1::UpdateWorkspaceRequest { workspace: Some(workspace), update_mask: None };
+    let request =
+        v1::UpdateWorkspaceRequest { workspace: Some(workspace), update_mask: None, ..Default::default() };
     let updated =
         operator.workspaces.update_workspace(request).await.unwrap().into_inner().workspace.unwrap();
     assert_eq!((updated.name.as_str(), updated.token_prefix.as_str()), ("acme", "sk_live"));
@@ -337,7 +340,8 @@ async fn a_server_that_ends_in_order_has_written_the_latest_uses() {
     let (_, secret) = operator.create_token("acme", "used", &[]).await;
     operator.introspect(&secret).await.unwrap();
     let database = server.database.connect().await;
-    let query = "SELECT count(*) FROM token_last_uses JOIN tokens ON id = token WHERE name = 'used'";
+    let query =
+        "SELECT count(last_use_time) FROM token_last_uses JOIN tokens ON id = token WHERE name = 'used'";
     let written: i64 = database.query_one(query, &[]).await.unwrap().get(0);
     assert_eq!(written, 0, "not before its time");
     server.signal("TERM");

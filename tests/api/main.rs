@@ -12,12 +12,15 @@
     reason = "a test that fails should say where, and reads better than it runs"
 )]
 
+mod audit;
 mod bad_requests;
 mod batch;
+mod bulk_revocation;
 mod cached;
 mod cached_undecided;
 mod calls;
 mod clients;
+mod command_line;
 mod crash;
 mod deposed;
 mod dev;
@@ -26,6 +29,7 @@ mod edge;
 mod edge_callers;
 mod edge_outage;
 mod edge_rules;
+mod finding;
 mod fleet;
 mod fleet_waits;
 mod grants;
@@ -34,16 +38,22 @@ mod harness;
 mod keyring;
 mod ledger;
 mod life;
+mod limits;
 mod load;
+mod mutations;
 mod outage;
 mod principal_races;
 mod principals;
 mod process;
 mod profiles;
 mod refusals;
+mod retries;
+mod revoke_secret;
 mod right_requests;
 mod rights;
 mod roles;
+mod rotation;
+mod rotation_ends;
 mod scanner;
 mod secrets;
 mod sidecar;
@@ -53,7 +63,9 @@ mod sidecar_service;
 mod sidecar_silence;
 mod sidecar_without_lease;
 mod sidecars;
+mod suspension;
 mod tls;
+mod uses;
 mod watch;
 mod watch_ends;
 mod watch_progress;
@@ -62,3 +74,7 @@ mod where_used;
 mod workspace_invalidation;
 mod wrong_changes;
 mod wrong_tokens;
+
+#[path = "../histories/proxy.rs"]
+#[expect(dead_code, reason = "histories do more to links")]
+mod proxy;

@@ -63,7 +63,11 @@ impl Scene {
         let mut operator = here.operator().await;
         let (id, name, profile) = ("acme".to_owned(), "acme".to_owned(), "acme".to_owned());
         let workspace = Some(v1::Workspace { id, name, profile, ..Default::default() });
-        operator.workspaces.create_workspace(v1::CreateWorkspaceRequest { workspace }).await.unwrap();
+        operator
+            .workspaces
+            .create_workspace(v1::CreateWorkspaceRequest { workspace, ..Default::default() })
+            .await
+            .unwrap();
         let request = v1::CreateTokenRequest {
             workspace: "acme".to_owned(),
             name: "reader".to_owned(),

@@ -25,7 +25,7 @@ pub(crate) fn end_of(mut command: Command) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
-fn serve(database: &Database, arguments: &[&str]) -> Command {
+pub fn serve(database: &Database, arguments: &[&str]) -> Command {
     let mut command = database.command("serve");
     command
         .args(["--listen", "127.0.0.1:0", "--operations-listen", "none", "--log", "error"])

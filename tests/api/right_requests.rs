@@ -39,7 +39,11 @@ pub fn profiles() -> TempDir {
 pub async fn create_workspace(operator: &mut Client, id: &str) {
     let (id, name, profile) = (id.to_owned(), id.to_owned(), "anything".to_owned());
     let workspace = Some(v1::Workspace { id, name, profile, ..Default::default() });
-    operator.workspaces.create_workspace(v1::CreateWorkspaceRequest { workspace }).await.unwrap();
+    operator
+        .workspaces
+        .create_workspace(v1::CreateWorkspaceRequest { workspace, ..Default::default() })
+        .await
+        .unwrap();
 }
 
 /// A right request of an RPC.
@@ -67,14 +71,27 @@ fn of_workspace(rpc: &str, workspace: String) -> Option<Call> {
             let name = "new".to_owned();
             Call::CreateToken(v1::CreateTokenRequest { workspace, name, ..Default::default() })
         }
+        "ListAuditEvents" => {
+            Call::ListAuditEvents(v1::ListAuditEventsRequest { workspace, ..Default::default() })
+        }
         "ListTokens" => Call::ListTokens(v1::ListTokensRequest { workspace, ..Default::default() }),
+        "CountTokens" => Call::CountTokens(v1::CountTokensRequest { workspace, ..Default::default() }),
+        "BulkRevokeTokens" => {
+            let filter = Some(v1::TokenFilter::default());
+            let dry = v1::BulkRevokeTokensRequest { workspace, filter, dry_run: true, ..Default::default() };
+            Call::BulkRevokeTokens(dry)
+        }
+        "RevokeSecret" => {
+            let secrets = vec!["no secret of ours".to_owned()];
+            Call::RevokeSecret(v1::RevokeSecretRequest { secrets, ..Default::default() })
+        }
         "WaitForRevision" => Call::WaitForRevision(v1::WaitForRevisionRequest { revision: 1 }),
         "WatchRevocations" => {
             Call::WatchRevocations(v1::WatchRevocationsRequest { workspace, ..Default::default() })
         }
         "CreateWorkspace" => {
             let workspace = named(format!("w-{}", Uuid::new_v4()), "fresh");
-            Call::CreateWorkspace(v1::CreateWorkspaceRequest { workspace })
+            Call::CreateWorkspace(v1::CreateWorkspaceRequest { workspace, ..Default::default() })
         }
         "GetWorkspace" => Call::GetWorkspace(v1::GetWorkspaceRequest { id: workspace }),
         "ListWorkspaces" => Call::ListWorkspaces(v1::ListWorkspacesRequest::default()),
@@ -138,7 +155,10 @@ fn of_token(rpc: &str, token: v1::Token, secret: &str, workspace: &str) -> Resul
         "RegenerateToken" => {
             Call::RegenerateToken(v1::RegenerateTokenRequest { id, etag, ..Default::default() })
         }
+        "EndOverlap" => Call::EndOverlap(v1::EndOverlapRequest { id, etag, ..Default::default() }),
         "RevokeToken" => Call::RevokeToken(v1::RevokeTokenRequest { id, ..Default::default() }),
+        "SuspendToken" => Call::SuspendToken(v1::SuspendTokenRequest { id, ..Default::default() }),
+        "ResumeToken" => Call::ResumeToken(v1::ResumeTokenRequest { id, ..Default::default() }),
         "IntrospectToken" => Call::IntrospectToken(presented),
         "BatchIntrospectTokens" => {
             Call::BatchIntrospectTokens(v1::BatchIntrospectTokensRequest { requests: vec![presented] })
@@ -187,8 +207,9 @@ async fn of_sidecar(rpc: &str, id: String, secret: String, operator: &Client) ->
         }
         "GetProfiles" => Call::GetProfiles(v1::GetProfilesRequest { history, min_revision: 0 }),
         "ReportUsage" => {
-            let used = v1::TokenUse { token_id: id, age: Some(prost_types::Duration::default()) };
-            Call::ReportUsage(v1::ReportUsageRequest { uses: vec![used] })
+            let used = v1::TokenUse { token_id: id, generation: 1, count: 1, ..Default::default() };
+            let (sidecar_id, sequence) = (Uuid::new_v4().to_string(), 1);
+            Call::ReportUsage(v1::ReportUsageRequest { uses: vec![used], sidecar_id, sequence })
         }
         other => panic!("no request for {other}"),
     }

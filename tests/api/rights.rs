@@ -11,13 +11,20 @@ use crate::harness::{Database, Server};
 use crate::right_requests::{create_workspace, profiles, right_request};
 
 /// Each RPC, the scopes that its request needs, and whether its request names a token or a workspace.
-const RPCS: [(&str, &[&str], Named); 28] = [
+const RPCS: [(&str, &[&str], Named); 35] = [
     ("CreateToken", &["tokenkeep:tokens:create"], Named::Workspace),
     ("GetToken", &["tokenkeep:tokens:read"], Named::Token),
     ("ListTokens", &["tokenkeep:tokens:read"], Named::Workspace),
+    ("CountTokens", &["tokenkeep:tokens:read"], Named::Workspace),
     ("UpdateToken", &["tokenkeep:tokens:update"], Named::Token),
     ("RegenerateToken", &["tokenkeep:tokens:regenerate"], Named::Token),
+    ("EndOverlap", &["tokenkeep:tokens:regenerate"], Named::Token),
     ("RevokeToken", &["tokenkeep:tokens:revoke"], Named::Token),
+    ("SuspendToken", &["tokenkeep:tokens:suspend"], Named::Token),
+    ("ResumeToken", &["tokenkeep:tokens:suspend"], Named::Token),
+    ("ListAuditEvents", &["tokenkeep:audit:read"], Named::Workspace),
+    ("BulkRevokeTokens", &["tokenkeep:tokens:revoke"], Named::Workspace),
+    ("RevokeSecret", &["tokenkeep:tokens:revoke-secret"], Named::Nothing),
     ("IntrospectToken", &["tokenkeep:introspect"], Named::Workspace),
     ("BatchIntrospectTokens", &["tokenkeep:introspect"], Named::Nothing),
     ("WaitForRevision", &["tokenkeep:tokens:read"], Named::Nothing),

@@ -276,7 +276,7 @@ async fn tokens_are_revalidated_by_generation_without_argon2() {
             .database
             .connect()
             .await
-            .query("SELECT FROM token_last_uses JOIN tokens ON id = token WHERE name = 'live'", &[])
+            .query("SELECT FROM token_last_uses JOIN tokens ON id = token WHERE name = 'live' AND last_use_time IS NOT NULL", &[])
             .await
             .unwrap()
             .len(),
@@ -290,24 +290,29 @@ async fn a_reported_use_is_the_last_if_it_is_the_latest_and_the_caller_acts_on_t
     let (mut operator, mut sidecar) = scene(&server).await;
     let (used, _) = operator.create_token("acme", "used", &[]).await;
     let (foreign, _) = operator.create_token("other", "foreign", &[]).await;
-    let report = |age: i64| v1::ReportUsageRequest {
+    let report = |sequence: i64, age: i64| v1::ReportUsageRequest {
         uses: [used.id.as_str(), &foreign.id, SIDECAR]
             .map(|id| {
                 let age = Some(prost_types::Duration { seconds: age, nanos: 0 });
-                v1::TokenUse { token_id: id.to_owned(), age }
+                v1::TokenUse { token_id: id.to_owned(), age, generation: 1, count: 2 }
             })
             .to_vec(),
+        sidecar_id: SIDECAR.to_owned(),
+        sequence,
     };
     let now = SystemTime::now();
-    for age in [60, 30, 90] {
-        sidecar.sidecars.report_usage(report(age)).await.unwrap();
+    // The second is repeated, and the first comes late.
+    for (sequence, age) in [(1, 60), (2, 30), (2, 20), (1, 10), (3, 90)] {
+        sidecar.sidecars.report_usage(report(sequence, age)).await.unwrap();
     }
-    let last = operator.get_token(&used.id).await.unwrap().last_use_time.unwrap();
+    let shown = operator.get_token(&used.id).await.unwrap();
+    assert_eq!(shown.use_count, 6);
+    let last = shown.last_use_time.unwrap();
     let ago = now.duration_since(SystemTime::try_from(last).unwrap()).unwrap().as_secs_f64();
     assert!((20.0..=31.0).contains(&ago), "{ago} s ago");
     assert_eq!(operator.get_token(&foreign.id).await.unwrap().last_use_time, None);
-    operator.sidecars.report_usage(report(10)).await.unwrap();
-    assert!(operator.get_token(&foreign.id).await.unwrap().last_use_time.is_some());
+    operator.sidecars.report_usage(report(4, 10)).await.unwrap();
+    assert_eq!(operator.get_token(&foreign.id).await.unwrap().use_count, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,10 +336,26 @@ async fn requests_of_sidecars_are_told_what_is_wrong_with_them() {
     let request = v1::RevalidateTokensRequest { tokens, history, min_revision: 0 };
     let status = sidecar.sidecars.revalidate_tokens(request).await.unwrap_err();
     assert_eq!(fields(status), ["tokens[0].token_id"]);
-    let age = Some(prost_types::Duration { seconds: -1, nanos: 0 });
-    let uses = vec![v1::TokenUse { token_id: String::new(), age }];
-    let status = sidecar.sidecars.report_usage(v1::ReportUsageRequest { uses }).await.unwrap_err();
-    assert_eq!(fields(status), ["uses[0].token_id", "uses[0].age"]);
-    let status = sidecar.sidecars.report_usage(v1::ReportUsageRequest::default()).await.unwrap_err();
-    assert_eq!(fields(status), ["uses"]);
+    reports_are_told_what_is_wrong_with_them(&mut sidecar).await;
+}
+
+async fn reports_are_told_what_is_wrong_with_them(sidecar: &mut Client) {
+    let right = v1::TokenUse { token_id: SIDECAR.to_owned(), generation: 1, count: 1, ..Default::default() };
+    let age = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+    let uses = vec![
+        v1::TokenUse { token_id: String::new(), age: age(-1), generation: 0, count: 0 },
+        v1::TokenUse { age: age(400_000_000), count: 1_000_000_000_001, ..right.clone() },
+        v1::TokenUse { age: age(300_000_000), count: 1_000_000_000_000, ..right.clone() },
+    ];
+    let request = v1::ReportUsageRequest { uses, sidecar_id: SIDECAR.to_owned(), sequence: 1 };
+    let status = sidecar.sidecars.report_usage(request.clone()).await.unwrap_err();
+    let expected = ["[0].token_id", "[0].age", "[0].generation", "[0].count", "[1].age", "[1].count"];
+    assert_eq!(refusal(&status).fields, expected.map(|field| format!("uses{field}")));
+    for count in [0, 1_001] {
+        let request = v1::ReportUsageRequest { uses: vec![right.clone(); count], ..Default::default() };
+        let status = sidecar.sidecars.report_usage(request).await.unwrap_err();
+        assert_eq!(refusal(&status).fields, ["sidecar_id", "sequence", "uses"]);
+    }
+    let request = v1::ReportUsageRequest { uses: vec![right], ..request };
+    sidecar.sidecars.report_usage(request).await.unwrap();
 }

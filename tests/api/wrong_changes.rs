@@ -137,11 +137,13 @@ fn workspace(id: &str, name: &str, prefix: &str) -> v1::Workspace {
 
 pub fn workspaces() -> Vec<Row> {
     let new = |id, name, prefix| {
-        Call::CreateWorkspace(v1::CreateWorkspaceRequest { workspace: Some(workspace(id, name, prefix)) })
+        let workspace = Some(workspace(id, name, prefix));
+        Call::CreateWorkspace(v1::CreateWorkspaceRequest { workspace, ..Default::default() })
     };
     let edit = |workspace: v1::Workspace, paths: &[&str]| {
-        let update_mask = Some(FieldMask { paths: paths.iter().map(ToString::to_string).collect() });
-        Call::UpdateWorkspace(v1::UpdateWorkspaceRequest { workspace: Some(workspace), update_mask })
+        let paths = paths.iter().map(ToString::to_string).collect();
+        let (workspace, update_mask) = (Some(workspace), Some(FieldMask { paths }));
+        Call::UpdateWorkspace(v1::UpdateWorkspaceRequest { workspace, update_mask, ..Default::default() })
     };
     let get = |id: &str| Call::GetWorkspace(v1::GetWorkspaceRequest { id: id.to_owned() });
     let stale = v1::Workspace { etag: "v9".into(), ..workspace("acme", "new", "") };

@@ -138,9 +138,49 @@ fn filter(change: impl FnOnce(&mut v1::TokenFilter)) -> Call {
     list(|request| request.filter = Some(filter))
 }
 
+/// Filters that say what cannot be found by.
+pub fn filters() -> Vec<Row> {
+    let long = |length| "x".repeat(length);
+    vec![
+        ("an unspecified state", filter(|f| f.states = vec![0]), field("filter.states[0]")),
+        ("more states than there are", filter(|f| f.states = vec![1; 5_000]), field("filter.states")),
+        ("an unknown state", filter(|f| f.states = vec![1, 99]), field("filter.states[1]")),
+        ("a filter by a principal too long", filter(|f| f.principal = long(257)), field("filter.principal")),
+        ("a filter by a name too long", filter(|f| f.name_prefix = long(129)), field("filter.name_prefix")),
+        ("a filter by no scope", filter(|f| f.scope = "a b".to_owned()), field("filter.scope")),
+        (
+            "expiring within no time",
+            filter(|f| f.expiring_within = Some(Duration::default())),
+            field("filter.expiring_within"),
+        ),
+        (
+            "unused since before time began",
+            filter(|f| f.unused_since = Some(Timestamp { seconds: -1, nanos: 0 })),
+            field("filter.unused_since"),
+        ),
+        (
+            "created before time began",
+            filter(|f| f.created_before = Some(Timestamp { seconds: -1, nanos: 0 })),
+            field("filter.created_before"),
+        ),
+        (
+            "created since after the end of time",
+            filter(|f| f.created_since = Some(Timestamp { seconds: i64::MAX, nanos: 0 })),
+            field("filter.created_since"),
+        ),
+        (
+            "a superseded use at half a moment",
+            filter(|f| f.superseded_use_since = Some(Timestamp { seconds: 0, nanos: -1 })),
+            field("filter.superseded_use_since"),
+        ),
+        ("a filter by an unknown type", filter(|f| f.r#type = 99), field("filter.type")),
+        ("a filter by an unknown kind", filter(|f| f.principal_kind = 99), field("filter.principal_kind")),
+        ("a filter by a creator too long", filter(|f| f.creator = long(257)), field("filter.creator")),
+    ]
+}
+
 pub fn readings() -> Vec<Row> {
     let get = |id: &str| Call::GetToken(v1::GetTokenRequest { id: id.to_owned() });
-    let long = |length| "x".repeat(length);
     let page = |text: &str| list(|request| request.page_token = text.to_owned());
     let invalid_page = || refused(Code::InvalidArgument, "INVALID_PAGE_TOKEN");
     vec![
@@ -159,21 +199,11 @@ pub fn readings() -> Vec<Row> {
         ("a page token that is none", page("nonsense"), invalid_page()),
         ("a page token of one character", page("0"), invalid_page()),
         ("a page token that is not ASCII", page("0é"), invalid_page()),
-        ("an unspecified state", filter(|f| f.states = vec![0]), field("filter.states[0]")),
-        ("more states than there are", filter(|f| f.states = vec![1; 5_000]), field("filter.states")),
-        ("an unknown state", filter(|f| f.states = vec![1, 99]), field("filter.states[1]")),
-        ("a filter by a principal too long", filter(|f| f.principal = long(257)), field("filter.principal")),
-        ("a filter by a name too long", filter(|f| f.name_prefix = long(129)), field("filter.name_prefix")),
-        ("a filter by no scope", filter(|f| f.scope = "a b".to_owned()), field("filter.scope")),
+        ("a count of no workspace", Call::CountTokens(v1::CountTokensRequest::default()), field("workspace")),
         (
-            "expiring within no time",
-            filter(|f| f.expiring_within = Some(Duration::default())),
-            field("filter.expiring_within"),
-        ),
-        (
-            "unused since before time began",
-            filter(|f| f.unused_since = Some(Timestamp { seconds: -1, nanos: 0 })),
-            field("filter.unused_since"),
+            "a count of a workspace that is not there",
+            Call::CountTokens(v1::CountTokensRequest { workspace: "nowhere".to_owned(), filter: None }),
+            refused(Code::NotFound, "WORKSPACE_NOT_FOUND"),
         ),
         (
             "a negative page of workspaces",

@@ -215,6 +215,7 @@ fn verdict(answer: &v1::IntrospectTokenResponse) -> Answer {
         | v1::InactiveReason::Unknown
         | v1::InactiveReason::OtherWorkspace
         | v1::InactiveReason::OtherAudience
+        | v1::InactiveReason::Suspended
         | v1::InactiveReason::OtherAddress => Reason::NotOurs,
         v1::InactiveReason::Invalidated => Reason::Invalidated,
         v1::InactiveReason::PrincipalDisabled => Reason::PrincipalDisabled,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
-use tokenkeep::server::connection::Peer;
+use tokenkeep::peer::Peer;
 use tokenkeep::server::serving::{Serving, ServingError};
 use tokenkeep::server::tls::{TlsError, TlsFiles};
 use tokio::io::AsyncWriteExt;

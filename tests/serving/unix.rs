@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use tokenkeep::server::connection::Peer;
+use tokenkeep::peer::Peer;
 use tokenkeep::server::listen::{ListenAddress, ListenError};
 use tokenkeep::server::serving::{Serving, ServingError, ServingOptions};
 use tonic::transport::Endpoint;

@@ -6,7 +6,7 @@ use tokenkeep::store::{StoreError, credentials, tokens};
 use tokenkeep::token::{Kid, Revision, TokenId, TokenState};
 
 use crate::harness::Database;
-use crate::samples::{create, find, revoke, secret, token};
+use crate::samples::{create, find, replacement, revoke, token};
 
 const ONE: &str = "00000000000000000000000000000001";
 const TWO: &str = "00000000000000000000000000000002";
@@ -60,7 +60,7 @@ async fn no_secret_is_written_that_a_retired_key_issued() {
     let new = tokens::insert(&mut connection, token()).await.unwrap_err();
     let mut transaction = store.begin().await.unwrap();
     let replaced =
-        tokens::replace_secret(transaction.connection(), there.id, secret(7), None, Revision(1)).await;
+        tokens::replace_secret(transaction.connection(), &there, replacement(7, None), Revision(1)).await;
     let anew = transaction.finish(replaced).await.unwrap_err();
     for refused in [new, anew] {
         assert!(matches!(refused, StoreError::KeyRetired(Kid::FIRST)), "{refused:?}");
@@ -103,7 +103,8 @@ async fn what_a_key_minted_is_counted_page_by_page_and_only_what_lives() {
     let told: Vec<_> = whole.iter().map(|minted| (minted.kid, minted.live, minted.newest.clone())).collect();
     let of_a0 = made.iter().skip(2).copied();
     let b0 = credentials::read(&mut store.connection().await.unwrap(), &made).await.unwrap().of;
-    let b0: Vec<TokenId> = b0.values().filter(|it| it.kid == kid("b0")).map(|it| it.token.id).collect();
+    let b0: Vec<TokenId> =
+        b0.values().filter(|it| it.present.kid == kid("b0")).map(|it| it.token.id).collect();
     let a0: Vec<TokenId> = of_a0.filter(|id| !b0.contains(id)).rev().collect();
     assert_eq!(told, [(kid("a0"), 2, a0), (kid("b0"), 1, b0)]);
     let (parts, pages) = minted(&database, 2).await;

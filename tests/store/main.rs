@@ -7,12 +7,16 @@
     reason = "what is not as promised fails the test"
 )]
 
+mod bounds;
+mod bulk_revocations;
 mod doorbell;
 mod harness;
 mod histories;
 mod keys;
+mod limits;
 mod lists;
 mod migrations;
+mod overlaps;
 mod plans;
 mod revision_log;
 mod samples;
@@ -20,4 +24,6 @@ mod servers;
 mod sessions;
 mod tls;
 mod tokens;
+mod uses;
+mod various;
 mod workspaces;

@@ -21,7 +21,7 @@ async fn four_servers_that_start_at_once_on_an_empty_database_all_come_up() {
         }
         assert_eq!(
             applied,
-            ["0001", "0002", "0003", "0004", "0005", "0006", "0007"],
+            ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"],
             "each migration runs once, whoever runs it"
         );
     }
@@ -38,6 +38,7 @@ async fn the_way_down_leaves_nothing_and_the_way_up_comes_back() {
     let database = Database::new().await;
     let admin = database.admin().await;
     for down in [
+        include_str!("../../migrations/0008_life/down.sql"),
         include_str!("../../migrations/0007_leases/down.sql"),
         include_str!("../../migrations/0006_keys/down.sql"),
         include_str!("../../migrations/0005_products/down.sql"),
@@ -50,7 +51,7 @@ async fn the_way_down_leaves_nothing_and_the_way_up_comes_back() {
     }
     assert_eq!(tables(&database).await, "");
     admin.batch_execute("DELETE FROM __diesel_schema_migrations").await.unwrap();
-    assert_eq!(database.store().migrate().await.unwrap().applied.len(), 7);
+    assert_eq!(database.store().migrate().await.unwrap().applied.len(), 8);
 }
 
 #[tokio::test]
@@ -110,13 +111,17 @@ fn diesel_type(kind: &str) -> &'static str {
     match kind {
         "bool" => "Bool",
         "bytea" => "Bytea",
+        "float8" => "Double",
         "int4" => "Int4",
         "int8" => "Int8",
+        "interval" => "Interval",
         "jsonb" => "Jsonb",
         "text" => "Text",
         "_text" => "Array<Text>",
+        "timestamp" => "Timestamp",
         "timestamptz" => "Timestamptz",
         "uuid" => "Uuid",
+        "_uuid" => "Array<Uuid>",
         other => panic!("no word for {other}"),
     }
 }

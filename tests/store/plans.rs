@@ -7,32 +7,44 @@ use serde_json::Value;
 use tokenkeep::principal::{Legacy, PrincipalEdit, PrincipalKey};
 use tokenkeep::profile::{ProfileName, TokenType};
 use tokenkeep::revocation::TokenChange;
+use tokenkeep::store::bulk_revocations::Matching;
 use tokenkeep::store::keys::{self, KeyState};
 use tokenkeep::store::principals::{self, PrincipalQuery};
 use tokenkeep::store::profiles::{self, StoredProfile};
 use tokenkeep::store::servers::{self, ServerId};
-use tokenkeep::store::tokens::{self, Locked, Revocation, TokenQuery};
-use tokenkeep::store::{Connection, Store, Transaction, credentials, last_uses, log, minted, workspaces};
-use tokenkeep::text::{Initiator, NamePrefix, PrincipalId};
-use tokenkeep::token::{
-    Audiences, Cidrs, Expiry, ExternalId, Kid, Precondition, Revision, Scope, TokenEdit, TokenFilter,
-    TokenId, TokenState,
+use tokenkeep::store::tokens::{self, Listing, Locked, Revocation, TokenQuery};
+use tokenkeep::store::{
+    Connection, Store, Transaction, bulk_revocations, credentials, last_uses, limits, log, minted,
+    previous_secrets, workspaces,
 };
-use tokenkeep::workspace::{WorkspaceEdit, WorkspaceId};
+use tokenkeep::text::{Initiator, PrincipalId};
+use tokenkeep::token::{
+    Audiences, Cidrs, Expiry, ExternalId, Kid, Precondition, Revision, TokenEdit, TokenId,
+};
+use tokenkeep::workspace::{Limits, SupersededUse, WorkspaceEdit, WorkspaceId};
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::harness::Database;
-use crate::samples::{event, find, name, prefix, principal, reason, scopes, secret, token, workspace};
+use crate::samples::{
+    event, find, name, new_workspace, prefix, principal, reason, replacement, report, scopes, token,
+    workspace,
+};
+use crate::various;
 
 /// The list of servers alone may be read whole: it is as long as the fleet is large.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 13] = [
+    "bulk_revocations",
     "histories",
+    "issuance_buckets",
+    "previous_secrets",
     "principals",
     "profiles",
     "revisions",
     "server_keys",
     "token_last_uses",
+    "token_marks",
     "tokens",
+    "usage_reports",
     "workspaces",
 ];
 
@@ -48,16 +60,20 @@ async fn run_everything(store: Store) {
     tokens::find(connection, token).await.unwrap();
     credentials::read(connection, &[token]).await.unwrap();
     minted::page(connection, None, 10).await.unwrap();
-    last_uses::record(connection, &[(token, SystemTime::now())], None).await.unwrap();
+    run_uses(connection, token).await;
     let news = vec![event(token, TokenChange::Updated)];
     let revision = log::append_all(&mut transaction, news, false).await.unwrap().events[0].revision;
     let connection = transaction.connection();
     run_edits(connection, token, revision).await;
-    let Locked { token: locked, .. } = tokens::lock(&mut transaction, &[token]).await.unwrap().pop().unwrap();
+    let mut locked = tokens::lock(&mut transaction, &[token]).await.unwrap();
+    previous_secrets::fill_in(&mut transaction, locked.iter_mut()).await.unwrap();
+    let Locked { token: locked, .. } = locked.pop().unwrap();
     let ended = vec![Revocation { token: locked, reason: reason(""), revision }];
     tokens::revoke(&mut transaction, ended).await.unwrap();
     tokens::count_active(transaction.connection(), &id).await.unwrap();
     run_principals(&mut transaction, revision).await;
+    run_limits(&mut transaction, &id).await;
+    run_bulk_revocations(&mut transaction, &id, revision).await;
     run_profiles(&mut transaction).await;
     let connection = transaction.connection();
     let head = log::head(connection).await.unwrap();
@@ -71,18 +87,28 @@ async fn run_everything(store: Store) {
     log::compact(&mut transaction, Duration::ZERO, 10).await.unwrap();
     let connection = transaction.connection();
     servers::leave(connection, server).await.unwrap();
-    for filter in filters() {
+    for filter in various::filters() {
         for after in [None, Some(token)] {
-            let query = TokenQuery { workspace: id.clone(), filter: filter.clone(), after, limit: 10 };
-            tokens::list(connection, &query).await.unwrap();
+            let (workspace, filter) = (id.clone(), filter.clone());
+            let rotation_due_after = Some(Duration::from_hours(24));
+            let query = TokenQuery { workspace, filter, rotation_due_after, after, patience: 100 };
+            tokens::count(connection, &query).await.unwrap();
+            Listing::begin(connection, query).await.unwrap().next(connection, 10).await.unwrap();
         }
     }
     transaction.finish::<_, tokenkeep::store::StoreError>(Ok(())).await.unwrap();
     assert!(find(&store, token).await.is_some());
 }
 
+async fn run_uses(connection: &mut Connection, token: TokenId) {
+    let report = report(&[(token, SystemTime::now())]);
+    last_uses::record(connection, &report, None).await.unwrap();
+    last_uses::misused(connection, &report.uses, Duration::from_mins(10)).await.unwrap();
+    last_uses::forget(connection, Duration::ZERO).await.unwrap();
+}
+
 async fn run_workspaces(connection: &mut Connection, id: &WorkspaceId) {
-    workspaces::insert(connection, &workspace("acme"), &name("Acme"), &prefix("tk"), None).await.unwrap();
+    workspaces::insert(connection, &new_workspace("acme")).await.unwrap();
     workspaces::find(connection, id).await.unwrap();
     workspaces::lock(connection, id).await.unwrap();
     let edit = WorkspaceEdit {
@@ -91,6 +117,8 @@ async fn run_workspaces(connection: &mut Connection, id: &WorkspaceId) {
         name: Some(name("ours")),
         token_prefix: Some(prefix("tk")),
         profile: Some(None),
+        superseded_use: Some(SupersededUse::Revoke),
+        limits: Some(Limits::default()),
     };
     workspaces::update(connection, edit, Some(Revision(1))).await.unwrap();
     workspaces::invalidate(connection, id, Revision(1)).await.unwrap();
@@ -111,7 +139,13 @@ async fn run_edits(connection: &mut Connection, token: TokenId, revision: Revisi
         expiry: Some(Expiry::After(Duration::from_mins(1))),
     };
     tokens::update(connection, token, edit, revision).await.unwrap();
-    tokens::replace_secret(connection, token, secret(2), Some(Expiry::Never), revision).await.unwrap();
+    let end = Some(SystemTime::now() + Duration::from_mins(1));
+    let found = tokens::find(connection, token).await.unwrap().unwrap();
+    let replaced = tokens::replace_secret(connection, &found, replacement(2, end), revision).await.unwrap();
+    assert!(replaced.previous_secret.is_some());
+    tokens::replace_secret(connection, &replaced, replacement(3, None), revision).await.unwrap();
+    tokens::end_overlap(connection, token, revision).await.unwrap();
+    previous_secrets::forget_ended(connection, 10).await.unwrap();
 }
 
 async fn run_principals(transaction: &mut Transaction, revision: Revision) {
@@ -150,6 +184,26 @@ async fn run_principals(transaction: &mut Transaction, revision: Revision) {
     }
 }
 
+async fn run_limits(transaction: &mut Transaction, workspace: &WorkspaceId) {
+    let principal = PrincipalId::parse("one".to_owned()).unwrap();
+    limits::lock(transaction, workspace).await.unwrap();
+    limits::room(transaction, workspace, Some(&principal), None).await.unwrap();
+    assert!(limits::issue(transaction, workspace, 1).await.unwrap().is_none());
+    assert!(limits::issue(transaction, workspace, 1).await.unwrap().is_some());
+}
+
+async fn run_bulk_revocations(transaction: &mut Transaction, workspace: &WorkspaceId, revision: Revision) {
+    for filter in various::filters() {
+        let rotation_due_after = Some(various::DUE_AFTER);
+        let matching = Matching { workspace: workspace.clone(), filter, rotation_due_after };
+        let connection = transaction.connection();
+        bulk_revocations::count(connection, &matching).await.unwrap();
+        bulk_revocations::newest(connection, &matching, 10).await.unwrap();
+        let ended = bulk_revocations::end(transaction, &matching, &reason("")).await.unwrap();
+        bulk_revocations::settle(transaction, ended, revision).await.unwrap();
+    }
+}
+
 async fn run_profiles(transaction: &mut Transaction) {
     let name = ProfileName::parse("shop".to_owned()).unwrap();
     let stored = StoredProfile { name: name.clone(), version: 1, document: "name = 'shop'".to_owned() };
@@ -158,32 +212,6 @@ async fn run_profiles(transaction: &mut Transaction) {
     profiles::enter(transaction, &[stored], &initiator).await.unwrap();
     assert_eq!(profiles::find(transaction.connection(), &name).await.unwrap().profiles.len(), 1);
     profiles::version(transaction.connection(), &name).await.unwrap().unwrap();
-}
-
-fn filters() -> Vec<TokenFilter> {
-    let states =
-        [TokenState::Active, TokenState::Expired, TokenState::Revoked, TokenState::Invalidated].into();
-    let all = TokenFilter {
-        states,
-        principal: Some(PrincipalId::parse("p".to_owned()).unwrap()),
-        name_prefix: Some(NamePrefix::parse("p".to_owned()).unwrap()),
-        scope: Some(Scope::parse("p".to_owned()).unwrap()),
-        expiring_within: Some(Duration::from_hours(1)),
-        unused_since: Some(SystemTime::now()),
-        never_used: true,
-    };
-    let none = TokenFilter::default;
-    vec![
-        none(),
-        TokenFilter { states: all.states.clone(), ..none() },
-        TokenFilter { principal: all.principal.clone(), ..none() },
-        TokenFilter { name_prefix: all.name_prefix.clone(), ..none() },
-        TokenFilter { scope: all.scope.clone(), ..none() },
-        TokenFilter { expiring_within: all.expiring_within, ..none() },
-        TokenFilter { unused_since: all.unused_since, ..none() },
-        TokenFilter { never_used: true, ..none() },
-        all,
-    ]
 }
 
 /// With plans for parameters that nobody knows yet, and sequential scans so dear that only a missing index brings one.
@@ -197,7 +225,7 @@ async fn no_query_reads_a_whole_table() {
     let planning = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off";
     admin.batch_execute(planning).await.unwrap();
     let statements = statements(&database);
-    assert!(statements.len() >= 68, "only {} statements were logged", statements.len());
+    assert!(statements.len() >= 70, "only {} statements were logged", statements.len());
     for (number, statement) in statements.iter().enumerate() {
         let plan = plan(&admin, number, statement).await;
         check(&plan[0]["Plan"], false, statement);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use tokenkeep::revocation::{HistoryId, Position, TokenChange};
 use tokenkeep::store::{Store, StoreError, log};
@@ -19,8 +20,12 @@ async fn an_event_is_read_back_as_it_was_appended() {
     let store = database.store();
     let start = log::head(&mut store.connection().await.unwrap()).await.unwrap().position;
     assert_eq!(start.revision, Revision::ZERO);
-    let changes =
-        [TokenChange::Revoked { reason: reason("lost") }, TokenChange::SecretReplaced, TokenChange::Updated];
+    let end = SystemTime::UNIX_EPOCH + Duration::from_micros(1_234_567);
+    let changes = [
+        TokenChange::Revoked { reason: reason("lost") },
+        TokenChange::SecretReplaced { overlap_end: None },
+        TokenChange::SecretReplaced { overlap_end: Some(end) },
+    ];
     let news: Vec<_> = changes.into_iter().map(|change| event(TokenId::generate(), change)).collect();
     let mut appended = Vec::new();
     for (batch, awaited) in [(&news[..2], false), (&news[2..], true)] {

@@ -1,17 +1,19 @@
 //! Tokens to try things with.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokenkeep::hash::SecretHash;
 use tokenkeep::principal::NewPrincipal;
 use tokenkeep::profile::{PrincipalKind, TokenType};
 use tokenkeep::revocation::{Change, NewEvent, TokenChange};
 use tokenkeep::store::servers::{self, ServerId};
-use tokenkeep::store::tokens::{self, Locked, NewSecret, NewToken, Revocation};
+use tokenkeep::store::tokens::{self, Locked, NewSecret, NewToken, Replacement, Revocation};
 use tokenkeep::store::{Store, StoreError, Transaction, log, principals};
-use tokenkeep::text::{Description, Handle, Initiator, Metadata, Name, PrincipalId, RevokeReason};
+use tokenkeep::text::{Description, Handle, Initiator, Metadata, Name, PrincipalId, Reason};
 use tokenkeep::token::{Audiences, Cidrs, Expiry, Generation, Kid, Scope, ScopeSet, Tag, Token, TokenId};
-use tokenkeep::workspace::{TokenPrefix, WorkspaceId};
+use tokenkeep::uses::{Report, Use, Used};
+use tokenkeep::workspace::{Limits, NewWorkspace, SupersededUse, TokenPrefix, WorkspaceId};
+use uuid::Uuid;
 
 pub(crate) fn workspace(id: &str) -> WorkspaceId {
     WorkspaceId::parse(id.to_owned()).unwrap()
@@ -29,8 +31,8 @@ pub(crate) fn scopes(texts: &[&str]) -> ScopeSet {
     ScopeSet::new(texts.iter().map(|text| Scope::parse((*text).to_owned()).unwrap()).collect()).unwrap()
 }
 
-pub(crate) fn reason(text: &str) -> RevokeReason {
-    RevokeReason::parse(text.to_owned()).unwrap()
+pub(crate) fn reason(text: &str) -> Reason {
+    Reason::parse(text.to_owned()).unwrap()
 }
 
 pub(crate) fn secret(mark: u8) -> NewSecret {
@@ -40,6 +42,30 @@ pub(crate) fn secret(mark: u8) -> NewSecret {
         hash: SecretHash::from_phc(format!("$argon2id$v=19$m=64,t=1,p=1$c2FsdA${mark}")),
         obfuscated: "tk_...0000".to_owned(),
     }
+}
+
+/// A workspace that is like any other.
+pub(crate) fn new_workspace(id: &str) -> NewWorkspace {
+    NewWorkspace {
+        id: workspace(id),
+        name: name(id),
+        token_prefix: prefix("tk"),
+        profile: None,
+        superseded_use: SupersededUse::Count,
+        limits: Limits::default(),
+    }
+}
+
+/// One use each of first secrets, by somebody who reports this once.
+pub(crate) fn report(uses: &[(TokenId, SystemTime)]) -> Report<SystemTime> {
+    let secret = Used::Live(Generation::FIRST);
+    let uses = uses.iter().map(|(token, last)| Use { token: *token, secret, count: 1, last: *last });
+    Report { reporter: Uuid::new_v4(), sequence: 1, uses: uses.collect() }
+}
+
+/// A new secret, and that the one before works on until then.
+pub(crate) fn replacement(mark: u8, overlap_end: Option<SystemTime>) -> Replacement {
+    Replacement { secret: secret(mark), expiry: None, overlap_end }
 }
 
 /// A token of the workspace `tokenkeep`, which is always there.

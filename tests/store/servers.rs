@@ -154,3 +154,14 @@ async fn a_change_knows_the_longest_lease_of_whoever_joined_before_it_and_who_jo
     let appended = log::append_all(&mut change, one, true).await;
     assert_eq!(change.finish(appended).await.unwrap().longest_lease, longer);
 }
+
+/// As only a hand can make one: its sidecars would not be waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_lease_is_not_passed_over() {
+    let database = Database::new().await;
+    let store = database.store();
+    register(&store, ONE).await;
+    database.admin().await.batch_execute("DELETE FROM leases").await.unwrap();
+    let told = servers::list(&mut store.connection().await.unwrap()).await.unwrap_err();
+    assert!(matches!(told, StoreError::Corrupt { what: "leases.server" }), "{told:?}");
+}

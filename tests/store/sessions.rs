@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tokenkeep::store::{DatabaseOptions, Store, StoreError, log, tokens, workspaces};
 
 use crate::harness::{Database, within};
-use crate::samples::{create, find, name, prefix, token, workspace};
+use crate::samples::{create, find, new_workspace, token, workspace};
 
 /// How many sessions of the store hold a transaction open and do nothing.
 async fn idle_in_transaction(admin: &tokio_postgres::Client) -> i64 {
@@ -24,9 +24,7 @@ async fn backends(admin: &tokio_postgres::Client) -> Vec<i32> {
 }
 
 async fn insert_workspace(transaction: &mut tokenkeep::store::Transaction) -> Result<(), StoreError> {
-    let id = workspace("acme");
-    let inserted =
-        workspaces::insert(transaction.connection(), &id, &name("Acme"), &prefix("tk"), None).await;
+    let inserted = workspaces::insert(transaction.connection(), &new_workspace("acme")).await;
     inserted.map(|inserted| assert!(inserted.is_some()))
 }
 

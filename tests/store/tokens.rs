@@ -2,14 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokenkeep::store::tokens::{self, Locked, Revocation};
+use tokenkeep::store::tokens::{self, Locked, Replacement, Revocation};
 use tokenkeep::store::{Store, StoreError, credentials, last_uses};
 use tokenkeep::text::Metadata;
 use tokenkeep::token::{Expiry, Generation, Revision, Tag, Token, TokenEdit, TokenId, TokenState};
 
 use crate::harness::{Database, within};
 use crate::samples::{
-    create, enrol, find, name, principal, reason, revoke, scopes, secret, token, workspace,
+    create, enrol, find, name, principal, reason, replacement, report, revoke, scopes, secret, token,
+    workspace,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -76,15 +77,15 @@ async fn a_new_secret_replaces_every_trace_of_the_old_one() {
     let before = create(&store, new).await;
     let mut connection = store.connection().await.unwrap();
     let after =
-        tokens::replace_secret(&mut connection, before.id, secret(2), None, Revision(1)).await.unwrap();
+        tokens::replace_secret(&mut connection, &before, replacement(2, None), Revision(1)).await.unwrap();
     assert_eq!((after.generation, after.expire_time), (Generation(2), before.expire_time));
     let found = credentials::read(&mut connection, &[before.id]).await.unwrap();
     let credential = &found.of[&before.id];
-    assert_eq!((credential.tag, credential.hash.clone()), (Tag([2; 8]), secret(2).hash));
+    assert_eq!((credential.present.tag, &credential.present.hash), (Tag([2; 8]), &secret(2).hash));
+    assert!(credential.previous.is_none());
     assert!(credential.read_time >= after.update_time);
-    let renewed = Some(Expiry::Never);
-    let third =
-        tokens::replace_secret(&mut connection, before.id, secret(3), renewed, Revision(2)).await.unwrap();
+    let renewed = Replacement { expiry: Some(Expiry::Never), ..replacement(3, None) };
+    let third = tokens::replace_secret(&mut connection, &after, renewed, Revision(2)).await.unwrap();
     assert_eq!((third.generation, third.expire_time), (Generation(3), None));
 }
 
@@ -118,7 +119,9 @@ async fn a_first_use_is_recorded_while_the_token_is_locked() {
     let id = create(&store, token()).await.id;
     let mut holder = store.begin().await.unwrap();
     tokens::lock(&mut holder, &[id]).await.unwrap();
-    last_uses::record(&mut store.connection().await.unwrap(), &[(id, moment(1))], None).await.unwrap();
+    last_uses::record(&mut store.connection().await.unwrap(), &report(&[(id, moment(1))]), None)
+        .await
+        .unwrap();
     assert_eq!(find(&store, id).await.unwrap().last_use_time, Some(moment(1)));
 }
 
@@ -158,40 +161,17 @@ async fn a_row_that_the_types_refuse_is_not_passed_on() {
     assert!(matches!(refused, StoreError::Corrupt { what: "tokens.scopes" }), "{refused:?}");
 }
 
-#[tokio::test]
-async fn a_last_use_never_moves_back() {
-    let database = Database::new().await;
-    let store = database.store();
-    let id = create(&store, token()).await.id;
-    let (early, late) = (moment(1_000), moment(2_000));
-    let mut connection = store.connection().await.unwrap();
-    for (uses, shown) in [(vec![early], early), (vec![early, late], late), (vec![early], late)] {
-        let uses: Vec<_> = uses.into_iter().map(|time| (id, time)).collect();
-        last_uses::record(&mut connection, &uses, None).await.unwrap();
-        assert_eq!(find(&store, id).await.unwrap().last_use_time, Some(shown));
-    }
-}
-
-#[tokio::test]
-async fn a_use_of_a_token_that_is_gone_does_not_lose_the_others() {
-    let database = Database::new().await;
-    let store = database.store();
-    let id = create(&store, token()).await.id;
-    let uses = [(TokenId::generate(), moment(1)), (id, moment(2)), (TokenId::generate(), moment(3))];
-    last_uses::record(&mut store.connection().await.unwrap(), &uses, None).await.unwrap();
-    assert_eq!(find(&store, id).await.unwrap().last_use_time, Some(moment(2)));
-}
-
 /// A change that is not heap-only writes to every index of the table.
 #[tokio::test]
 async fn neither_use_nor_regenerating_nor_revoking_writes_to_an_index() {
     let database = Database::new().await;
     let store = database.store();
-    let id = create(&store, token()).await.id;
+    let there = create(&store, token()).await;
+    let id = there.id;
     let mut connection = store.connection().await.unwrap();
     for second in 1..9 {
-        last_uses::record(&mut connection, &[(id, moment(second))], None).await.unwrap();
-        tokens::replace_secret(&mut connection, id, secret(2), None, Revision(1)).await.unwrap();
+        last_uses::record(&mut connection, &report(&[(id, moment(second))]), None).await.unwrap();
+        tokens::replace_secret(&mut connection, &there, replacement(2, None), Revision(1)).await.unwrap();
     }
     revoke(&store, id).await;
     // A session tells what it did when it ends.

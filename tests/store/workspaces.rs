@@ -2,10 +2,10 @@
 
 use tokenkeep::store::workspaces;
 use tokenkeep::token::Precondition;
-use tokenkeep::workspace::{WorkspaceEdit, WorkspaceId};
+use tokenkeep::workspace::{NewWorkspace, SupersededUse, WorkspaceEdit, WorkspaceId};
 
 use crate::harness::Database;
-use crate::samples::{name, prefix, workspace};
+use crate::samples::{name, new_workspace, prefix, workspace};
 
 #[tokio::test]
 async fn the_workspace_of_tokenkeep_itself_is_there_from_the_beginning() {
@@ -19,14 +19,14 @@ async fn the_workspace_of_tokenkeep_itself_is_there_from_the_beginning() {
 async fn an_id_that_is_taken_is_told_without_failing_the_transaction() {
     let database = Database::new().await;
     let mut transaction = database.store().begin().await.unwrap();
-    let (id, title, start) = (workspace("acme"), name("Acme"), prefix("sk_live"));
+    let new = NewWorkspace { token_prefix: prefix("sk_live"), ..new_workspace("acme") };
     let connection = transaction.connection();
-    let first = workspaces::insert(connection, &id, &title, &start, None).await.unwrap();
-    assert_eq!(first.unwrap().token_prefix, start);
-    let second = workspaces::insert(connection, &id, &title, &start, None).await;
+    let first = workspaces::insert(connection, &new).await.unwrap();
+    assert_eq!(first.unwrap().token_prefix, new.token_prefix);
+    let second = workspaces::insert(connection, &new).await;
     assert_eq!(transaction.finish(second).await.unwrap(), None);
     let mut connection = database.store().connection().await.unwrap();
-    assert!(workspaces::find(&mut connection, &id).await.unwrap().is_some());
+    assert!(workspaces::find(&mut connection, &new.id).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -36,11 +36,13 @@ async fn an_edit_changes_what_it_names_and_counts_the_version() {
     let id = workspace(WorkspaceId::SYSTEM);
     let before = workspaces::lock(transaction.connection(), &id).await.unwrap().unwrap();
     let precondition = Precondition::Any;
-    let edit =
-        WorkspaceEdit { id, precondition, name: Some(name("ours")), token_prefix: None, profile: None };
+    let (token_prefix, profile, superseded_use) = (None, None, Some(SupersededUse::Revoke));
+    let (name, limits) = (Some(name("ours")), None);
+    let edit = WorkspaceEdit { id, precondition, name, token_prefix, profile, superseded_use, limits };
     let edited = workspaces::update(transaction.connection(), edit, None).await;
     let after = transaction.finish(edited).await.unwrap();
     assert_eq!((after.name.as_str(), after.token_prefix), ("ours", before.token_prefix));
+    assert_eq!((before.superseded_use, after.superseded_use), (SupersededUse::Count, SupersededUse::Revoke));
     assert_eq!((after.version, after.create_time), (2, before.create_time));
     assert!(after.update_time > before.update_time);
 }
@@ -50,7 +52,7 @@ async fn pages_go_by_id_byte_by_byte() {
     let database = Database::new().await;
     let mut connection = database.store().connection().await.unwrap();
     for id in ["a-b", "ab", "a1", "z"] {
-        workspaces::insert(&mut connection, &workspace(id), &name(id), &prefix("tk"), None).await.unwrap();
+        workspaces::insert(&mut connection, &new_workspace(id)).await.unwrap();
     }
     let page = workspaces::list(&mut connection, None, 3).await.unwrap();
     assert_eq!(page.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["a-b", "a1", "ab"]);

@@ -1,6 +1,7 @@
 //! How much the cache may know, and what that takes.
 
 use super::*;
+use crate::cache::shard::Slot;
 
 #[test]
 fn it_never_knows_more_than_it_may_and_keeps_what_is_used() {
@@ -24,7 +25,7 @@ fn a_cache_of_none_knows_none() {
 
 #[test]
 fn an_entry_takes_little_beside_its_record() {
-    assert!(size_of::<Entry>() <= 104, "{}", size_of::<Entry>());
+    assert!(size_of::<Slot>() <= 104, "{}", size_of::<Slot>());
 }
 
 /// `cargo test --release --lib cache::tests::measure -- --ignored --nocapture`

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::*;
 
 const TOKENS: u128 = 3;
+/// How many secrets of a token there are. All live in the reference, and how long is not its matter.
+const GENERATIONS: i32 = 2;
 const FLIGHTS: usize = 4;
 
 #[derive(Debug, Clone, Copy)]
@@ -20,17 +22,17 @@ enum Step {
     Apply,
     Begin(usize, u128),
     Read(usize),
-    Land(usize),
+    Land(usize, i32),
     /// A part of the log is missed.
     Follow,
     Offer(i64, u64),
     Lose,
-    LookUp(u128),
+    LookUp(u128, i32),
     Wait,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let (token, flight) = (0..TOKENS, 0..FLIGHTS);
+    let (token, flight, generation) = (0..TOKENS, 0..FLIGHTS, 1..=GENERATIONS);
     let step = prop_oneof![
         3 => token.clone().prop_map(Step::Change),
         1 => Just(Step::Floor),
@@ -38,11 +40,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => Just(Step::Apply),
         6 => (flight.clone(), token.clone()).prop_map(|(flight, token)| Step::Begin(flight, token)),
         6 => flight.clone().prop_map(Step::Read),
-        6 => flight.prop_map(Step::Land),
+        6 => (flight, generation.clone()).prop_map(|(flight, generation)| Step::Land(flight, generation)),
         1 => Just(Step::Follow),
         2 => (0_i64..2, 1_u64..20).prop_map(|(ahead, length)| Step::Offer(ahead, length)),
         1 => Just(Step::Lose),
-        8 => token.prop_map(Step::LookUp),
+        8 => (token, generation).prop_map(|(token, generation)| Step::LookUp(token, generation)),
         2 => Just(Step::Wait),
     ];
     prop::collection::vec(step, 1..200)
@@ -65,8 +67,8 @@ struct Run {
     log: Vec<Option<u128>>,
     applied: i64,
     aloft: HashMap<usize, Aloft>,
-    /// By token, the revision of the record and what was applied when its flight began.
-    known: HashMap<u128, (i64, i64)>,
+    /// By token and generation, the revision of the record and what was applied when its flight began.
+    known: HashMap<(u128, i32), (i64, i64)>,
     floor: i64,
     offers: Vec<(i64, u64)>,
 }
@@ -100,7 +102,7 @@ impl Run {
             Step::Apply => self.apply(),
             Step::Begin(number, id) => self.begin(number, id),
             Step::Read(number) => self.read(number),
-            Step::Land(number) => self.land(number),
+            Step::Land(number, generation) => self.land(number, generation),
             Step::Follow => self.follow(),
             Step::Offer(ahead, length) => {
                 let needs = self.applied + ahead;
@@ -111,14 +113,14 @@ impl Run {
                 self.offers.clear();
                 self.cache.lose_lease();
             }
-            Step::LookUp(id) => self.look_up(id),
+            Step::LookUp(id, generation) => self.look_up(id, generation),
             Step::Wait => self.now += 5,
         }
     }
 
     /// Tells the reference of a change.
     fn note(&mut self, token: u128, revision: i64) {
-        self.known.retain(|known, (record, _)| *known != token || *record >= revision);
+        self.known.retain(|(known, _), (record, _)| *known != token || *record >= revision);
         self.aloft
             .values_mut()
             .filter(|aloft| aloft.token == token)
@@ -161,15 +163,20 @@ impl Run {
         self.aloft.get_mut(&number).unwrap().read = Some(read);
     }
 
-    fn land(&mut self, number: usize) {
+    fn land(&mut self, number: usize, generation: i32) {
         let Some(aloft) = self.aloft.remove(&number) else { return };
         let Some(read) = aloft.read else { return };
         let fresh = !aloft.lost && aloft.changes.iter().all(|revision| *revision <= read);
-        let newer = self.known.get(&aloft.token).is_some_and(|known| *known > (read, aloft.as_of));
-        let landed = aloft.flight.land(learned(&self.cache, token(aloft.token), read), OURS);
+        let newer = self.known.iter().any(|((token, known), (record, as_of))| {
+            *token == aloft.token
+                && (*record > read || (*known == generation && (*record, *as_of) > (read, aloft.as_of)))
+        });
+        let record = Record { generation: Generation(generation), ..record(token(aloft.token), read) };
+        let landed = aloft.flight.land(learned_from(&self.cache, record), OURS);
         assert_eq!(landed, fresh && !newer);
         if landed {
-            self.known.insert(aloft.token, (read, aloft.as_of));
+            self.known.retain(|(token, _), (record, _)| *token != aloft.token || *record == read);
+            self.known.insert((aloft.token, generation), (read, aloft.as_of));
         }
     }
 
@@ -181,10 +188,10 @@ impl Run {
         self.cache.follow(ours(self.applied));
     }
 
-    fn look_up(&mut self, id: u128) {
+    fn look_up(&mut self, id: u128, generation: i32) {
         let leased = self.offers.iter().any(|(needs, until)| *needs <= self.applied && *until > self.now);
-        let expected = self.known.get(&id).filter(|(_, as_of)| leased && *as_of >= self.floor);
-        let found = self.cache.look_up_by_id(token(id), Generation::FIRST, at(self.now));
+        let expected = self.known.get(&(id, generation)).filter(|(_, as_of)| leased && *as_of >= self.floor);
+        let found = self.cache.look_up_by_id(token(id), Generation(generation), at(self.now));
         assert_eq!(found.as_ref().map(|known| known.record.revision.0), expected.map(|(record, _)| *record));
         if let Some(known) = found {
             assert_eq!(known.applied, ours(self.applied));

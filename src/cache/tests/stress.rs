@@ -3,34 +3,46 @@
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+use super::bulk::bulk_revoked;
 use super::*;
 
 const TOKENS: usize = 16;
 
-/// A source of truth: the revision of the last change of each token, and the log of them all.
+/// A source of truth: the revisions of the changes of each token, and the log of them all.
 struct Source {
-    revisions: Vec<AtomicI64>,
+    revisions: Vec<Mutex<Vec<i64>>>,
     head: AtomicI64,
     done: AtomicBool,
 }
 
 impl Source {
-    fn revision(&self, number: usize) -> i64 {
-        self.revisions[number].load(Ordering::SeqCst)
+    /// The last change of a token, as far as is known up to a revision.
+    fn revision(&self, number: usize, known: i64) -> i64 {
+        let revisions = lock(&self.revisions[number]);
+        revisions.iter().rev().find(|revision| **revision <= known).copied().unwrap_or_default()
     }
 
-    /// Changes a token, and then lets the cache know, as the tail of the log does.
+    /// Changes a token, or several at once, and then lets the cache know, as the tail of the log does.
     fn change(&self, cache: &Cache, number: usize) {
-        let revision = self.head.fetch_add(1, Ordering::SeqCst) + 1;
-        self.revisions[number].store(revision, Ordering::SeqCst);
-        let id = token(number as u128);
+        let revision = self.head.load(Ordering::SeqCst) + 1;
+        let (numbers, event) = if revision % 4 == 0 {
+            let numbers: Vec<usize> = (0..TOKENS).filter(|other| other % 3 == number % 3).collect();
+            let tokens = numbers.iter().map(|number| token(*number as u128)).collect();
+            (numbers, bulk_revoked(Some(tokens), revision))
+        } else {
+            (vec![number], event(token(number as u128), revision))
+        };
+        for number in numbers {
+            lock(&self.revisions[number]).push(revision);
+        }
+        self.head.store(revision, Ordering::SeqCst);
         if revision % 3 == 0 {
-            cache.overtake(&event(id, revision));
+            cache.overtake(&event);
         }
         if revision % 7 == 0 {
             cache.advance(ours(revision - 1));
         }
-        cache.apply(OURS, &event(id, revision));
+        cache.apply(OURS, &event);
     }
 }
 
@@ -42,7 +54,7 @@ fn ask(source: &Source, cache: &Arc<Cache>, seed: usize) -> usize {
         rounds += 1;
         let number = (rounds.wrapping_mul(0x9E37_79B9) >> 7).wrapping_add(seed) % TOKENS;
         let id = token(number as u128);
-        let changed = source.revision(number);
+        let changed = source.revision(number, i64::MAX);
         let is_applied = changed <= cache.applied().unwrap().revision.0;
         if let Some(known) = cache.look_up_by_id(id, generation, NOW) {
             let fresh = known.record.revision.0 >= changed;
@@ -50,7 +62,9 @@ fn ask(source: &Source, cache: &Arc<Cache>, seed: usize) -> usize {
             continue;
         }
         let flight = cache.begin(id);
-        let read = source.revision(number);
+        // A sidecar's source knows no more than it is asked to know.
+        let known = if rounds.is_multiple_of(2) { i64::MAX } else { flight.applied().unwrap().revision.0 };
+        let read = source.revision(number, known);
         if rounds.is_multiple_of(5) {
             thread::yield_now();
         }
@@ -64,7 +78,7 @@ fn race(changes: usize) -> usize {
     let cache = following(1000);
     cache.follow(ours(0));
     cache.offer(Offer { until: at(1000), needs: ours(0) });
-    let revisions = (0..TOKENS).map(|_| AtomicI64::new(0)).collect();
+    let revisions = (0..TOKENS).map(|_| Mutex::default()).collect();
     let source = Source { revisions, head: AtomicI64::new(0), done: AtomicBool::new(false) };
     thread::scope(|scope| {
         let asking = [1, 2].map(|seed| {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::super::RoleError;
-use super::super::table::{Table, moment};
+use super::super::table::{Table, moment, print};
 use super::on_record;
 use crate::keyring::{Keyring, ServerKey, key_file};
 use crate::service::KeyList;
@@ -33,7 +33,7 @@ fn print_files(directory: &Path, keyring: &Keyring) -> Result<(), RoleError> {
     for key in keyring.keys() {
         table.add([key.kid().to_string(), written(directory, key.kid()), key.fingerprint().to_owned()]);
     }
-    table.print()
+    print(table)
 }
 
 fn print_all(
@@ -57,7 +57,7 @@ fn print_all(
             fingerprint(row, key),
         ]);
     }
-    table.print()
+    print(table)
 }
 
 /// How many live tokens a key minted: none, if it is retired.

@@ -1,7 +1,7 @@
 //! `tokenkeep keyring retire`: says what retiring a key would end, or retires it.
 
 use super::super::RoleError;
-use super::super::table::{Table, moment, say};
+use super::super::table::{Table, moment, print, say};
 use super::on_record;
 use crate::service::Survey;
 use crate::settings::keyring::KeyringRetire;
@@ -58,7 +58,7 @@ fn by_workspace(minted: &[Minted]) -> Result<(), RoleError> {
         let live: i64 = rest.iter().map(|minted| minted.live).sum();
         table.add([format!("({} more)", rest.len()), live.to_string()]);
     }
-    table.print()
+    print(table)
 }
 
 fn sample(tokens: &[Token]) -> Result<(), RoleError> {
@@ -72,7 +72,7 @@ fn sample(tokens: &[Token]) -> Result<(), RoleError> {
             token.last_use_time.map_or_else(|| "never".to_owned(), moment),
         ]);
     }
-    table.print()
+    print(table)
 }
 
 /// Whoever retires the key under their own token locks themselves out.

@@ -83,6 +83,7 @@ pub(super) const fn inactive_reason(reason: Option<InactiveReason>) -> v1::Inact
         Some(InactiveReason::Superseded) => v1::InactiveReason::Superseded,
         Some(InactiveReason::Invalidated) => v1::InactiveReason::Invalidated,
         Some(InactiveReason::PrincipalDisabled) => v1::InactiveReason::PrincipalDisabled,
+        Some(InactiveReason::Suspended) => v1::InactiveReason::Suspended,
         Some(InactiveReason::OtherAudience) => v1::InactiveReason::OtherAudience,
         Some(InactiveReason::OtherAddress) => v1::InactiveReason::OtherAddress,
     }

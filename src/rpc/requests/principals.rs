@@ -5,7 +5,7 @@ use crate::principal::{Legacy, NewPrincipal, PrincipalChange, PrincipalEdit, Pri
 use crate::profile::PrincipalKind;
 use crate::proto::v1;
 use crate::service::{Error, InvalidField, NewTokenWords, PrincipalPageRequest};
-use crate::text::{Handle, Initiator, Invalid, Name, PrincipalId, RevokeReason};
+use crate::text::{Handle, Initiator, Invalid, Name, PrincipalId, Reason};
 use crate::token::ExternalId;
 use crate::workspace::WorkspaceId;
 
@@ -74,7 +74,7 @@ fn within(outer: &str, error: Error) -> Error {
 }
 
 #[expect(clippy::option_option, reason = "wrong, absent and there are three things")]
-fn kind(fields: &mut Fields, path: &str, kind: i32) -> Option<Option<PrincipalKind>> {
+pub(super) fn kind(fields: &mut Fields, path: &str, kind: i32) -> Option<Option<PrincipalKind>> {
     let wanted = Invalid::Malformed("PRINCIPAL_KIND_USER or PRINCIPAL_KIND_SERVICE_ACCOUNT");
     let taken = match v1::PrincipalKind::try_from(kind) {
         Ok(v1::PrincipalKind::Unspecified) => Ok(None),
@@ -173,7 +173,7 @@ pub(in crate::rpc) fn delete_principal(request: v1::DeletePrincipalRequest) -> R
     let legacy = match request.tokens {
         None => fields.take("tokens", Err(Invalid::Missing)),
         Some(Tokens::RevokeReason(reason)) => {
-            fields.take("revoke_reason", RevokeReason::parse(reason)).map(Legacy::Revoked)
+            fields.take("revoke_reason", Reason::parse(reason)).map(Legacy::Revoked)
         }
         Some(Tokens::HandOverTo(heir)) => {
             fields.take("hand_over_to", PrincipalId::parse(heir)).map(Legacy::HandedOver)

@@ -11,15 +11,16 @@ use super::Fields;
 use crate::introspection::Freshness;
 use crate::proto::v1;
 use crate::revocation::{HistoryId, Position};
-use crate::service::{Acknowledgement, Error, Inquiry, Renewal, Use};
+use crate::service::{Acknowledgement, Error, Inquiry, Renewal};
 use crate::text::Invalid;
 use crate::token::{Generation, Revision, TokenId};
+use crate::uses::{MOST_COUNTED, MOST_USES, Report, Use, Used};
 
 /// The most tokens in one request.
 pub(in crate::rpc) const MOST_TOKENS: usize = 256;
 
-/// The most uses in one report.
-const MOST_USES: usize = 1_000;
+/// The longest age that is told: a use of ten years ago is none.
+const LONGEST_AGE: Duration = Duration::from_hours(10 * 365 * 24);
 
 pub(in crate::rpc) fn renew_lease(request: v1::RenewLeaseRequest) -> Result<Renewal, Error> {
     let mut fields = Fields::default();
@@ -87,20 +88,32 @@ pub(in crate::rpc) fn get_profiles(
     fields.finish(history.map(|history| (history, revision)))
 }
 
-pub(in crate::rpc) fn report_usage(request: v1::ReportUsageRequest) -> Result<Vec<Use>, Error> {
+pub(in crate::rpc) fn report_usage(request: v1::ReportUsageRequest) -> Result<Report<Duration>, Error> {
     let mut fields = Fields::default();
+    let reporter = uuid(&mut fields, "sidecar_id", &request.sidecar_id);
+    let sequence = fields.take("sequence", at_least_one(request.sequence));
     fields.count("uses", request.uses.len(), MOST_USES);
     let uses = request.uses.into_iter().take(MOST_USES).enumerate();
     let uses: Vec<_> = uses.map(|(place, used)| token_use(&mut fields, place, used)).collect();
-    fields.finish(uses.into_iter().collect())
+    let uses: Option<Vec<_>> = uses.into_iter().collect();
+    let words = || Some(Report { reporter: reporter?, sequence: sequence?, uses: uses? });
+    fields.finish(words())
 }
 
-fn token_use(fields: &mut Fields, place: usize, used: v1::TokenUse) -> Option<Use> {
-    let token = fields.take(&format!("uses[{place}].token_id"), TokenId::parse(&used.token_id));
-    let age = Duration::try_from(used.age.unwrap_or_default());
-    let age = age.map_err(|_| Invalid::Malformed("0 s or more"));
-    let age = fields.take(&format!("uses[{place}].age"), age);
-    Some(Use { token: token?, age: age? })
+fn token_use(fields: &mut Fields, place: usize, used: v1::TokenUse) -> Option<Use<Duration>> {
+    let path = |field: &str| format!("uses[{place}].{field}");
+    let token = fields.take(&path("token_id"), TokenId::parse(&used.token_id));
+    let age = Duration::try_from(used.age.unwrap_or_default()).ok().filter(|age| *age <= LONGEST_AGE);
+    let last = fields.take(&path("age"), age.ok_or(Invalid::Malformed("from 0 s to 10 years")));
+    let generation = fields.take(&path("generation"), at_least_one(used.generation));
+    let counted = (1..=MOST_COUNTED).contains(&used.count).then_some(used.count);
+    let count = fields.take(&path("count"), counted.ok_or(Invalid::Malformed("from 1 to 1,000,000,000,000")));
+    let secret = Used::Live(Generation(generation?));
+    Some(Use { token: token?, secret, count: count?, last: last? })
+}
+
+fn at_least_one<Number: PartialOrd + From<i32>>(number: Number) -> Result<Number, Invalid> {
+    if number >= Number::from(1) { Ok(number) } else { Err(Invalid::Malformed("1 or more")) }
 }
 
 fn uuid(fields: &mut Fields, path: &str, text: &str) -> Option<Uuid> {

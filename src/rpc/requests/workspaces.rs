@@ -4,15 +4,10 @@ use super::{Fields, mask, precondition};
 use crate::profile::ProfileName;
 use crate::proto::v1;
 use crate::service::{Error, WorkspacePageRequest};
-use crate::text::{Initiator, Invalid, Name, RevokeReason};
-use crate::workspace::{Invalidation, TokenPrefix, WorkspaceEdit, WorkspaceId};
-
-pub(in crate::rpc) struct NewWorkspace {
-    pub(in crate::rpc) id: WorkspaceId,
-    pub(in crate::rpc) name: Name,
-    pub(in crate::rpc) token_prefix: TokenPrefix,
-    pub(in crate::rpc) profile: Option<ProfileName>,
-}
+use crate::text::{Initiator, Invalid, Name, Reason};
+use crate::workspace::{
+    Invalidation, Limits, NewWorkspace, SupersededUse, TokenPrefix, WorkspaceEdit, WorkspaceId,
+};
 
 pub(in crate::rpc) fn create_workspace(request: v1::CreateWorkspaceRequest) -> Result<NewWorkspace, Error> {
     let mut fields = Fields::default();
@@ -21,11 +16,47 @@ pub(in crate::rpc) fn create_workspace(request: v1::CreateWorkspaceRequest) -> R
     let name = fields.take("workspace.name", Name::parse(workspace.name));
     let prefix = fields.optional("workspace.token_prefix", workspace.token_prefix, TokenPrefix::parse);
     let profile = fields.optional("workspace.profile", workspace.profile, ProfileName::parse);
+    let superseded_use = superseded_use(&mut fields, workspace.superseded_use);
+    let limits = limits(&mut fields, workspace.limits);
     let words = || {
-        let token_prefix = prefix?.unwrap_or_default();
-        Some(NewWorkspace { id: id?, name: name?, token_prefix, profile: profile? })
+        let (token_prefix, profile) = (prefix?.unwrap_or_default(), profile?);
+        let (superseded_use, limits) = (superseded_use?, limits?);
+        Some(NewWorkspace { id: id?, name: name?, token_prefix, profile, superseded_use, limits })
     };
     fields.finish(words())
+}
+
+/// Takes limits, of which 0 is none.
+fn limits(fields: &mut Fields, wire: Option<v1::WorkspaceLimits>) -> Option<Limits> {
+    let wire = wire.unwrap_or_default();
+    let path = |field: &str| format!("workspace.limits.{field}");
+    let tokens = fields.take(&path("max_tokens"), number_of_tokens(wire.max_tokens));
+    let of_principal = number_of_tokens(wire.max_tokens_per_principal);
+    let of_principal = fields.take(&path("max_tokens_per_principal"), of_principal);
+    let lifetime = match wire.max_lifetime {
+        Some(lifetime) => fields.duration(&path("max_lifetime"), lifetime).map(Some),
+        None => Some(None),
+    };
+    let issues = match wire.max_issues_per_minute {
+        0 => Ok(None),
+        number if (1..=Limits::MOST_ISSUES).contains(&number) => Ok(Some(number)),
+        _ => Err(Invalid::Malformed("from 1 to 1,000,000, or 0 for any number")),
+    };
+    let issues_per_minute = fields.take(&path("max_issues_per_minute"), issues);
+    Some(Limits {
+        tokens: tokens?,
+        tokens_per_principal: of_principal?,
+        lifetime: lifetime?,
+        issues_per_minute: issues_per_minute?,
+    })
+}
+
+fn number_of_tokens(number: i64) -> Result<Option<i64>, Invalid> {
+    match number {
+        0 => Ok(None),
+        number if (1..=Limits::MOST_TOKENS).contains(&number) => Ok(Some(number)),
+        _ => Err(Invalid::Malformed("from 1 to 1,000,000,000, or 0 for any number")),
+    }
 }
 
 pub(in crate::rpc) fn get_workspace(request: v1::GetWorkspaceRequest) -> Result<WorkspaceId, Error> {
@@ -42,18 +73,20 @@ pub(in crate::rpc) fn list_workspaces(
     fields.finish(words())
 }
 
-const WORKSPACE_PATHS: [&str; 3] = ["name", "token_prefix", "profile"];
+const WORKSPACE_PATHS: [&str; 5] = ["name", "token_prefix", "profile", "limits", "superseded_use"];
 
 pub(in crate::rpc) fn update_workspace(request: v1::UpdateWorkspaceRequest) -> Result<WorkspaceEdit, Error> {
     let mut fields = Fields::default();
     let Some(workspace) = request.workspace else { return Err(Error::field("workspace", Invalid::Missing)) };
     let id = fields.take("workspace.id", WorkspaceId::parse(workspace.id));
     let set = [
-        ("name", &workspace.name),
-        ("token_prefix", &workspace.token_prefix),
-        ("profile", &workspace.profile),
+        ("name", !workspace.name.is_empty()),
+        ("token_prefix", !workspace.token_prefix.is_empty()),
+        ("profile", !workspace.profile.is_empty()),
+        ("limits", workspace.limits.is_some()),
     ];
-    let set: Vec<&str> = set.into_iter().filter(|(_, text)| !text.is_empty()).map(|(path, _)| path).collect();
+    let mut set: Vec<&str> = set.into_iter().filter(|(_, set)| *set).map(|(path, _)| path).collect();
+    set.extend((workspace.superseded_use != 0).then_some("superseded_use"));
     let paths = mask(&mut fields, request.update_mask, &WORKSPACE_PATHS, &set).unwrap_or_default();
     let mut edit = (None, None);
     if paths.contains(&"name") {
@@ -65,9 +98,25 @@ pub(in crate::rpc) fn update_workspace(request: v1::UpdateWorkspaceRequest) -> R
     let (name, token_prefix) = edit;
     let named = paths.contains(&"profile").then_some(workspace.profile);
     let profile = named.and_then(|profile| fields.optional("workspace.profile", profile, ProfileName::parse));
+    let named = paths.contains(&"superseded_use").then_some(workspace.superseded_use);
+    let superseded_use = named.and_then(|then| superseded_use(&mut fields, then));
+    let named = paths.contains(&"limits").then_some(workspace.limits);
+    let limits = named.and_then(|wire| limits(&mut fields, wire));
     let precondition = precondition(workspace.etag);
-    let words = || Some(WorkspaceEdit { id: id?, precondition, name, token_prefix, profile });
+    let words = || {
+        let id = id?;
+        Some(WorkspaceEdit { id, precondition, name, token_prefix, profile, superseded_use, limits })
+    };
     fields.finish(words())
+}
+
+fn superseded_use(fields: &mut Fields, number: i32) -> Option<SupersededUse> {
+    let then = match v1::SupersededUse::try_from(number) {
+        Ok(v1::SupersededUse::Unspecified | v1::SupersededUse::Count) => Ok(SupersededUse::Count),
+        Ok(v1::SupersededUse::Revoke) => Ok(SupersededUse::Revoke),
+        Err(_) => Err(Invalid::Malformed("COUNT or REVOKE")),
+    };
+    fields.take("workspace.superseded_use", then)
 }
 
 pub(in crate::rpc) fn get_workspace_profile(
@@ -81,7 +130,7 @@ pub(in crate::rpc) fn invalidate_workspace(
 ) -> Result<Invalidation, Error> {
     let mut fields = Fields::default();
     let id = fields.take("id", WorkspaceId::parse(request.id));
-    let reason = fields.take("reason", RevokeReason::parse(request.reason));
+    let reason = fields.take("reason", Reason::parse(request.reason));
     let initiator = fields.optional("initiator", request.initiator, Initiator::parse);
     let awaited = fields.awaited(request.wait);
     let (dry_run, precondition) = (request.dry_run, precondition(request.etag));

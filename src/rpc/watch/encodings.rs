@@ -11,7 +11,7 @@ use crate::rpc::answers;
 use crate::service::{Error, Frame, Told};
 use crate::token::Kid;
 
-/// How many frames are kept, of at most about a kilobyte. Whoever is further behind than that has its own made.
+/// How many frames are kept, of at most about a kilobyte, or 40 if one names a thousand tokens. Whoever is further behind than that has its own made.
 const KEPT: usize = 1024;
 
 /// What makes one frame the same as another: its place, what kind it is, and the key that made its cursor.
@@ -83,7 +83,7 @@ mod tests {
     use crate::proof::Prover;
     use crate::proto::v1;
     use crate::revocation::{Change, Event, HistoryId, NewEvent, TokenChange};
-    use crate::text::{Initiator, RevokeReason};
+    use crate::text::{Initiator, Reason};
     use crate::token::{Generation, Revision, Secret, TokenId};
     use crate::workspace::WorkspaceId;
 
@@ -108,7 +108,7 @@ mod tests {
 
     fn revocation(revision: i64) -> Frame {
         let change = Change::Token {
-            what: TokenChange::Revoked { reason: RevokeReason::parse("left the company".into()).unwrap() },
+            what: TokenChange::Revoked { reason: Reason::parse("left the company".into()).unwrap() },
             workspace: WorkspaceId::parse("acme".into()).unwrap(),
             token: TokenId::generate(),
             generation: Generation::FIRST,

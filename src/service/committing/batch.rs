@@ -1,12 +1,14 @@
 //! Several changes in one transaction: locked together, judged one by one, logged together, written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::mutation::{Action, Judged, Mutation};
-use crate::revocation::{Appended, Committed, Event, Position};
+use crate::request::RequestDigest;
+use crate::revocation::{Appended, Committed, Event, NewEvent, Position};
 use crate::service::Error;
-use crate::store::tokens::Revocation;
-use crate::store::{StoreError, Transaction, log, tokens};
+use crate::service::limiting::admit;
+use crate::store::tokens::{Locked, Replacement, Revocation};
+use crate::store::{StoreError, Transaction, audit, log, previous_secrets, requests, tokens};
 use crate::token::{Revision, Token, TokenId};
 
 /// What was made, once it has committed.
@@ -31,35 +33,121 @@ pub(super) async fn make<'mutation>(
     transaction: &mut Transaction,
     mutations: impl Iterator<Item = &'mutation Mutation> + Clone,
 ) -> Result<Made, StoreError> {
-    let ids: Vec<TokenId> = mutations.clone().map(|mutation| mutation.token).collect();
-    let locked = tokens::lock(transaction, &ids).await?;
-    let mut locked: HashMap<TokenId, _> =
-        locked.into_iter().map(|locked| (locked.token.id, locked)).collect();
-    let (mut answers, mut changes, mut news, mut awaited) = (HashMap::new(), Vec::new(), Vec::new(), false);
+    let entered = enter(transaction, mutations.clone()).await?;
+    let mut locked = lock(transaction, mutations.clone()).await?;
+    let mut judged = Verdicts::default();
     for mutation in mutations {
-        match mutation.judge(locked.remove(&mutation.token)) {
-            Ok(Judged::Changes(token, action)) => {
-                news.push(mutation.event(&token, &action));
-                awaited |= mutation.awaited;
-                changes.push((token, action));
-            }
-            Ok(Judged::Unchanged(token)) => {
-                answers.insert(mutation.token, Ok(Outcome { token, change: None }));
-            }
-            Err(refusal) => drop(answers.insert(mutation.token, Err(refusal))),
-        }
+        let digest = mutation.caller.intention().map(|intention| intention.digest);
+        let verdict = if digest.is_some_and(|digest| !entered.contains(&digest)) {
+            Verdict::Refused(Error::RequestCarriedOut, None)
+        } else {
+            judge(transaction, mutation, locked.remove(&mutation.token), digest).await?
+        };
+        judged.add(mutation, verdict);
     }
+    let Verdicts { mut answers, changes, news, awaited, made, withdrawn } = judged;
+    requests::withdraw(transaction, &withdrawn).await?;
     if news.is_empty() {
         return Ok(Made { answers, events: Vec::new() });
     }
     let Appended { history, longest_lease, events } = log::append_all(transaction, news, awaited).await?;
     let revisions = events.iter().map(|event| event.revision);
-    for token in write(transaction, changes.into_iter().zip(revisions)).await? {
+    let written = write(transaction, changes.into_iter().zip(revisions)).await?;
+    let entries =
+        written.iter().filter_map(|token| made.get(&token.id).map(|mutation| mutation.entry(token)));
+    audit::record(transaction.connection(), &entries.collect::<Vec<_>>()).await?;
+    for token in written {
         let position = Position { history, revision: token.revision };
         let change = Some(Committed { position, longest_lease });
         answers.insert(token.id, Ok(Outcome { token, change }));
     }
     Ok(Made { answers, events })
+}
+
+/// What becomes of one change.
+enum Verdict {
+    Changes(Token, Action),
+    Unchanged(Token),
+    /// And the request that may be asked again as if it had never been.
+    Refused(Error, Option<RequestDigest>),
+}
+
+/// What becomes of all of them.
+#[derive(Default)]
+struct Verdicts<'mutation> {
+    answers: HashMap<TokenId, Result<Outcome, Error>>,
+    changes: Vec<(Token, Action)>,
+    news: Vec<NewEvent>,
+    awaited: bool,
+    made: HashMap<TokenId, &'mutation Mutation>,
+    withdrawn: Vec<RequestDigest>,
+}
+
+impl<'mutation> Verdicts<'mutation> {
+    fn add(&mut self, mutation: &'mutation Mutation, verdict: Verdict) {
+        match verdict {
+            Verdict::Changes(token, action) => {
+                self.news.push(mutation.event(&token, &action));
+                self.awaited |= mutation.awaited;
+                self.made.insert(token.id, mutation);
+                self.changes.push((token, action));
+            }
+            Verdict::Unchanged(token) => {
+                self.answers.insert(mutation.token, Ok(Outcome { token, change: None }));
+            }
+            Verdict::Refused(refusal, request) => {
+                self.withdrawn.extend(request);
+                self.answers.insert(mutation.token, Err(refusal));
+            }
+        }
+    }
+}
+
+/// Judges a change of a token that is locked, and takes what room its workspace has left for it.
+async fn judge(
+    transaction: &mut Transaction,
+    mutation: &Mutation,
+    locked: Option<Locked>,
+    request: Option<RequestDigest>,
+) -> Result<Verdict, StoreError> {
+    Ok(match mutation.judge(locked) {
+        Ok(Judged::Changes(token, action)) => match mutation.claim(&token) {
+            Some(claim) => match admit(transaction, claim).await? {
+                Ok(()) => Verdict::Changes(token, action),
+                Err(full) => Verdict::Refused(full.into(), request),
+            },
+            None => Verdict::Changes(token, action),
+        },
+        Ok(Judged::Unchanged(token)) => Verdict::Unchanged(token),
+        Err(refusal) => Verdict::Refused(refusal, request),
+    })
+}
+
+/// Locks the tokens, with their previous secrets where those are asked about.
+async fn lock<'mutation>(
+    transaction: &mut Transaction,
+    mutations: impl Iterator<Item = &'mutation Mutation> + Clone,
+) -> Result<HashMap<TokenId, Locked>, StoreError> {
+    let ids: Vec<TokenId> = mutations.clone().map(|mutation| mutation.token).collect();
+    let locked = tokens::lock(transaction, &ids).await?;
+    let mut locked: HashMap<TokenId, Locked> =
+        locked.into_iter().map(|locked| (locked.token.id, locked)).collect();
+    let of_previous =
+        |mutation: &Mutation| matches!(mutation.action, Action::EndOverlap | Action::RevokeSecret { .. });
+    if mutations.clone().any(of_previous) {
+        previous_secrets::fill_in(transaction, locked.values_mut()).await?;
+    }
+    Ok(locked)
+}
+
+/// Enters those of the requests that may be repeated; gives those that were not carried out before.
+async fn enter<'mutation>(
+    transaction: &mut Transaction,
+    mutations: impl Iterator<Item = &'mutation Mutation> + Clone,
+) -> Result<HashSet<RequestDigest>, StoreError> {
+    let undertakings: Vec<_> = mutations.clone().filter_map(Mutation::undertaking).collect();
+    let window = mutations.filter_map(|mutation| mutation.caller.intention()).map(|it| it.window).max();
+    requests::enter(transaction, &undertakings, window.unwrap_or_default()).await
 }
 
 /// Writes what was logged: every end in one statement, everything else in one each.
@@ -72,10 +160,18 @@ async fn write(
         let (connection, id) = (transaction.connection(), token.id);
         match action {
             Action::Edit(edit) => written.push(tokens::update(connection, id, edit, revision).await?),
-            Action::ReplaceSecret { secret, expiry, .. } => {
-                written.push(tokens::replace_secret(connection, id, secret, expiry, revision).await?);
+            Action::ReplaceSecret { secret, expiry, overlap, .. } => {
+                let replacement = Replacement { secret, expiry, overlap_end: overlap.end() };
+                written.push(tokens::replace_secret(connection, &token, replacement, revision).await?);
             }
-            Action::Revoke(reason) => ends.push(Revocation { token, reason, revision }),
+            Action::EndOverlap => written.push(tokens::end_overlap(connection, id, revision).await?),
+            Action::Suspend(reason) => {
+                written.push(tokens::suspend(connection, id, Some(&reason), revision).await?);
+            }
+            Action::Resume => written.push(tokens::suspend(connection, id, None, revision).await?),
+            Action::Revoke(reason) | Action::RevokeSecret { reason, .. } => {
+                ends.push(Revocation { token, reason, revision });
+            }
         }
     }
     if !ends.is_empty() {

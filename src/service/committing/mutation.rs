@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::super::limiting::{Claim, require_lifetime};
 use super::super::tokens::known_to;
 use super::super::{Caller, Error};
 use crate::profile::{Edit, Forbidden, Profile, TokenType};
-use crate::revocation::{Change, NewEvent, TokenChange};
+use crate::request::Sealed;
 use crate::store::tokens::{Locked, NewSecret};
-use crate::text::{Initiator, Invalid, RevokeReason};
+use crate::text::{Initiator, Invalid, Reason};
 use crate::token::{
-    Audiences, Expiry, Generation, Precondition, ScopeSet, Token, TokenEdit, TokenId, TokenState,
+    Audiences, Expiry, Generation, Overlap, Precondition, ScopeSet, Token, TokenEdit, TokenId, TokenState,
 };
+use crate::workspace::Limits;
 
 /// A change to a token that takes a revision.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub(in super::super) struct Mutation {
     pub(in super::super) initiator: Initiator,
     /// The profile of its workspace, whose rules an edit must keep.
     pub(in super::super) profile: Option<Arc<Profile>>,
+    /// What its workspace limits, as it was read before.
+    pub(in super::super) limits: Limits,
     /// Which version of the token.
     pub(in super::super) precondition: Precondition,
     /// What is to be done.
@@ -45,9 +49,26 @@ pub(in super::super) enum Action {
         secret: NewSecret,
         /// A new expiry, or none to keep it.
         expiry: Option<Expiry>,
+        /// The new secret, sealed for whoever repeats the request.
+        sealed: Option<Sealed>,
+        /// How long the present secret works on.
+        overlap: Overlap,
     },
+    /// Have the secret before the present one work no more.
+    EndOverlap,
     /// End it.
-    Revoke(RevokeReason),
+    Revoke(Reason),
+    /// End it if a secret that leaked is its present one.
+    RevokeSecret {
+        /// The generation of that secret.
+        generation: Generation,
+        /// Why it ends.
+        reason: Reason,
+    },
+    /// Have it not work for a while.
+    Suspend(Reason),
+    /// Have it work again.
+    Resume,
 }
 
 /// What is to become of a token that was judged.
@@ -67,20 +88,64 @@ impl Mutation {
         let time = time.unwrap_or(token.update_time);
         match &self.action {
             Action::Edit(edit) => self.judge_edit(token, edit.clone(), time),
-            Action::ReplaceSecret { seen, secret, expiry } => {
-                require_regenerable(&self.caller, &token, &self.precondition, *expiry)?;
-                if token.generation != *seen {
-                    return Err(Error::EtagMismatch);
-                }
-                let expiry = self.settle(*expiry, &token, &token.scopes, time, "expire_time")?;
-                let (seen, secret) = (*seen, secret.clone());
-                Ok(Judged::Changes(token, Action::ReplaceSecret { seen, secret, expiry }))
-            }
+            Action::ReplaceSecret { .. } => self.judge_replacement(token, self.action.clone(), time),
+            Action::EndOverlap => self.judge_end_of_overlap(token),
             Action::Revoke(_) if token.state == TokenState::Revoked => Ok(Judged::Unchanged(token)),
             Action::Revoke(reason) => {
                 self.require_version(&token)?;
                 Ok(Judged::Changes(token, Action::Revoke(reason.clone())))
             }
+            Action::RevokeSecret { generation, reason } => {
+                let previous = token.previous_secret.as_ref().map(|previous| previous.generation);
+                Ok(if token.state == TokenState::Revoked {
+                    Judged::Unchanged(token)
+                } else if token.generation == *generation {
+                    Judged::Changes(token, Action::Revoke(reason.clone()))
+                } else if previous == Some(*generation) {
+                    // The previous one of an overlap ends alone.
+                    Judged::Changes(token, Action::EndOverlap)
+                } else {
+                    // It was replaced meanwhile, and so is dead.
+                    Judged::Unchanged(token)
+                })
+            }
+            Action::Suspend(_) | Action::Resume => self.judge_suspension(token),
+        }
+    }
+
+    /// What the change must find room for, if its workspace limits that.
+    pub(super) fn claim<'claim>(&self, token: &'claim Token) -> Option<Claim<'claim>> {
+        if !self.needs_room() {
+            return None;
+        }
+        Some(Claim {
+            workspace: &token.workspace,
+            principal: token.principal.as_ref(),
+            counted_until: token.expire_time,
+            // One that does not expire counts already.
+            adds: self.renews() && token.expire_time.is_some(),
+            issues: self.issues(),
+        })
+    }
+
+    /// Whether the change may have to find room, in a transaction of its own.
+    pub(in super::super) fn needs_room(&self) -> bool {
+        (self.limits.count_issues() && self.issues()) || (self.limits.count_tokens() && self.renews())
+    }
+
+    const fn issues(&self) -> bool {
+        matches!(self.action, Action::ReplaceSecret { .. })
+    }
+
+    fn renews(&self) -> bool {
+        match &self.action {
+            Action::Edit(edit) => edit.expiry.is_some(),
+            Action::ReplaceSecret { expiry, .. } => expiry.is_some(),
+            Action::EndOverlap
+            | Action::Revoke(_)
+            | Action::RevokeSecret { .. }
+            | Action::Suspend(_)
+            | Action::Resume => false,
         }
     }
 
@@ -95,11 +160,60 @@ impl Mutation {
         if edit.changes_nothing_of(&token) {
             return Ok(Judged::Unchanged(token));
         }
+        if edit.expiry.is_some() {
+            require_lifetime(&self.limits, edit.expiry, time, "token.expire_time")?;
+        }
         if edit.expiry.is_some() || edit.scopes.is_some() {
             let scopes = edit.scopes.as_ref().unwrap_or(&token.scopes);
             edit.expiry = self.settle(edit.expiry, &token, scopes, time, "token.expire_time")?;
         }
         Ok(Judged::Changes(token, Action::Edit(edit)))
+    }
+
+    fn judge_replacement(&self, token: Token, mut action: Action, time: SystemTime) -> Result<Judged, Error> {
+        if let Action::ReplaceSecret { seen, expiry, overlap, .. } = &mut action {
+            require_regenerable(&self.caller, &token, &self.precondition, *expiry)?;
+            if token.generation != *seen {
+                return Err(Error::EtagMismatch);
+            }
+            if expiry.is_some() {
+                require_lifetime(&self.limits, *expiry, time, "expire_time")?;
+            }
+            *expiry = self.settle(*expiry, &token, &token.scopes, time, "expire_time")?;
+            // What is dead already does not work on.
+            let dead = token.state == TokenState::Invalidated;
+            let end = expiry.map_or(token.expire_time, Expiry::end);
+            *overlap = if dead { Overlap::None } else { overlap.settled(time, end) };
+        }
+        Ok(Judged::Changes(token, action))
+    }
+
+    /// The token is as it was found after it was locked.
+    fn judge_end_of_overlap(&self, token: Token) -> Result<Judged, Error> {
+        self.caller.require_covering(&token.scopes)?;
+        if token.state == TokenState::Revoked {
+            return Err(Error::TokenRevoked(token.id));
+        }
+        if token.previous_secret.is_none() {
+            return Ok(Judged::Unchanged(token));
+        }
+        self.require_version(&token)?;
+        Ok(Judged::Changes(token, Action::EndOverlap))
+    }
+
+    fn judge_suspension(&self, token: Token) -> Result<Judged, Error> {
+        let (action, resumes) = (self.action.clone(), matches!(self.action, Action::Resume));
+        if resumes {
+            self.caller.require_covering(&token.scopes)?;
+        }
+        if token.state == TokenState::Revoked {
+            return Err(Error::TokenRevoked(token.id));
+        }
+        if token.suspended.is_some() != resumes {
+            return Ok(Judged::Unchanged(token));
+        }
+        self.require_version(&token)?;
+        Ok(Judged::Changes(token, action))
     }
 
     /// Refuses what the profile does not allow, and gives a token of another type the scopes of that type.
@@ -154,17 +268,6 @@ impl Mutation {
     fn require_version(&self, token: &Token) -> Result<(), Error> {
         if self.precondition.holds_for(&token.etag()) { Ok(()) } else { Err(Error::EtagMismatch) }
     }
-
-    /// What is to be logged of the change.
-    pub(super) fn event(&self, token: &Token, action: &Action) -> NewEvent {
-        let (what, generation) = match action {
-            Action::Edit(_) => (TokenChange::Updated, token.generation),
-            Action::ReplaceSecret { seen, .. } => (TokenChange::SecretReplaced, Generation(seen.0 + 1)),
-            Action::Revoke(reason) => (TokenChange::Revoked { reason: reason.clone() }, token.generation),
-        };
-        let (workspace, initiator) = (token.workspace.clone(), self.initiator.clone());
-        NewEvent { change: Change::Token { workspace, token: token.id, generation, what }, initiator }
-    }
 }
 
 /// Refuses a token whose secret the caller may not replace, as it is now.
@@ -181,7 +284,7 @@ pub(in super::super) fn require_regenerable(
     match token.state {
         TokenState::Revoked => Err(Error::TokenRevoked(token.id)),
         TokenState::Expired if expiry.is_none() => Err(Error::TokenExpired(token.id)),
-        TokenState::Active | TokenState::Expired | TokenState::Invalidated => Ok(()),
+        TokenState::Active | TokenState::Expired | TokenState::Invalidated | TokenState::Suspended => Ok(()),
     }
 }
 

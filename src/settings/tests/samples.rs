@@ -10,6 +10,7 @@ pub(super) struct Sample {
 pub(super) const SERVE: &[&str] = &["serve"];
 const DEV: &[&str] = &["dev"];
 const SIDECAR: &[&str] = &["sidecar"];
+const TOKEN: &[&str] = &["token", "resume", "id"];
 
 #[rustfmt::skip]
 pub(super) const SAMPLES: &[Sample] = &[
@@ -39,6 +40,8 @@ pub(super) const SAMPLES: &[Sample] = &[
     Sample { name: "lease", role: SERVE, values: ["1s", "1m", "2500ms"] },
     Sample { name: "doorbell", role: SERVE, values: ["false", "true", "false"] },
     Sample { name: "revision-retention", role: SERVE, values: ["1m", "30d", "24h"] },
+    Sample { name: "request-window", role: SERVE, values: ["1m", "2h", "24h"] },
+    Sample { name: "audit-retention", role: SERVE, values: ["1m", "30d", "24h"] },
     Sample { name: "profiles", role: SERVE, values: ["/1", "/2", "/3"] },
     Sample { name: "keyring", role: SERVE, values: ["/1", "/2", "/3"] },
     Sample { name: "data-dir", role: DEV, values: ["/1", "/2", "/3"] },
@@ -53,4 +56,12 @@ pub(super) const SAMPLES: &[Sample] = &[
     Sample { name: "upstream-client-key", role: SIDECAR, values: ["/1", "/2", "/3"] },
     Sample { name: "cache-entries", role: SIDECAR, values: ["1", "2", "3"] },
     Sample { name: "workspace", role: SIDECAR, values: ["a", "b", "c"] },
+    Sample { name: "output", role: TOKEN, values: ["json", "table", "auto"] },
+    Sample { name: "server", role: TOKEN, values: ["https://a:1", "https://b:1", "unix:/c"] },
+    Sample { name: "credential", role: TOKEN, values: ["a", "b", "c"] },
+    Sample { name: "server-ca", role: TOKEN, values: ["/1", "/2", "/3"] },
+    Sample { name: "server-name", role: TOKEN, values: ["a", "b", "c"] },
+    Sample { name: "client-certificate", role: TOKEN, values: ["/1", "/2", "/3"] },
+    Sample { name: "client-key", role: TOKEN, values: ["/1", "/2", "/3"] },
+    Sample { name: "initiator", role: TOKEN, values: ["a", "b", "c"] },
 ];

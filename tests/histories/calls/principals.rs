@@ -123,6 +123,7 @@ async fn update(
         update_mask: Some(fields),
         initiator: mark.to_string(),
         wait: wait(fleet),
+        ..Default::default()
     };
     match patiently(products.principals.update_principal(request)).await {
         Ok(updated) => changed(updated.principal.unwrap().revision, updated.fleet_confirmed),

@@ -1,4 +1,4 @@
-//! The sidecar's own credential: a token in a file, read again whenever it may have changed.
+//! A credential of whoever asks: a token, mostly in a file, read again whenever it may have changed.
 
 use std::fs;
 use std::io;
@@ -27,14 +27,48 @@ pub enum CredentialError {
     /// What stands in it is no token.
     #[error("{} holds no token", .0.display())]
     NotAToken(PathBuf),
+    /// What was given is no token.
+    #[error("the credential is no token")]
+    Malformed,
 }
 
 /// A credential as it was read.
 #[derive(Debug, Clone)]
-pub(super) struct Credential {
-    /// The token that it is a secret of. It decides for good which workspaces the sidecar can see.
-    pub(super) token: TokenId,
-    pub(super) text: SecretString,
+pub struct Credential {
+    token: TokenId,
+    text: SecretString,
+}
+
+impl Credential {
+    /// Takes a token, and leaves out what stands around it.
+    ///
+    /// # Errors
+    /// [`CredentialError::Malformed`].
+    pub fn parse(text: &SecretString) -> Result<Self, CredentialError> {
+        let text = SecretString::from(text.expose_secret().trim());
+        let token = Presented::parse(text.expose_secret()).map_err(|_| CredentialError::Malformed)?.id;
+        Ok(Self { token, text })
+    }
+
+    /// Reads it from a file, which holds one token and perhaps a line's end.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub fn read(path: &Path) -> Result<Self, CredentialError> {
+        let text = fs::read_to_string(path).map(SecretString::from);
+        let text = text.map_err(|source| CredentialError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&text).map_err(|_| CredentialError::NotAToken(path.to_owned()))
+    }
+
+    /// The token that it is a secret of. It decides for good which workspaces its holder can see.
+    #[must_use]
+    pub const fn token(&self) -> TokenId {
+        self.token
+    }
+
+    pub(super) const fn text(&self) -> &SecretString {
+        &self.text
+    }
 }
 
 /// The file that holds the credential, and what was last read from it.
@@ -50,17 +84,19 @@ impl CredentialFile {
     /// # Errors
     /// [`CredentialError`].
     pub fn read(path: &Path) -> Result<Self, CredentialError> {
-        Ok(Self { path: path.to_owned(), credential: read(path)? })
+        Ok(Self { path: path.to_owned(), credential: Credential::read(path)? })
     }
 
-    pub(super) const fn credential(&self) -> &Credential {
+    /// What was read last.
+    #[must_use]
+    pub const fn credential(&self) -> &Credential {
         &self.credential
     }
 
     /// Reads the file again and says whether it holds another credential. One that cannot be read just now, as while it is
     /// written, changes nothing.
-    pub(super) fn renew(&mut self) -> bool {
-        match read(&self.path) {
+    pub fn renew(&mut self) -> bool {
+        match Credential::read(&self.path) {
             Ok(found) => {
                 let differs = found.text.expose_secret() != self.credential.text.expose_secret();
                 self.credential = found;
@@ -74,7 +110,7 @@ impl CredentialFile {
     }
 
     /// Comes back when the file holds another credential than the one that was read before.
-    pub(super) async fn changed(mut self) {
+    pub async fn changed(mut self) {
         loop {
             tokio::time::sleep(INTERVAL).await;
             if self.renew() {
@@ -82,13 +118,4 @@ impl CredentialFile {
             }
         }
     }
-}
-
-fn read(path: &Path) -> Result<Credential, CredentialError> {
-    let text = fs::read_to_string(path).map(SecretString::from);
-    let text = text.map_err(|source| CredentialError::Unreadable { path: path.to_owned(), source })?;
-    let text = SecretString::from(text.expose_secret().trim());
-    let not_a_token = |_| CredentialError::NotAToken(path.to_owned());
-    let token = Presented::parse(text.expose_secret()).map_err(not_a_token)?.id;
-    Ok(Credential { token, text })
 }

@@ -1,0 +1,261 @@
+//! The lanes of the index that a list goes along: each holds the ids of tokens that have one thing in common, in the order
+//! of the ids, so that the newest of one lane, or of several merged, are found without looking at the others.
+
+use std::fmt::Write as _;
+
+use diesel::data_types::PgInterval;
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Bool, Interval, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{QueryResult, RunQueryDsl};
+use uuid::Uuid;
+
+use super::connection::Connection;
+use super::error::StoreError;
+use super::moment::Moment;
+use crate::workspace::WorkspaceId;
+
+/// An index whose last column is the id of a token, and in which the first is its workspace.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Index {
+    table: &'static str,
+    id: &'static str,
+    /// What its lanes are told apart by.
+    keys: &'static [&'static str],
+    /// The collation of the keys that are texts.
+    collation: &'static str,
+    /// What every entry satisfies.
+    only: &'static str,
+}
+
+const fn of_tokens(keys: &'static [&'static str], only: &'static str) -> Index {
+    Index { table: "tokens", id: "id", keys, collation: "\"default\"", only }
+}
+
+pub(super) const ALL: Index = of_tokens(&[], "true");
+pub(super) const PRINCIPAL: Index =
+    Index { collation: "\"C\"", ..of_tokens(&["principal"], "principal IS NOT NULL") };
+pub(super) const PRINCIPAL_KIND: Index = of_tokens(&["principal_kind"], "principal_kind IS NOT NULL");
+pub(super) const CREATOR: Index = of_tokens(&["creator"], "true");
+pub(super) const TYPE: Index = of_tokens(&["type"], "true");
+pub(super) const EXPIRY_HOUR: Index = of_tokens(&["hour_of(expire_time)"], "expire_time IS NOT NULL");
+pub(super) const EXPIRY_DAY: Index = of_tokens(&["day_of(expire_time)"], "expire_time IS NOT NULL");
+pub(super) const EXPIRY_MONTH: Index = of_tokens(&["coalesce(month_of(expire_time), 'infinity')"], "true");
+pub(super) const SECRET_MONTH: Index = of_tokens(&["secret_month"], "true");
+const VALIDITY: Index = of_tokens(&["epoch", "kid"], "true");
+pub(super) const MARK: Index =
+    Index { table: "token_marks", id: "token", keys: &["mark"], collation: "\"C\"", only: "true" };
+pub(super) const USE_MONTH: Index =
+    Index { table: "token_last_uses", id: "token", keys: &["use_month"], collation: "", only: "true" };
+pub(super) const SUPERSEDED_USE: Index =
+    Index { keys: &[], only: "superseded_use_time IS NOT NULL", ..USE_MONTH };
+
+/// Some lanes of an index.
+#[derive(Debug, Clone)]
+pub(super) enum Lanes {
+    /// The whole of it.
+    Whole(Index),
+    /// The one of this key.
+    One(Index, String),
+    /// Those whose keys lie in a range, of which both ends belong to it: two expressions.
+    Range(Index, String, String),
+    /// Those of secrets that were invalidated.
+    Invalidated,
+}
+
+/// What the expressions of a range may speak of as `asked.moment` and `asked.span`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asked {
+    pub(super) moment: Option<Moment>,
+    pub(super) span: Option<PgInterval>,
+}
+
+/// Where on its way along its lanes a list is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    /// All ids before this one are still to come.
+    pub(super) below: Uuid,
+    /// How many ids at most.
+    pub(super) count: i64,
+}
+
+/// The next ids of some lanes, the newest first, none left out and none twice.
+#[derive(Debug)]
+pub(super) struct Ids {
+    pub(super) ids: Vec<Uuid>,
+    /// Where those begin that may come after; `None` if there are none.
+    pub(super) rest: Option<Uuid>,
+}
+
+/// The most lanes of one range that are merged; with more, a list goes along all tokens.
+const MOST_LANES: usize = 256;
+
+/// The least that is read of each lane at once.
+const LEAST_OF_A_LANE: usize = 8;
+
+/// Goes on along some lanes; `None` if there are too many of them.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub(super) async fn follow(
+    connection: &mut Connection,
+    workspace: &WorkspaceId,
+    lanes: &[Lanes],
+    asked: Asked,
+    stretch: Stretch,
+) -> Result<Option<Ids>, StoreError> {
+    let merge = Merge { workspace: workspace.as_str().to_owned(), lanes: lanes.to_vec(), asked, stretch };
+    let (ids, horizon, crowded): (Vec<Uuid>, Option<Uuid>, bool) = connection.row(merge).await?;
+    if crowded {
+        return Ok(None);
+    }
+    let full = usize::try_from(stretch.count).is_ok_and(|count| ids.len() >= count);
+    let rest = if full { ids.last().copied() } else { horizon };
+    Ok(Some(Ids { ids, rest }))
+}
+
+/// The statement. Each parameter is said once, in `asked`; the text is the same for the same kinds of lanes, so that
+/// PostgreSQL is told it once a connection.
+struct Merge {
+    workspace: String,
+    lanes: Vec<Lanes>,
+    asked: Asked,
+    stretch: Stretch,
+}
+
+impl QueryId for Merge {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for Merge {
+    type SqlType = (Array<SqlUuid>, Nullable<SqlUuid>, Bool);
+}
+
+impl<Connection> RunQueryDsl<Connection> for Merge {}
+
+impl QueryFragment<Pg> for Merge {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH RECURSIVE asked AS (SELECT CAST(");
+        out.push_bind_param::<Text, _>(&self.workspace)?;
+        out.push_sql(" AS text) COLLATE \"C\" AS workspace, CAST(");
+        out.push_bind_param::<SqlUuid, _>(&self.stretch.below)?;
+        out.push_sql(" AS uuid) AS below, CAST(");
+        out.push_bind_param::<BigInt, _>(&self.stretch.count)?;
+        out.push_sql(" AS bigint) AS count, CAST(");
+        out.push_bind_param::<Nullable<Timestamptz>, _>(&self.asked.moment)?;
+        out.push_sql(" AS timestamptz) AS moment, CAST(");
+        out.push_bind_param::<Nullable<Interval>, _>(&self.asked.span)?;
+        out.push_sql(" AS interval) AS span");
+        for (number, lanes) in self.lanes.iter().enumerate() {
+            if let Lanes::One(index, key) = lanes {
+                out.push_sql(", CAST(");
+                out.push_bind_param::<Text, _>(key)?;
+                out.push_sql(&format!(" AS text) COLLATE {} AS one_{number}", index.collation));
+            }
+        }
+        out.push_sql(&format!("){}", self.text()));
+        Ok(())
+    }
+}
+
+impl Merge {
+    /// What comes after the parameters: the keys of each of the lanes, the newest ids of each, and of these as many as are
+    /// complete. Of a lane that goes on, none is complete that is older than the last that was read of it.
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let (mut lanes, mut counts, mut crowded) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, some) in self.lanes.iter().enumerate() {
+            let keys = some.keys(number);
+            write!(text, ", keys_{number} AS MATERIALIZED ({keys})").ok();
+            lanes.push(some.newest(number));
+            counts.push(format!("(SELECT count(*) FROM keys_{number})"));
+            crowded.push(format!("(SELECT count(*) FROM keys_{number}) >= {MOST_LANES}"));
+        }
+        let (lanes, counts, crowded) = (lanes.join(" UNION ALL "), counts.join(" + "), crowded.join(" OR "));
+        let size = format!("greatest((SELECT count FROM asked) / greatest({counts}, 1), {LEAST_OF_A_LANE})");
+        write!(
+            text,
+            ", size AS MATERIALIZED (SELECT {size} AS each), \
+             lanes AS MATERIALIZED ({lanes}), \
+             horizon AS MATERIALIZED (SELECT ids[(SELECT each FROM size)] AS id FROM lanes \
+             WHERE ids[(SELECT each FROM size)] IS NOT NULL ORDER BY 1 DESC LIMIT 1) \
+             SELECT ARRAY(SELECT DISTINCT merged.id FROM lanes, unnest(ids) AS merged (id) \
+             WHERE merged.id >= coalesce((SELECT id FROM horizon), uuid '00000000-0000-0000-0000-000000000000') \
+             ORDER BY 1 DESC LIMIT (SELECT count FROM asked)), (SELECT id FROM horizon), {crowded}"
+        )
+        .ok();
+        text
+    }
+}
+
+impl Lanes {
+    const fn index(&self) -> Index {
+        match self {
+            Self::Whole(index) | Self::One(index, _) | Self::Range(index, ..) => *index,
+            Self::Invalidated => VALIDITY,
+        }
+    }
+
+    /// The query for the keys of its lanes.
+    fn keys(&self, number: usize) -> String {
+        match self {
+            Self::Whole(_) => "SELECT".to_owned(),
+            Self::One(..) => format!("SELECT one_{number} AS first FROM asked"),
+            Self::Range(index, from, to) => index.range(from, to),
+            Self::Invalidated => INVALIDATED_KEYS.replace("MOST", &MOST_LANES.to_string()),
+        }
+    }
+
+    /// The query for the newest ids of each of its lanes. The last key is compared together with the id, and is part of the
+    /// order, so that no index but the one that is meant gives that order.
+    fn newest(&self, number: usize) -> String {
+        let Index { table, id, keys, only, .. } = self.index();
+        let workspace = "(SELECT workspace FROM asked)";
+        let (equal, last, value) = match keys {
+            [] => ("true".to_owned(), "workspace", workspace),
+            [key] => (format!("workspace = {workspace}"), *key, "key.first"),
+            [first, second, ..] => {
+                (format!("workspace = {workspace} AND {first} = key.first"), *second, "key.second")
+            }
+        };
+        format!(
+            "SELECT ARRAY(SELECT {id} FROM {table} WHERE {only} AND {equal} \
+             AND ({last}, {id}) < ({value}, (SELECT below FROM asked)) AND {last} >= {value} \
+             ORDER BY {last} DESC, {id} DESC LIMIT (SELECT each FROM size)) AS ids FROM keys_{number} AS key"
+        )
+    }
+}
+
+impl Index {
+    /// The query for those of its keys that are in a range: each is one step down the index from the one before.
+    fn range(self, from: &str, to: &str) -> String {
+        let Self { table, keys, only, .. } = self;
+        let key = keys.first().copied().unwrap_or_default();
+        let (from, to) = (format!("(SELECT {from} FROM asked)"), format!("(SELECT {to} FROM asked)"));
+        let step = |beyond: &str| {
+            format!(
+                "SELECT {key} FROM {table} WHERE {only} AND workspace = (SELECT workspace FROM asked) \
+                 AND {key} {beyond} AND {key} <= {to} ORDER BY {key} LIMIT 1"
+            )
+        };
+        let (first, next) = (step(&format!(">= {from}")), step("> step.first"));
+        format!(
+            "SELECT first FROM (WITH RECURSIVE step AS (SELECT ({first}) AS first UNION ALL \
+             SELECT ({next}) FROM step WHERE step.first IS NOT NULL) SELECT first FROM step) AS steps \
+             WHERE first IS NOT NULL LIMIT {MOST_LANES}"
+        )
+    }
+}
+
+/// The pairs of an epoch and a key that secrets of the workspace have, as far as they are invalidated.
+const INVALIDATED_KEYS: &str = "\
+    SELECT first, second FROM (WITH RECURSIVE step AS (\
+    (SELECT epoch AS first, kid AS second FROM tokens \
+    WHERE workspace = (SELECT workspace FROM asked) ORDER BY epoch, kid LIMIT 1) UNION ALL \
+    SELECT next.epoch, next.kid FROM step, LATERAL (SELECT epoch, kid FROM tokens \
+    WHERE workspace = (SELECT workspace FROM asked) AND (epoch, kid) > (step.first, step.second) \
+    ORDER BY epoch, kid LIMIT 1) AS next) \
+    SELECT first, second FROM step) AS steps WHERE first < (SELECT epoch FROM workspaces \
+    WHERE id = (SELECT workspace FROM asked)) OR EXISTS (SELECT FROM server_keys WHERE kid = second AND state = 'retired') \
+    LIMIT MOST";
