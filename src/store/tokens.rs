@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use diesel::dsl::Eq;
 use diesel::dsl::auto_type;
 use diesel::prelude::*;
 use diesel::sql_types::{Int4, Nullable};
@@ -266,10 +267,10 @@ fn epoch_of(workspace: String) -> _ {
 }
 
 type SecretColumns = (
-    diesel::dsl::Eq<tokens::kid, String>,
-    diesel::dsl::Eq<tokens::tag, Vec<u8>>,
-    diesel::dsl::Eq<tokens::secret_hash, String>,
-    diesel::dsl::Eq<tokens::obfuscated_secret, String>,
+    Eq<tokens::kid, String>,
+    Eq<tokens::tag, Vec<u8>>,
+    Eq<tokens::secret_hash, String>,
+    Eq<tokens::obfuscated_secret, String>,
 );
 
 fn secret_columns(secret: &NewSecret) -> SecretColumns {
@@ -281,8 +282,7 @@ fn secret_columns(secret: &NewSecret) -> SecretColumns {
     )
 }
 
-type ChangedAt =
-    (diesel::dsl::Eq<tokens::revision, i64>, diesel::dsl::Eq<tokens::update_time, statement_timestamp>);
+type ChangedAt = (Eq<tokens::revision, i64>, Eq<tokens::update_time, statement_timestamp>);
 
 fn changed_at(revision: Revision) -> ChangedAt {
     (tokens::revision.eq(revision.0), tokens::update_time.eq(statement_timestamp()))

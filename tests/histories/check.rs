@@ -3,11 +3,13 @@
 mod accounts;
 mod aftermath;
 mod answers;
+mod groups;
 mod linear;
 mod principals;
 mod state;
 mod streams;
 mod tokens;
+mod uses;
 
 use std::fmt;
 

@@ -189,6 +189,13 @@ impl Postgreses {
         }
     }
 
+    /// The standby, if there is one, hears no more of what is committed, and so nothing is that waits for it.
+    pub async fn deafen_standby(&self) {
+        let Some(standby) = &self.standby else { return };
+        standby.execute("postgres", "ALTER SYSTEM SET primary_conninfo = ''").await;
+        standby.execute("postgres", "SELECT pg_reload_conf()").await;
+    }
+
     /// Makes the standby, if there is one, the primary. The old one is told nothing and runs on.
     pub async fn promote(&mut self) {
         let Some(standby) = self.standby.take() else { return };
