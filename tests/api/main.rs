@@ -42,10 +42,11 @@ mod limits;
 mod load;
 mod mutations;
 mod outage;
-mod principal_races;
+
 mod principals;
 mod process;
 mod profiles;
+mod races;
 mod refusals;
 mod retries;
 mod revoke_secret;

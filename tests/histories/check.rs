@@ -3,6 +3,7 @@
 mod accounts;
 mod aftermath;
 mod answers;
+mod ends;
 mod groups;
 mod linear;
 mod principals;

@@ -119,7 +119,12 @@ async fn judge(
             },
             None => Verdict::Changes(token, action),
         },
-        Ok(Judged::Unchanged(token)) => Verdict::Unchanged(token),
+        // Whoever waited for the lock sees the row as it is now, but all else as it was before, and so the revision of
+        // a token that has just ended with others.
+        Ok(Judged::Unchanged(token)) => {
+            let now = tokens::find(transaction.connection(), token.id).await?;
+            Verdict::Unchanged(now.unwrap_or(token))
+        }
         Err(refusal) => Verdict::Refused(refusal, request),
     })
 }

@@ -1,4 +1,4 @@
-//! Changes of a principal while tokens are issued for it: whichever comes second knows of the first.
+//! Changes that meet: whichever comes second knows of the first.
 
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::delete_principal_request::Tokens;
@@ -77,4 +77,30 @@ async fn a_token_that_is_just_being_issued_ends_with_its_principal() {
     assert_eq!(operator.get_token(&token.id).await.unwrap().state(), v1::TokenState::Revoked);
     let alive = "SELECT count(*) FROM tokens WHERE principal = 'mia' AND revoke_time IS NULL";
     assert_eq!(connection.query_one(alive, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+/// Many tokens are being revoked at once, and one of them by itself: whoever does that is told of the change that ended it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_just_being_revoked_with_others_is_told_with_their_revision() {
+    let (server, mut operator) = server().await;
+    let token = create(operator.clone()).await.unwrap();
+    let mut connection = server.database.connect().await;
+    let transaction = connection.transaction().await.unwrap();
+    // As the revocation of many does, whose revision is the last that it writes.
+    let end = format!(
+        "INSERT INTO bulk_revocations DEFAULT VALUES; \
+         UPDATE tokens SET revoke_time = now(), revoke_reason = '', \
+         bulk_revocation = (SELECT max(id) FROM bulk_revocations) WHERE id = '{}'; \
+         UPDATE bulk_revocations SET revision = 1000",
+        token.id
+    );
+    transaction.batch_execute(&end).await.unwrap();
+    let mut other = operator.clone();
+    let id = token.id.clone();
+    let revoked = tokio::spawn(async move { other.revoke(&id).await.unwrap() });
+    somebody_waits(&server.database).await;
+    transaction.commit().await.unwrap();
+    let revoked = revoked.await.unwrap();
+    assert_eq!((revoked.state(), revoked.revision), (v1::TokenState::Revoked, 1_000));
+    assert_eq!(operator.get_token(&token.id).await.unwrap().revision, 1_000);
 }
