@@ -42,6 +42,7 @@ mod limits;
 mod load;
 mod mutations;
 mod outage;
+mod principal_ends;
 mod principal_races;
 mod principals;
 mod process;
