@@ -48,6 +48,7 @@ mod principals;
 mod process;
 mod profiles;
 mod refusals;
+mod request_keys;
 mod retries;
 mod revoke_secret;
 mod right_requests;
