@@ -15,6 +15,7 @@
 mod audit;
 mod bad_requests;
 mod batch;
+mod bulk_races;
 mod bulk_revocation;
 mod cached;
 mod cached_undecided;
