@@ -68,6 +68,7 @@ mod sidecar_without_lease;
 mod sidecars;
 mod suspension;
 mod tls;
+mod unconfirmed;
 mod uses;
 mod watch;
 mod watch_ends;
