@@ -37,6 +37,7 @@ mod grants;
 mod group_commit;
 mod harness;
 mod keyring;
+mod keyring_audit;
 mod ledger;
 mod life;
 mod limits;
