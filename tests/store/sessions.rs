@@ -197,11 +197,17 @@ async fn a_session_that_postgresql_has_ended_is_not_given_out_again() {
 async fn a_database_that_hangs_is_given_up() {
     let database = Database::new().await;
     let admin = database.admin().await;
+    // With patience, since the machine may be busy.
+    let id = create(&database.store(), token()).await.id;
     let mut options = database.options();
     options.statement_timeout = Duration::from_millis(10);
     let store = Store::new(&options).unwrap();
-    let id = create(&store, token()).await.id;
-    let [backend] = backends(&admin).await[..] else { panic!("one session") };
+    drop(store.connection().await.unwrap());
+    let backend = within("only its session is there", || async {
+        let [backend] = backends(&admin).await[..] else { return None };
+        Some(backend)
+    })
+    .await;
     let process = rustix::process::Pid::from_raw(backend).unwrap();
     rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
     let found = tokens::find(&mut store.connection().await.unwrap(), id).await;
