@@ -173,8 +173,7 @@ pub async fn update(
     );
     let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
     let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses(), previous_secret());
-    let row = connection.row(query.returning(columns)).await?;
-    into_token(row)
+    into_token(connection.row(query.returning(columns)).await?)
 }
 
 /// A new secret for a token that is there.
