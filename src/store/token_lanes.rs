@@ -93,6 +93,10 @@ const MOST_LANES: usize = 256;
 /// The least that is read of each lane at once.
 const LEAST_OF_A_LANE: usize = 8;
 
+/// How many lanes are read further than that. Where an expiry follows creation, as it does if all tokens are given the same
+/// life, the newest tokens are in one or two hours, days or months.
+const DENSE_LANES: usize = 4;
+
 /// Goes on along some lanes; `None` if there are too many of them.
 ///
 /// # Errors
@@ -160,26 +164,39 @@ impl QueryFragment<Pg> for Merge {
 }
 
 impl Merge {
-    /// What comes after the parameters: the keys of each of the lanes, the newest ids of each, and of these as many as are
-    /// complete. Of a lane that goes on, none is complete that is older than the last that was read of it.
+    /// What comes after the parameters: the keys of each of the lanes, a few of the newest ids of each, more of those lanes
+    /// that these few lead least far along, and of all of them as many as are complete. Of a lane that goes on, none is
+    /// complete that is older than the last that was read of it.
     fn text(&self) -> String {
         let mut text = String::new();
-        let (mut lanes, mut counts, mut crowded) = (Vec::new(), Vec::new(), Vec::new());
+        let all = |tell: &dyn Fn(usize) -> String, with: &str| {
+            (0..self.lanes.len()).map(tell).collect::<Vec<_>>().join(with)
+        };
         for (number, some) in self.lanes.iter().enumerate() {
-            let keys = some.keys(number);
+            let (keys, few) = (some.keys(number), some.newest("(SELECT each FROM size)"));
             write!(text, ", keys_{number} AS MATERIALIZED ({keys})").ok();
-            lanes.push(some.newest(number));
-            counts.push(format!("(SELECT count(*) FROM keys_{number})"));
-            crowded.push(format!("(SELECT count(*) FROM keys_{number}) >= {MOST_LANES}"));
+            write!(
+                text,
+                ", few_{number} AS MATERIALIZED (SELECT key.*, {few} AS ids FROM keys_{number} AS key)"
+            )
+            .ok();
         }
-        let (lanes, counts, crowded) = (lanes.join(" UNION ALL "), counts.join(" + "), crowded.join(" OR "));
-        let size = format!("greatest((SELECT count FROM asked) / greatest({counts}, 1), {LEAST_OF_A_LANE})");
+        let counts = all(&|number| format!("(SELECT count(*) FROM keys_{number})"), " + ");
+        let crowded = all(&|number| format!("(SELECT count(*) FROM keys_{number}) >= {MOST_LANES}"), " OR ");
+        let edges = all(
+            &|number| format!("SELECT ids[(SELECT each FROM size)] AS id FROM few_{number}"),
+            " UNION ALL ",
+        );
+        let lanes: Vec<String> =
+            self.lanes.iter().enumerate().map(|(number, some)| some.far(number)).collect();
+        let lanes = lanes.join(" UNION ALL ");
         write!(
             text,
-            ", size AS MATERIALIZED (SELECT {size} AS each), \
+            ", size AS MATERIALIZED (SELECT count, greatest(count / greatest({counts}, 1), {LEAST_OF_A_LANE}) AS each FROM asked), \
+             near AS MATERIALIZED (SELECT id FROM ({edges}) AS edges \
+             WHERE id IS NOT NULL AND (SELECT each < count FROM size) ORDER BY 1 DESC LIMIT {DENSE_LANES}), \
              lanes AS MATERIALIZED ({lanes}), \
-             horizon AS MATERIALIZED (SELECT ids[(SELECT each FROM size)] AS id FROM lanes \
-             WHERE ids[(SELECT each FROM size)] IS NOT NULL ORDER BY 1 DESC LIMIT 1) \
+             horizon AS MATERIALIZED (SELECT ids[most] AS id FROM lanes WHERE ids[most] IS NOT NULL ORDER BY 1 DESC LIMIT 1) \
              SELECT ARRAY(SELECT DISTINCT merged.id FROM lanes, unnest(ids) AS merged (id) \
              WHERE merged.id >= coalesce((SELECT id FROM horizon), uuid '00000000-0000-0000-0000-000000000000') \
              ORDER BY 1 DESC LIMIT (SELECT count FROM asked)), (SELECT id FROM horizon), {crowded}"
@@ -207,9 +224,9 @@ impl Lanes {
         }
     }
 
-    /// The query for the newest ids of each of its lanes. The last key is compared together with the id, and is part of the
-    /// order, so that no index but the one that is meant gives that order.
-    fn newest(&self, number: usize) -> String {
+    /// An array of the newest ids of the lane of a key, so many at most. The last key is compared together with the id, and is
+    /// part of the order, so that no index but the one that is meant gives that order.
+    fn newest(&self, most: &str) -> String {
         let Index { table, id, keys, only, .. } = self.index();
         let workspace = "(SELECT workspace FROM asked)";
         let (equal, last, value) = match keys {
@@ -220,9 +237,21 @@ impl Lanes {
             }
         };
         format!(
-            "SELECT ARRAY(SELECT {id} FROM {table} WHERE {only} AND {equal} \
+            "ARRAY(SELECT {id} FROM {table} WHERE {only} AND {equal} \
              AND ({last}, {id}) < ({value}, (SELECT below FROM asked)) AND {last} >= {value} \
-             ORDER BY {last} DESC, {id} DESC LIMIT (SELECT each FROM size)) AS ids FROM keys_{number} AS key"
+             ORDER BY {last} DESC, {id} DESC LIMIT {most})"
+        )
+    }
+
+    /// The query for the ids of each of its lanes, and how many were read at most: as many as are asked for of a lane that
+    /// the newest of all are in, as it seems, and else the few there are.
+    fn far(&self, number: usize) -> String {
+        let more = self.newest("(SELECT count FROM asked)");
+        let is_near = "key.ids[(SELECT each FROM size)] IN (SELECT id FROM near)";
+        format!(
+            "SELECT CASE WHEN {is_near} THEN {more} ELSE key.ids END AS ids, \
+             CASE WHEN {is_near} THEN (SELECT count FROM asked) ELSE (SELECT each FROM size) END AS most \
+             FROM few_{number} AS key"
         )
     }
 }
