@@ -76,6 +76,12 @@ pub enum Defect {
     OverlapNeverEnds,
     /// A secret that was replaced stays in the cache when its overlap is ended.
     EndOverlapIgnored,
+    /// A suspended token stays in the cache.
+    SuspensionIgnored,
+    /// What was done once is not noted by the id of its request.
+    RequestNotEntered,
+    /// What is already so is told as done, though the standby may not know it yet.
+    ReadUnconfirmed,
 }
 
 /// Whether this process is to have a defect: the one that the environment variable `SEEDED_DEFECT` names.

@@ -24,6 +24,7 @@ mod schema;
 pub mod servers;
 mod tls;
 mod token_ends;
+mod token_indexes;
 mod token_lanes;
 mod token_list;
 mod token_predicates;

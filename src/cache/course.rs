@@ -187,9 +187,11 @@ impl Cache {
 fn passed_over(change: &Change, shard: &mut Shard) -> bool {
     let Change::Token { token, generation, what, .. } = change else { return false };
     match what {
-        TokenChange::Revoked { .. } | TokenChange::Suspended { .. } | TokenChange::Resumed => false,
+        TokenChange::Suspended { .. } => seeded(Defect::SuspensionIgnored),
+        TokenChange::Revoked { .. } | TokenChange::Resumed => false,
         TokenChange::SecretReplaced { overlap_end: None } if seeded(Defect::EndOverlapIgnored) => {
-            shard.find(*token, |entry| entry.record.generation == *generation).is_some()
+            let ends = |entry: &super::Entry| entry.deadline.is_some();
+            shard.find(*token, |entry| entry.record.generation < *generation && ends(entry)).is_some()
         }
         TokenChange::SecretReplaced { .. } => seeded(Defect::ReplacedSecretKept),
         TokenChange::Updated => seeded(Defect::UpdatesIgnored),

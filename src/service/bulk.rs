@@ -137,6 +137,7 @@ async fn revoke(
     let mut ended = bulk_revocations::end(transaction, &matching, &reason).await?;
     require_count(ended.count, expected_count)?;
     if ended.count == 0 {
+        bulk_revocations::withdraw(transaction, ended).await?;
         return Ok(((0, Vec::new()), None));
     }
     let (count, tokens) = (ended.count, ended.tokens.take());

@@ -186,8 +186,14 @@ impl Service {
         let found =
             requests::find(&mut self.store.connection().await?, intention.digest, intention.window).await?;
         match found {
+            None => Ok(None),
             Some(done) if done.fingerprint != intention.fingerprint => Err(Error::RequestIdReused),
-            found => Ok(found),
+            Some(done) => {
+                let mut transaction = self.store.begin().await?;
+                let confirmed = transaction.confirm_what_was_read().await;
+                transaction.finish(confirmed).await?;
+                Ok(Some(done))
+            }
         }
     }
 

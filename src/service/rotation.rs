@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::Error;
 use super::keys::FRESH;
 use super::operator::find_operator_token;
+use super::{Caller, Error};
+use crate::audit::{Action, Details, Entry, Subject};
 use crate::lease::stretched;
 use crate::revocation::{Appended, Change, Committed, NewEvent, Position};
 use crate::store::keys::{self, KeyState, ServerKeyRow};
 use crate::store::minted::{self, Minted};
-use crate::store::{Connection, Store, StoreError, Transaction, credentials, log, servers, tokens};
+use crate::store::{Connection, Store, StoreError, Transaction, audit, credentials, log, servers, tokens};
 use crate::text::Initiator;
 use crate::token::{Kid, Revision, Token, TokenState};
 use crate::workspace::WorkspaceId;
@@ -30,8 +31,9 @@ const SAMPLE: usize = 10;
 /// The pause between looks at what the servers have applied.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// On whose behalf a key is retired.
-const INITIATOR: &str = "tokenkeep keyring retire";
+/// On whose behalf a key is rolled to, and retired.
+const ROLLING: &str = "tokenkeep keyring roll";
+const RETIRING: &str = "tokenkeep keyring retire";
 
 /// Why a key cannot be rolled to, or retired. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -267,6 +269,8 @@ async fn roll(transaction: &mut Transaction, kid: Kid) -> Result<Option<Kid>, Ro
             keys::set_state(transaction, before, KeyState::Live).await?;
         }
         keys::set_state(transaction, kid, KeyState::Minting).await?;
+        let entry = entry("roll_key", &initiator(ROLLING)?, kid)?;
+        audit::record(transaction.connection(), &[entry]).await?;
     }
     Ok(before)
 }
@@ -274,12 +278,21 @@ async fn roll(transaction: &mut Transaction, kid: Kid) -> Result<Option<Kid>, Ro
 async fn retire(transaction: &mut Transaction, kid: Kid) -> Result<Committed, RotationError> {
     locked(transaction).await?.retirable(kid)?;
     keys::set_state(transaction, kid, KeyState::Retired).await?;
-    let initiator = Initiator::parse(INITIATOR.to_owned());
-    let initiator = initiator.map_err(|invalid| Error::field("initiator", invalid))?;
+    let initiator = initiator(RETIRING)?;
+    let entry = entry("retire_key", &initiator, kid)?;
     let event = NewEvent { change: Change::KeyRetired { kid }, initiator };
-    let appended = log::append_all(transaction, vec![event], true).await?;
-    let Appended { history, longest_lease, events } = appended;
-    let revision = events.last().map(|event| event.revision);
-    let revision = revision.ok_or(StoreError::Corrupt { what: "revisions" })?;
+    let Appended { history, longest_lease, events } = log::append_all(transaction, vec![event], true).await?;
+    let revision = events.last().ok_or(StoreError::Corrupt { what: "revisions" })?.revision;
+    audit::record(transaction.connection(), &[Entry { revision, ..entry }]).await?;
     Ok(Committed { position: Position { history, revision }, longest_lease })
+}
+
+fn initiator(text: &str) -> Result<Initiator, Error> {
+    Initiator::parse(text.to_owned()).map_err(|invalid| Error::field("initiator", invalid))
+}
+
+/// What the audit tells of a key.
+fn entry(action: &'static str, initiator: &Initiator, kid: Kid) -> Result<Entry, Error> {
+    let entry = Caller::operator()?.entry(Action::known(action), initiator, Subject::default());
+    Ok(Entry { details: Details::from([("kid", kid.to_string())]), ..entry })
 }

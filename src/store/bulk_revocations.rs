@@ -93,7 +93,8 @@ pub struct Ended {
 }
 
 /// Ends every token of a workspace that a filter matches and that is not revoked. They are locked one after another in the
-/// order of their ids, as all do who lock several; [`settle`] must follow.
+/// order of their ids, as all do who lock several; [`settle`] or [`withdraw`] must
+/// follow.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`], also if somebody held one for too long.
@@ -129,6 +130,15 @@ pub async fn settle(
 ) -> Result<(), StoreError> {
     let row = diesel::update(bulk_revocations::table.find(ended.id));
     transaction.connection().execute(row.set(bulk_revocations::revision.eq(revision.0))).await
+}
+
+/// Takes back what was entered for tokens to be ended by it, of which there were none. The commit still waits for the
+/// standby, for something was written.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub async fn withdraw(transaction: &mut Transaction, ended: Ended) -> Result<(), StoreError> {
+    transaction.connection().execute(diesel::delete(bulk_revocations::table.find(ended.id))).await
 }
 
 /// Ends the tokens that a query locks; gives how many they are, and some of them.

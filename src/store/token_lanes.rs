@@ -13,42 +13,8 @@ use uuid::Uuid;
 use super::connection::Connection;
 use super::error::StoreError;
 use super::moment::Moment;
+use super::token_indexes::{INVALIDATED_KEYS, Index, MOST_LANES, VALIDITY};
 use crate::workspace::WorkspaceId;
-
-/// An index whose last column is the id of a token, and in which the first is its workspace.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Index {
-    table: &'static str,
-    id: &'static str,
-    /// What its lanes are told apart by.
-    keys: &'static [&'static str],
-    /// The collation of the keys that are texts.
-    collation: &'static str,
-    /// What every entry satisfies.
-    only: &'static str,
-}
-
-const fn of_tokens(keys: &'static [&'static str], only: &'static str) -> Index {
-    Index { table: "tokens", id: "id", keys, collation: "\"default\"", only }
-}
-
-pub(super) const ALL: Index = of_tokens(&[], "true");
-pub(super) const PRINCIPAL: Index =
-    Index { collation: "\"C\"", ..of_tokens(&["principal"], "principal IS NOT NULL") };
-pub(super) const PRINCIPAL_KIND: Index = of_tokens(&["principal_kind"], "principal_kind IS NOT NULL");
-pub(super) const CREATOR: Index = of_tokens(&["creator"], "true");
-pub(super) const TYPE: Index = of_tokens(&["type"], "true");
-pub(super) const EXPIRY_HOUR: Index = of_tokens(&["hour_of(expire_time)"], "expire_time IS NOT NULL");
-pub(super) const EXPIRY_DAY: Index = of_tokens(&["day_of(expire_time)"], "expire_time IS NOT NULL");
-pub(super) const EXPIRY_MONTH: Index = of_tokens(&["coalesce(month_of(expire_time), 'infinity')"], "true");
-pub(super) const SECRET_MONTH: Index = of_tokens(&["secret_month"], "true");
-const VALIDITY: Index = of_tokens(&["epoch", "kid"], "true");
-pub(super) const MARK: Index =
-    Index { table: "token_marks", id: "token", keys: &["mark"], collation: "\"C\"", only: "true" };
-pub(super) const USE_MONTH: Index =
-    Index { table: "token_last_uses", id: "token", keys: &["use_month"], collation: "", only: "true" };
-pub(super) const SUPERSEDED_USE: Index =
-    Index { keys: &[], only: "superseded_use_time IS NOT NULL", ..USE_MONTH };
 
 /// Some lanes of an index.
 #[derive(Debug, Clone)]
@@ -87,11 +53,12 @@ pub(super) struct Ids {
     pub(super) rest: Option<Uuid>,
 }
 
-/// The most lanes of one range that are merged; with more, a list goes along all tokens.
-const MOST_LANES: usize = 256;
-
 /// The least that is read of each lane at once.
 const LEAST_OF_A_LANE: usize = 8;
+
+/// How many lanes are read further than that. Where an expiry follows creation, as it does if all tokens are given the same
+/// life, the newest tokens are in one or two hours, days or months.
+const DENSE_LANES: usize = 4;
 
 /// Goes on along some lanes; `None` if there are too many of them.
 ///
@@ -160,26 +127,39 @@ impl QueryFragment<Pg> for Merge {
 }
 
 impl Merge {
-    /// What comes after the parameters: the keys of each of the lanes, the newest ids of each, and of these as many as are
-    /// complete. Of a lane that goes on, none is complete that is older than the last that was read of it.
+    /// What comes after the parameters: the keys of each of the lanes, a few of the newest ids of each, more of those lanes
+    /// that these few lead least far along, and of all of them as many as are complete. Of a lane that goes on, none is
+    /// complete that is older than the last that was read of it.
     fn text(&self) -> String {
         let mut text = String::new();
-        let (mut lanes, mut counts, mut crowded) = (Vec::new(), Vec::new(), Vec::new());
+        let all = |tell: &dyn Fn(usize) -> String, with: &str| {
+            (0..self.lanes.len()).map(tell).collect::<Vec<_>>().join(with)
+        };
         for (number, some) in self.lanes.iter().enumerate() {
-            let keys = some.keys(number);
+            let (keys, few) = (some.keys(number), some.newest("(SELECT each FROM size)"));
             write!(text, ", keys_{number} AS MATERIALIZED ({keys})").ok();
-            lanes.push(some.newest(number));
-            counts.push(format!("(SELECT count(*) FROM keys_{number})"));
-            crowded.push(format!("(SELECT count(*) FROM keys_{number}) >= {MOST_LANES}"));
+            write!(
+                text,
+                ", few_{number} AS MATERIALIZED (SELECT key.*, {few} AS ids FROM keys_{number} AS key)"
+            )
+            .ok();
         }
-        let (lanes, counts, crowded) = (lanes.join(" UNION ALL "), counts.join(" + "), crowded.join(" OR "));
-        let size = format!("greatest((SELECT count FROM asked) / greatest({counts}, 1), {LEAST_OF_A_LANE})");
+        let counts = all(&|number| format!("(SELECT count(*) FROM keys_{number})"), " + ");
+        let crowded = all(&|number| format!("(SELECT count(*) FROM keys_{number}) >= {MOST_LANES}"), " OR ");
+        let edges = all(
+            &|number| format!("SELECT ids[(SELECT each FROM size)] AS id FROM few_{number}"),
+            " UNION ALL ",
+        );
+        let lanes: Vec<String> =
+            self.lanes.iter().enumerate().map(|(number, some)| some.far(number)).collect();
+        let lanes = lanes.join(" UNION ALL ");
         write!(
             text,
-            ", size AS MATERIALIZED (SELECT {size} AS each), \
+            ", size AS MATERIALIZED (SELECT count, greatest(count / greatest({counts}, 1), {LEAST_OF_A_LANE}) AS each FROM asked), \
+             near AS MATERIALIZED (SELECT id FROM ({edges}) AS edges \
+             WHERE id IS NOT NULL AND (SELECT each < count FROM size) ORDER BY 1 DESC LIMIT {DENSE_LANES}), \
              lanes AS MATERIALIZED ({lanes}), \
-             horizon AS MATERIALIZED (SELECT ids[(SELECT each FROM size)] AS id FROM lanes \
-             WHERE ids[(SELECT each FROM size)] IS NOT NULL ORDER BY 1 DESC LIMIT 1) \
+             horizon AS MATERIALIZED (SELECT ids[most] AS id FROM lanes WHERE ids[most] IS NOT NULL ORDER BY 1 DESC LIMIT 1) \
              SELECT ARRAY(SELECT DISTINCT merged.id FROM lanes, unnest(ids) AS merged (id) \
              WHERE merged.id >= coalesce((SELECT id FROM horizon), uuid '00000000-0000-0000-0000-000000000000') \
              ORDER BY 1 DESC LIMIT (SELECT count FROM asked)), (SELECT id FROM horizon), {crowded}"
@@ -207,9 +187,9 @@ impl Lanes {
         }
     }
 
-    /// The query for the newest ids of each of its lanes. The last key is compared together with the id, and is part of the
-    /// order, so that no index but the one that is meant gives that order.
-    fn newest(&self, number: usize) -> String {
+    /// An array of the newest ids of the lane of a key, so many at most. The last key is compared together with the id, and is
+    /// part of the order, so that no index but the one that is meant gives that order.
+    fn newest(&self, most: &str) -> String {
         let Index { table, id, keys, only, .. } = self.index();
         let workspace = "(SELECT workspace FROM asked)";
         let (equal, last, value) = match keys {
@@ -220,42 +200,21 @@ impl Lanes {
             }
         };
         format!(
-            "SELECT ARRAY(SELECT {id} FROM {table} WHERE {only} AND {equal} \
+            "ARRAY(SELECT {id} FROM {table} WHERE {only} AND {equal} \
              AND ({last}, {id}) < ({value}, (SELECT below FROM asked)) AND {last} >= {value} \
-             ORDER BY {last} DESC, {id} DESC LIMIT (SELECT each FROM size)) AS ids FROM keys_{number} AS key"
+             ORDER BY {last} DESC, {id} DESC LIMIT {most})"
         )
     }
-}
 
-impl Index {
-    /// The query for those of its keys that are in a range: each is one step down the index from the one before.
-    fn range(self, from: &str, to: &str) -> String {
-        let Self { table, keys, only, .. } = self;
-        let key = keys.first().copied().unwrap_or_default();
-        let (from, to) = (format!("(SELECT {from} FROM asked)"), format!("(SELECT {to} FROM asked)"));
-        let step = |beyond: &str| {
-            format!(
-                "SELECT {key} FROM {table} WHERE {only} AND workspace = (SELECT workspace FROM asked) \
-                 AND {key} {beyond} AND {key} <= {to} ORDER BY {key} LIMIT 1"
-            )
-        };
-        let (first, next) = (step(&format!(">= {from}")), step("> step.first"));
+    /// The query for the ids of each of its lanes, and how many were read at most: as many as are asked for of a lane that
+    /// the newest of all are in, as it seems, and else the few there are.
+    fn far(&self, number: usize) -> String {
+        let more = self.newest("(SELECT count FROM asked)");
+        let is_near = "key.ids[(SELECT each FROM size)] IN (SELECT id FROM near)";
         format!(
-            "SELECT first FROM (WITH RECURSIVE step AS (SELECT ({first}) AS first UNION ALL \
-             SELECT ({next}) FROM step WHERE step.first IS NOT NULL) SELECT first FROM step) AS steps \
-             WHERE first IS NOT NULL LIMIT {MOST_LANES}"
+            "SELECT CASE WHEN {is_near} THEN {more} ELSE key.ids END AS ids, \
+             CASE WHEN {is_near} THEN (SELECT count FROM asked) ELSE (SELECT each FROM size) END AS most \
+             FROM few_{number} AS key"
         )
     }
 }
-
-/// The pairs of an epoch and a key that secrets of the workspace have, as far as they are invalidated.
-const INVALIDATED_KEYS: &str = "\
-    SELECT first, second FROM (WITH RECURSIVE step AS (\
-    (SELECT epoch AS first, kid AS second FROM tokens \
-    WHERE workspace = (SELECT workspace FROM asked) ORDER BY epoch, kid LIMIT 1) UNION ALL \
-    SELECT next.epoch, next.kid FROM step, LATERAL (SELECT epoch, kid FROM tokens \
-    WHERE workspace = (SELECT workspace FROM asked) AND (epoch, kid) > (step.first, step.second) \
-    ORDER BY epoch, kid LIMIT 1) AS next) \
-    SELECT first, second FROM step) AS steps WHERE first < (SELECT epoch FROM workspaces \
-    WHERE id = (SELECT workspace FROM asked)) OR EXISTS (SELECT FROM server_keys WHERE kid = second AND state = 'retired') \
-    LIMIT MOST";

@@ -12,10 +12,11 @@ use super::error::StoreError;
 use super::expiry::interval;
 use super::moment::Moment;
 use super::schema::tokens;
-use super::token_lanes::{
-    ALL, Asked, CREATOR, EXPIRY_DAY, EXPIRY_HOUR, EXPIRY_MONTH, Ids, Index, Lanes, MARK, PRINCIPAL,
-    PRINCIPAL_KIND, SECRET_MONTH, SUPERSEDED_USE, Stretch, TYPE, USE_MONTH, follow,
+use super::token_indexes::{
+    ALL, CREATOR, EXPIRY_DAY, EXPIRY_HOUR, EXPIRY_MONTH, Index, MARK, PRINCIPAL, PRINCIPAL_KIND,
+    SECRET_MONTH, SUPERSEDED_USE, TYPE, USE_MONTH,
 };
+use super::token_lanes::{Asked, Ids, Lanes, Stretch, follow};
 use super::token_list::TokenQuery;
 use super::token_predicates::{first_after, kind_column};
 use super::token_row::{statement_timestamp, token_type_column};

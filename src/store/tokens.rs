@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use diesel::dsl::Eq;
 use diesel::dsl::auto_type;
 use diesel::prelude::*;
 use diesel::sql_types::{Int4, Nullable};
@@ -172,8 +173,7 @@ pub async fn update(
     );
     let query = diesel::update(tokens::table.find(id.as_uuid())).set(changes);
     let columns = (TokenRow::as_returning(), is_invalidated(), profile(), uses(), previous_secret());
-    let row = connection.row(query.returning(columns)).await?;
-    into_token(row)
+    into_token(connection.row(query.returning(columns)).await?)
 }
 
 /// A new secret for a token that is there.
@@ -266,10 +266,10 @@ fn epoch_of(workspace: String) -> _ {
 }
 
 type SecretColumns = (
-    diesel::dsl::Eq<tokens::kid, String>,
-    diesel::dsl::Eq<tokens::tag, Vec<u8>>,
-    diesel::dsl::Eq<tokens::secret_hash, String>,
-    diesel::dsl::Eq<tokens::obfuscated_secret, String>,
+    Eq<tokens::kid, String>,
+    Eq<tokens::tag, Vec<u8>>,
+    Eq<tokens::secret_hash, String>,
+    Eq<tokens::obfuscated_secret, String>,
 );
 
 fn secret_columns(secret: &NewSecret) -> SecretColumns {
@@ -281,8 +281,7 @@ fn secret_columns(secret: &NewSecret) -> SecretColumns {
     )
 }
 
-type ChangedAt =
-    (diesel::dsl::Eq<tokens::revision, i64>, diesel::dsl::Eq<tokens::update_time, statement_timestamp>);
+type ChangedAt = (Eq<tokens::revision, i64>, Eq<tokens::update_time, statement_timestamp>);
 
 fn changed_at(revision: Revision) -> ChangedAt {
     (tokens::revision.eq(revision.0), tokens::update_time.eq(statement_timestamp()))

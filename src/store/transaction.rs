@@ -37,6 +37,19 @@ impl Transaction {
         self.connection.take_time(time).await
     }
 
+    /// Has the commit wait for the disk and the standby as that of a change does, though nothing may have been written.
+    /// What was read here may be of a session that was ended while it waited for the standby: then it is to be seen, but
+    /// lost if the standby is promoted.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn confirm_what_was_read(&mut self) -> Result<(), StoreError> {
+        if seeded(Defect::ReadUnconfirmed) {
+            return Ok(());
+        }
+        self.connection.command("SELECT pg_logical_emit_message(true, 'tokenkeep', '')").await
+    }
+
     /// Commits if the work went well and rolls back if it did not; gives what the work gave.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The audit: who did what, with the change or not at all; and who was refused, as far as there is room.
 
+use std::collections::BTreeSet;
 use std::str::FromStr as _;
 
 use tokenkeep::proto::v1;
@@ -7,8 +8,11 @@ use tonic::Code;
 use tonic::metadata::MetadataValue;
 use uuid::Uuid;
 
+use crate::calls::Call;
 use crate::clients::{Client, refusal, refused};
 use crate::harness::{Server, eventually};
+use crate::mutations::{changes_of, changes_of_others, ends_of_many};
+use crate::rotation::{LONG, regenerate};
 
 async fn server() -> (Server, Client) {
     let server = Server::start().await;
@@ -99,6 +103,79 @@ async fn a_tokens_whole_life_can_be_read_back_newest_first_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_change_is_told_by_its_name() {
+    let (_server, mut operator) = server().await;
+    let (token, _) = operator.create_token("acme", "target", &[]).await;
+    operator.create_token("acme", "other", &[]).await;
+    let (_, leaked) = operator.create_token("acme", "leaked", &[]).await;
+    regenerate(&mut operator, &token.id, LONG).await;
+    let leak = Call::RevokeSecret(v1::RevokeSecretRequest { secrets: vec![leaked], ..Default::default() });
+    let changes = changes_of(&token, String::new).into_iter().chain(changes_of_others(String::new));
+    for call in changes.chain([leak]).chain(ends_of_many(String::new)) {
+        call.by(&operator).await.unwrap();
+    }
+    let told: BTreeSet<String> =
+        events(&operator, "", v1::AuditFilter::default()).await.into_iter().map(|it| it.action).collect();
+    let expected = [
+        "bulk_revoke_tokens",
+        "create_principal",
+        "create_token",
+        "create_workspace",
+        "delete_principal",
+        "end_overlap",
+        "invalidate_workspace_tokens",
+        "regenerate_token",
+        "resume_token",
+        "revoke_secret",
+        "revoke_token",
+        "suspend_token",
+        "update_principal",
+        "update_token",
+        "update_workspace",
+    ];
+    assert_eq!(told.iter().collect::<Vec<_>>(), expected);
+}
+
+/// People write secrets where they should not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_callers_word_freely_is_not_told() {
+    let (server, mut operator) = server().await;
+    let hidden = |text: &str| format!("hidden {text}");
+    let labelled = |text: &str| [(text.to_owned(), hidden(text))].into();
+    let request = v1::CreateTokenRequest {
+        workspace: "acme".to_owned(),
+        name: hidden("name"),
+        description: hidden("description"),
+        metadata: labelled("label"),
+        ..Default::default()
+    };
+    let token = operator.tokens.create_token(request).await.unwrap().into_inner().token.unwrap();
+    let edited = v1::Token {
+        id: token.id,
+        name: hidden("new name"),
+        description: hidden("new description"),
+        metadata: labelled("new_label"),
+        ..Default::default()
+    };
+    let edit = v1::UpdateTokenRequest { token: Some(edited), ..Default::default() };
+    operator.tokens.update_token(edit).await.unwrap();
+    let workspace = v1::Workspace { id: "other".to_owned(), name: hidden("workspace"), ..Default::default() };
+    let request = v1::CreateWorkspaceRequest { workspace: Some(workspace), ..Default::default() };
+    operator.workspaces.create_workspace(request).await.unwrap();
+    let filter = v1::BulkRevokeTokensRequest {
+        workspace: "acme".to_owned(),
+        filter: Some(v1::TokenFilter { name_prefix: hidden(""), ..Default::default() }),
+        ..Default::default()
+    };
+    assert_eq!(operator.tokens.bulk_revoke_tokens(filter).await.unwrap().into_inner().token_count, 1);
+    let everything = "SELECT count(*), string_agg(audit_events::text, ' ') FROM audit_events";
+    let row = server.database.connect().await.query_one(everything, &[]).await.unwrap();
+    let (count, told): (i64, String) = (row.get(0), row.get(1));
+    assert!(count >= 5 && told.contains("name,description,metadata"), "{told}");
+    assert!(!told.contains("hidden") && !told.contains("label"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_made_is_not_told() {
     let (server, mut operator) = server().await;
     let (token, _) = operator.create_token("acme", "target", &[]).await;
@@ -124,6 +201,7 @@ async fn callers_that_are_refused_are_told_too() {
     let mut reads = server.client(&secret).await;
     let mut stranger = server.client("tk_nonsense").await;
     stranger.get_token(&reader.id).await.unwrap_err();
+    server.anonymous().await.revoke(&reader.id).await.unwrap_err();
     reads.revoke(&reader.id).await.unwrap_err();
     let list = v1::ListTokensRequest { workspace: "other".to_owned(), ..Default::default() };
     reads.tokens.list_tokens(list).await.unwrap_err();
@@ -134,12 +212,13 @@ async fn callers_that_are_refused_are_told_too() {
         told.sort();
         told
     };
-    eventually("all three are told", || async { refusals().await.len() == 3 }).await;
+    eventually("all four are told", || async { refusals().await.len() == 4 }).await;
     let named = |texts: [&str; 4]| texts.map(str::to_owned);
     assert_eq!(
         refusals().await,
         [
             named(["CREDENTIAL_INVALID", "tokens.read", "", ""]),
+            named(["CREDENTIAL_MISSING", "revoke_token", "", ""]),
             named(["SCOPE_REQUIRED", "revoke_token", &reader.id, ""]),
             named(["WORKSPACE_DENIED", "tokens.read", &reader.id, "other"]),
         ]

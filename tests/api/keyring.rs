@@ -28,7 +28,7 @@ use tonic::Code;
 const DEAD: Told = Told::Inactive(InactiveReason::Invalidated);
 
 /// What a command said, and how it ended.
-struct Ended {
+pub struct Ended {
     code: Option<i32>,
     out: String,
     error: String,
@@ -42,13 +42,13 @@ impl Ended {
     }
 
     #[track_caller]
-    fn well(self) -> String {
+    pub fn well(self) -> String {
         assert_eq!(self.code, Some(0), "{}", self.error);
         self.out
     }
 
     #[track_caller]
-    fn refused(self, why: &str) {
+    pub fn refused(self, why: &str) {
         assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{}", self.error);
         assert!(self.error.contains(why), "{}", self.error);
     }
@@ -64,7 +64,7 @@ async fn ground() -> (TempDir, Database) {
 }
 
 /// The same with a second key, which a server lists and nothing was minted under.
-async fn two_keys() -> (TempDir, Server) {
+pub async fn two_keys() -> (TempDir, Server) {
     let (directory, database) = ground().await;
     add(&database);
     let server = Server::start_with(database, |command| command).await;
@@ -73,7 +73,7 @@ async fn two_keys() -> (TempDir, Server) {
     (directory, server)
 }
 
-fn keyring(database: &Database, arguments: &[&str]) -> Ended {
+pub fn keyring(database: &Database, arguments: &[&str]) -> Ended {
     let mut command = tokenkeep("keyring");
     command.args(arguments).env("TOKENKEEP_DATABASE_URL", &database.url);
     command.env("TOKENKEEP_KEYRING", &database.keyring).args(["--log", "error"]);

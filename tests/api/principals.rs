@@ -2,23 +2,21 @@
 
 use prost_types::FieldMask;
 use tokenkeep::proto::v1;
-use tokenkeep::proto::v1::InactiveReason;
 use tokenkeep::proto::v1::delete_principal_request::Tokens;
 use tonic::{Code, Status};
 
 use crate::clients::{Client, refusal, refused};
-use crate::harness::{Server, eventually};
-use crate::sidecars::{Sidecar, Told, told};
-use crate::watchers::Watcher;
+use crate::harness::Server;
+use crate::sidecars::Sidecar;
 
-async fn server() -> (Server, Client) {
+pub async fn server() -> (Server, Client) {
     let server = Server::start().await;
     let mut operator = server.operator().await;
     operator.create_workspace("acme").await;
     (server, operator)
 }
 
-async fn token_of(client: &mut Client, principal: &str, scopes: &[&str]) -> (v1::Token, String) {
+pub async fn token_of(client: &mut Client, principal: &str, scopes: &[&str]) -> (v1::Token, String) {
     let request = v1::CreateTokenRequest {
         workspace: "acme".to_owned(),
         name: format!("of {principal}"),
@@ -48,11 +46,11 @@ async fn edit(
     Ok(answer.principal.unwrap())
 }
 
-async fn disable(client: &mut Client, id: &str, disabled: bool) -> v1::Principal {
+pub async fn disable(client: &mut Client, id: &str, disabled: bool) -> v1::Principal {
     edit(client, id, &["disabled"], v1::Principal { disabled, ..Default::default() }).await.unwrap()
 }
 
-async fn delete(
+pub async fn delete(
     client: &mut Client,
     id: &str,
     tokens: Tokens,
@@ -72,7 +70,7 @@ async fn get(client: &mut Client, key: v1::get_principal_request::Key) -> Result
     Ok(client.principals.get_principal(request).await?.into_inner().principal.unwrap())
 }
 
-async fn scope(client: &mut Client, secret: &str) -> String {
+pub async fn scope(client: &mut Client, secret: &str) -> String {
     client.introspect(secret).await.unwrap().scope
 }
 
@@ -166,79 +164,6 @@ async fn a_token_can_do_no_more_than_its_principal_can_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn disabling_a_principal_ends_its_tokens_everywhere_and_enabling_it_brings_them_back() {
-    let (server, mut operator) = server().await;
-    let sidecar = Sidecar::beside(&[&server]).await;
-    let mut clients = [server.operator().await, sidecar.client().await];
-    operator.create_principal("acme", "mia", &["*"]).await;
-    operator.create_principal("acme", "max", &["*"]).await;
-    let (_, secret) = token_of(&mut operator, "mia", &["a"]).await;
-    let (_, others) = token_of(&mut operator, "max", &["a"]).await;
-    for disabled in [false, true, false] {
-        disable(&mut operator, "mia", disabled).await;
-        let ended = Told::Inactive(InactiveReason::PrincipalDisabled);
-        let expected = if disabled { ended } else { Told::Active };
-        for client in &mut clients {
-            assert_eq!(told(client, &secret).await, expected);
-            assert_eq!(told(client, &others).await, Told::Active);
-        }
-    }
-    disable(&mut operator, "mia", true).await;
-    let request = v1::CreateTokenRequest {
-        workspace: "acme".to_owned(),
-        name: "late".to_owned(),
-        principal: "mia".to_owned(),
-        ..Default::default()
-    };
-    let late = operator.tokens.create_token(request.clone()).await.unwrap_err();
-    assert_eq!(refusal(&late), refused(Code::FailedPrecondition, "PRINCIPAL_DISABLED"));
-    let nobody = v1::CreateTokenRequest { principal: "nobody".to_owned(), ..request };
-    let nobody = operator.tokens.create_token(nobody).await.unwrap_err();
-    assert_eq!(refusal(&nobody), refused(Code::NotFound, "PRINCIPAL_NOT_FOUND"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn deleting_a_principal_revokes_its_tokens_in_one_change() {
-    let (server, mut operator) = server().await;
-    let sidecar = Sidecar::beside(&[&server]).await;
-    let mut beside = sidecar.client().await;
-    operator.create_principal("acme", "mia", &["*"]).await;
-    let mut issued = Vec::new();
-    for _ in 0..5 {
-        issued.push(token_of(&mut operator, "mia", &["a"]).await);
-        assert_eq!(told(&mut beside, &issued.last().unwrap().1).await, Told::Active);
-    }
-    let answer = delete(&mut operator, "mia", Tokens::RevokeReason("left".into())).await.unwrap();
-    assert_eq!((answer.token_count, answer.fleet_confirmed), (5, true));
-    for (token, secret) in &issued {
-        assert_eq!(told(&mut beside, secret).await, Told::Inactive(InactiveReason::Revoked));
-        let token = operator.get_token(&token.id).await.unwrap();
-        assert_eq!((token.revoke_reason.as_str(), token.revision), ("left", answer.revision));
-        assert_eq!(token.principal, "mia", "it still says whose it was");
-    }
-    let again = delete(&mut operator, "mia", Tokens::RevokeReason(String::new())).await.unwrap_err();
-    assert_eq!(refusal(&again), refused(Code::NotFound, "PRINCIPAL_NOT_FOUND"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn tokens_that_are_handed_over_live_within_what_their_heir_can_do() {
-    let (_server, mut operator) = server().await;
-    operator.create_principal("acme", "mia", &["*"]).await;
-    operator.create_principal("acme", "max", &["a"]).await;
-    let (token, secret) = token_of(&mut operator, "mia", &["a", "b"]).await;
-    assert_eq!(scope(&mut operator, &secret).await, "a b");
-    let nobody = delete(&mut operator, "mia", Tokens::HandOverTo("nobody".into())).await.unwrap_err();
-    assert_eq!(refusal(&nobody), refused(Code::NotFound, "PRINCIPAL_NOT_FOUND"));
-    let answer = delete(&mut operator, "mia", Tokens::HandOverTo("max".into())).await.unwrap();
-    assert_eq!(answer.token_count, 1);
-    assert_eq!(scope(&mut operator, &secret).await, "a");
-    assert_eq!(operator.get_token(&token.id).await.unwrap().principal, "max");
-    // The change of the heir is felt by what it was handed.
-    disable(&mut operator, "max", true).await;
-    assert_eq!(told(&mut operator, &secret).await, Told::Inactive(InactiveReason::PrincipalDisabled));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn nobody_gives_a_principal_power_over_tokenkeep_that_they_lack() {
     let (server, mut operator) = server().await;
     let scopes = ["tokenkeep:principals:create", "tokenkeep:principals:update", "tokenkeep:principals:read"];
@@ -300,17 +225,6 @@ async fn principals_are_listed_by_id_and_by_kind_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_whose_principal_loses_the_right_loses_the_stream() {
-    let (server, mut operator) = server().await;
-    operator.create_principal("acme", "watcher", &["tokenkeep:*"]).await;
-    let (_, secret) = token_of(&mut operator, "watcher", &["tokenkeep:revocations:watch"]).await;
-    let mut watcher = Watcher::at_head(&server.client(&secret).await).await;
-    disable(&mut operator, "watcher", true).await;
-    let (_, ended) = watcher.end().await;
-    assert_eq!(ended, refused(Code::Unauthenticated, "CREDENTIAL_INVALID"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_a_principal_is_told_to_those_who_watch_its_workspace() {
     use v1::watch_revocations_response::Frame;
     let (_server, mut operator) = server().await;
@@ -328,31 +242,4 @@ async fn a_change_of_a_principal_is_told_to_those_who_watch_its_workspace() {
     assert_eq!(event.kind(), v1::RevocationKind::PrincipalChanged);
     assert_eq!((event.workspace.as_str(), event.principal.as_str()), ("acme", "mia"));
     assert_eq!((event.token_id.as_str(), event.generation), ("", 0));
-}
-
-/// It is found in the database, not in the cache of the server that made the change.
-#[tokio::test(flavor = "multi_thread")]
-async fn another_server_feels_a_change_of_a_principal_without_a_wait() {
-    let (one, two) = Server::two_with(&[]).await;
-    let mut operator = one.operator().await;
-    operator.create_workspace("acme").await;
-    operator.create_principal("acme", "mia", &["*"]).await;
-    let (_, secret) = token_of(&mut operator, "mia", &["a"]).await;
-    let mut other = two.operator().await;
-    assert_eq!(told(&mut other, &secret).await, Told::Active);
-    let request = v1::UpdatePrincipalRequest {
-        principal: Some(v1::Principal {
-            workspace: "acme".to_owned(),
-            id: "mia".to_owned(),
-            disabled: true,
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    operator.principals.update_principal(request).await.unwrap();
-    eventually("the other server hears of it", || {
-        let (mut other, secret) = (other.clone(), secret.clone());
-        async move { told(&mut other, &secret).await == Told::Inactive(InactiveReason::PrincipalDisabled) }
-    })
-    .await;
 }

@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use crate::clients::{Client, Refusal, refusal, refused};
 use crate::harness::Server;
 use crate::life::forge;
+use crate::rotation::{LONG, SUPERSEDED, regenerate};
 use crate::sidecars::{Told, told};
 
 const SCANNER: &[&str] = &["tokenkeep:tokens:revoke-secret"];
@@ -96,6 +97,30 @@ async fn a_dead_or_forged_secret_harms_no_token_and_is_answered_alike() {
     assert_eq!(server.metric("tokenkeep_argon2_seconds_count{purpose=\"verify\"}").await, argon2);
     assert_eq!(server.database.head().await, head);
     assert_eq!(told(&mut operator, &new).await, Told::Active);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_only_an_overlap_keeps_alive_ends_alone() {
+    let (server, mut operator, mut scanner) = scene().await;
+    let (token, old) = operator.create_token("acme", "rotated", &[]).await;
+    let (_, new) = regenerate(&mut operator, &token.id, LONG).await;
+    for secret in [&old, &new] {
+        assert_eq!(told(&mut operator, secret).await, Told::Active);
+    }
+    report(&mut scanner, &[&old]).await.unwrap();
+    assert_eq!(told(&mut operator, &old).await, SUPERSEDED);
+    assert_eq!(told(&mut operator, &new).await, Told::Active);
+    let read = operator.get_token(&token.id).await.unwrap();
+    assert_eq!((read.state(), read.previous_secret), (TokenState::Active, None));
+    let head = server.database.head().await;
+    report(&mut scanner, &[&old]).await.unwrap();
+    assert_eq!(server.database.head().await, head, "it is dead already");
+    // With the present one the token ends, in whatever order they are found.
+    let (_, newest) = regenerate(&mut operator, &token.id, LONG).await;
+    report(&mut scanner, &[&newest, &new]).await.unwrap();
+    for secret in [&new, &newest] {
+        assert_eq!(told(&mut operator, secret).await, Told::Inactive(InactiveReason::Revoked));
+    }
 }
 
 /// Its tag alone, which anybody with the server's keys could make, is not the secret.

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use regex::bytes::Regex;
 use tokenkeep::token::Presented;
+use uuid::Uuid;
 
 /// How many characters of a secret in a row count as a leak.
 const WINDOW: usize = 12;
@@ -37,6 +38,12 @@ impl Scanner {
         let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
         let bytes: Vec<u8> = (0..text.trim().len()).step_by(2).map(digit).collect();
         self.add_bytes(name, &bytes);
+    }
+
+    /// Looks for a UUID as it is written, and for its bytes.
+    pub fn add_id(&mut self, name: &str, id: Uuid) {
+        self.add(id.to_string().as_bytes(), name, "the whole");
+        self.add_bytes(name, id.as_bytes());
     }
 
     /// Looks for bytes, raw and encoded.

@@ -6,6 +6,7 @@ use std::process::Command;
 use tokenkeep::proto::v1;
 use tonic::Code;
 use tonic::metadata::MetadataValue;
+use uuid::Uuid;
 
 use crate::calls::Call;
 use crate::clients::{Client, refusal, refused};
@@ -36,6 +37,59 @@ async fn no_secret_is_left_anywhere_by_a_whole_life_at_the_most_talkative() {
     let (_, postgres_log) = &places[2];
     let postgres_log = String::from_utf8_lossy(postgres_log);
     assert!(postgres_log.contains("argon2id"), "the statements' parameters are in PostgreSQL's log");
+}
+
+/// Whoever has the id of a request may be shown the secret that it made.
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_the_id_of_a_request_nor_what_it_made_is_left_anywhere() {
+    let mut scanner = Scanner::default();
+    let server =
+        Server::start_with(Database::fresh().await, |command| command.args(["--log", "trace"])).await;
+    let mut operator = server.operator().await;
+    operator.create_workspace("acme").await;
+    let mut ids = Vec::new();
+    let mut request_id = || {
+        ids.push(Uuid::new_v4());
+        ids[ids.len() - 1].to_string()
+    };
+    let (workspace, name) = ("acme".to_owned(), "once".to_owned());
+    let creation = v1::CreateTokenRequest { workspace, name, request_id: request_id(), ..Default::default() };
+    let first = operator.tokens.create_token(creation.clone()).await.unwrap().into_inner();
+    let (id, etag) = (first.token.unwrap().id, "*".to_owned());
+    let request_id_of_second = request_id();
+    let regeneration = v1::RegenerateTokenRequest {
+        id: id.clone(),
+        etag,
+        request_id: request_id_of_second,
+        ..Default::default()
+    };
+    let second = operator.tokens.regenerate_token(regeneration.clone()).await.unwrap().into_inner();
+    let again = operator.tokens.regenerate_token(regeneration).await.unwrap().into_inner();
+    assert_eq!(second.secret, again.secret);
+    // In all ways to end: replaced meanwhile, used for something else, refused, and done.
+    operator.tokens.create_token(creation.clone()).await.unwrap_err();
+    operator
+        .tokens
+        .create_token(v1::CreateTokenRequest { name: "twice".to_owned(), ..creation })
+        .await
+        .unwrap_err();
+    let stale = v1::RevokeTokenRequest {
+        id: id.clone(),
+        etag: "stale".to_owned(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    operator.tokens.revoke_token(stale).await.unwrap_err();
+    let revocation = v1::RevokeTokenRequest { id, request_id: request_id(), ..Default::default() };
+    operator.tokens.revoke_token(revocation).await.unwrap();
+    scanner.add_token("the first secret", &first.secret);
+    scanner.add_token("the second secret", &second.secret);
+    for id in ids {
+        scanner.add_id("the id of a request", id);
+    }
+    for (place, text) in places(&server).await {
+        assert_eq!(scanner.scan(&text), Vec::<&str>::new(), "found in {place}");
+    }
 }
 
 /// Every step of a token's life, and every way in which a request can fail; adds each secret to the scanner.

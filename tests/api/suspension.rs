@@ -108,3 +108,33 @@ async fn resuming_a_token_takes_power_over_what_it_may_do() {
     let refused_it = guard.tokens.resume_token(request).await.unwrap_err();
     assert_eq!(refusal(&refused_it), refused(Code::PermissionDenied, "SCOPE_ESCALATION"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_caller_is_refused_everywhere_and_loses_its_streams() {
+    let (here, there) = Server::two_with(&[]).await;
+    let mut operator = here.operator().await;
+    operator.create_workspace("acme").await;
+    let (caller, secret) = operator.create_token("acme", "caller", &["tokenkeep:*"]).await;
+    let mut clients = [here.client(&secret).await, there.client(&secret).await];
+    for client in &mut clients {
+        client.get_token(&caller.id).await.unwrap();
+    }
+    let mut watchers =
+        [Watcher::try_open(&clients[0], "acme", "").await, Watcher::try_open(&clients[1], "acme", "").await];
+    let invalid = refused(Code::Unauthenticated, "CREDENTIAL_INVALID");
+    assert!(suspend(&mut operator, &caller.id, "").await.fleet_confirmed);
+    for client in &mut clients {
+        assert_eq!(refusal(&client.get_token(&caller.id).await.unwrap_err()), invalid);
+        let request = v1::ResumeTokenRequest { id: caller.id.clone(), ..Default::default() };
+        let by_itself = client.tokens.resume_token(request).await.unwrap_err();
+        assert_eq!(refusal(&by_itself), invalid);
+    }
+    for watcher in &mut watchers {
+        assert_eq!(watcher.as_mut().unwrap().end().await.1, invalid);
+    }
+    let resumed = resume(&mut operator, &caller.id).await;
+    operator.wait_for_revision(resumed.revision, std::time::Duration::from_secs(5)).await.unwrap();
+    for client in &mut clients {
+        client.get_token(&caller.id).await.unwrap();
+    }
+}

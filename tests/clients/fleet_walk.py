@@ -22,6 +22,10 @@ def database_url(data: pathlib.Path) -> str:
     return f"postgresql://tokenkeep@{urllib.parse.quote(socket, safe='')}:5432/tokenkeep"
 
 
+def logs(directory: str) -> str:
+    return "".join(pathlib.Path(log).read_text()[-2000:] for log in glob.glob(f"{directory}/*.log"))
+
+
 def walk(binary: pathlib.Path, data: pathlib.Path) -> str:
     """What a person's shell prints who pastes block after block."""
     with tempfile.TemporaryDirectory(prefix="tk-fleet-") as directory:
@@ -34,12 +38,14 @@ def walk(binary: pathlib.Path, data: pathlib.Path) -> str:
             "TOKENKEEP_DATABASE_URL": database_url(data),
         }
         script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + "\n".join(BLOCKS)
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=directory, env=environment, capture_output=True, text=True, timeout=90
-        )
+        try:
+            done = subprocess.run(
+                ["bash", "-c", script], cwd=directory, env=environment, capture_output=True, text=True, timeout=90
+            )
+        except subprocess.TimeoutExpired as late:
+            raise AssertionError(f"no end after {late.timeout} s\n{late.stdout}{late.stderr}{logs(directory)}") from late
         if done.returncode:
-            logs = "".join(pathlib.Path(log).read_text()[-2000:] for log in glob.glob(f"{directory}/*.log"))
-            raise AssertionError(f"exit {done.returncode}\n{done.stdout}{done.stderr}{logs}")
+            raise AssertionError(f"exit {done.returncode}\n{done.stdout}{done.stderr}{logs(directory)}")
         return done.stdout
 
 

@@ -1,5 +1,6 @@
 //! The calls that clients make, and what an answer or a failure means for the history.
 
+mod life;
 mod principals;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use tonic_types::StatusExt as _;
 
 use crate::history::{Answer, Freshness, Reason, Scopes};
 use crate::moment::Moment;
+pub use life::{end_overlap, resume, revoke_group, suspend};
 pub use principals::{Born, Products, change_principal, create_principal, invalidate};
 
 /// How long a client waits for an answer.
@@ -120,26 +122,33 @@ pub fn failure(status: &Status) -> Answer {
     }
 }
 
-pub async fn create(
-    client: &mut Tokens,
-    workspace: &str,
-    principal: Option<&str>,
-    lifetime: Option<Duration>,
-) -> (Answer, Option<String>) {
-    match patiently(client.create_token(new_token(workspace, principal, lifetime))).await {
+/// What a token is asked for with.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'w> {
+    pub workspace: &'w str,
+    /// Its name, which it shares with others.
+    pub group: &'w str,
+    pub principal: Option<&'w str>,
+    pub lifetime: Option<Duration>,
+}
+
+pub async fn create(client: &mut Tokens, wanted: Wanted<'_>, request_id: &str) -> (Answer, Option<String>) {
+    let request = v1::CreateTokenRequest { request_id: request_id.to_owned(), ..new_token(wanted) };
+    match patiently(client.create_token(request)).await {
         Ok(created) => issued(created.token.unwrap(), created.secret),
         Err(status) => (failure(&status), None),
     }
 }
 
-fn new_token(workspace: &str, principal: Option<&str>, lifetime: Option<Duration>) -> v1::CreateTokenRequest {
+fn new_token(wanted: Wanted<'_>) -> v1::CreateTokenRequest {
+    let Wanted { workspace, group, principal, lifetime } = wanted;
     let expiration = lifetime.map(|lifetime| {
         let lifetime = prost_types::Duration::try_from(lifetime).unwrap();
         v1::create_token_request::Expiration::Lifetime(lifetime)
     });
     v1::CreateTokenRequest {
         workspace: workspace.to_owned(),
-        name: "checked".to_owned(),
+        name: group.to_owned(),
         principal: principal.unwrap_or_default().to_owned(),
         scopes: scopes(0),
         expiration,
@@ -152,14 +161,8 @@ fn issued(token: v1::Token, secret: String) -> (Answer, Option<String>) {
     (Answer::Created { token: token.id, workspace: token.workspace, expires }, Some(secret))
 }
 
-/// A moment of the wall clock on the clock of the history. Both run in one kernel.
 fn moment(time: prost_types::Timestamp) -> Moment {
-    let (now, wall) = (Moment::now(), std::time::SystemTime::now());
-    let time = std::time::SystemTime::try_from(time).unwrap();
-    match time.duration_since(wall) {
-        Ok(ahead) => now.after(ahead),
-        Err(behind) => now.before(behind.duration()),
-    }
+    Moment::of(std::time::SystemTime::try_from(time).unwrap())
 }
 
 fn introspection(secret: &str, freshness: Freshness) -> v1::IntrospectTokenRequest {
@@ -215,8 +218,8 @@ fn verdict(answer: &v1::IntrospectTokenResponse) -> Answer {
         | v1::InactiveReason::Unknown
         | v1::InactiveReason::OtherWorkspace
         | v1::InactiveReason::OtherAudience
-        | v1::InactiveReason::Suspended
         | v1::InactiveReason::OtherAddress => Reason::NotOurs,
+        v1::InactiveReason::Suspended => Reason::Suspended,
         v1::InactiveReason::Invalidated => Reason::Invalidated,
         v1::InactiveReason::PrincipalDisabled => Reason::PrincipalDisabled,
     })
@@ -232,17 +235,29 @@ fn wait(fleet: bool) -> i32 {
     wait.into()
 }
 
-pub async fn revoke(client: &mut Tokens, id: &str, fleet: bool) -> Answer {
-    let request = v1::RevokeTokenRequest { id: id.to_owned(), wait: wait(fleet), ..Default::default() };
+pub async fn revoke(client: &mut Tokens, id: &str, fleet: bool, request_id: &str) -> Answer {
+    let (id, request_id) = (id.to_owned(), request_id.to_owned());
+    let request = v1::RevokeTokenRequest { id, wait: wait(fleet), request_id, ..Default::default() };
     match patiently(client.revoke_token(request)).await {
         Ok(revoked) => changed(revoked.token, revoked.fleet_confirmed),
         Err(status) => failure(&status),
     }
 }
 
-pub async fn regenerate(client: &mut Tokens, id: &str) -> (Answer, Option<String>) {
-    let request =
-        v1::RegenerateTokenRequest { id: id.to_owned(), etag: "*".to_owned(), ..Default::default() };
+/// Lets the old secret work on for a while, if one is given.
+pub async fn regenerate(
+    client: &mut Tokens,
+    id: &str,
+    overlap: Option<Duration>,
+    request_id: &str,
+) -> (Answer, Option<String>) {
+    let request = v1::RegenerateTokenRequest {
+        id: id.to_owned(),
+        etag: "*".to_owned(),
+        overlap: overlap.map(|overlap| prost_types::Duration::try_from(overlap).unwrap()),
+        request_id: request_id.to_owned(),
+        ..Default::default()
+    };
     match patiently(client.regenerate_token(request)).await {
         Ok(answer) => (changed(answer.token, false), Some(answer.secret)),
         Err(status) => (failure(&status), None),

@@ -3,11 +3,14 @@
 mod accounts;
 mod aftermath;
 mod answers;
+mod ends;
+mod groups;
 mod linear;
 mod principals;
 mod state;
 mod streams;
 mod tokens;
+mod uses;
 
 use std::fmt;
 

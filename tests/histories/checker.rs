@@ -21,6 +21,7 @@ mod tales {
     mod aftermath;
     mod answers;
     mod halves;
+    mod life;
     mod principals;
     mod streams;
     mod tale;

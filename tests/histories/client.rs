@@ -1,14 +1,15 @@
 //! A client at work: it does what chance tells it until it is told to stop.
 
+mod life;
 mod principals;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
+pub use life::How;
 pub use principals::SALTED;
 
-use crate::calls::{self, Products, Tokens};
+use crate::calls::{self, Products, Tokens, Wanted};
 use crate::chance::Chance;
 use crate::history::{Answer, Call, Change, Freshness, Node};
 use crate::moment::Moment;
@@ -17,6 +18,9 @@ use crate::world::Reach;
 
 /// The last is the one whose tokens are invalidated now and then.
 pub const WORKSPACES: [&str; 3] = ["acme", "umbra", "salted"];
+
+/// The names that tokens share.
+pub const GROUPS: [&str; 6] = ["red", "amber", "green", "cyan", "blue", "mauve"];
 
 /// One client, with a connection to every node. Whoever tells a scenario uses it as well.
 pub struct Client {
@@ -58,33 +62,34 @@ impl Client {
     }
 
     fn record(&mut self, node: Node, call: Call, invoke: Moment, answer: Answer) -> Answer {
-        self.note(node, &answer);
-        self.recorder.record(self.number, node, call, invoke, answer.clone());
-        answer
+        self.record_attempts(node, call, invoke, answer, false)
     }
 
-    pub async fn create(
+    fn record_attempts(
         &mut self,
         node: Node,
-        workspace: &str,
-        principal: Option<&str>,
-        lifetime: Option<Duration>,
-    ) -> Option<String> {
-        let invoke = Moment::now();
-        let created = calls::create(self.at(node), workspace, principal, lifetime).await;
-        self.created(node, principal, invoke, created)
+        call: Call,
+        invoke: Moment,
+        answer: Answer,
+        retried: bool,
+    ) -> Answer {
+        self.note(node, &answer);
+        self.recorder.record_attempts(self.number, node, call, invoke, answer.clone(), retried);
+        answer
     }
 
     /// Writes down what came of the creation of a token; gives its id if there is one.
     fn created(
         &mut self,
         node: Node,
-        principal: Option<&str>,
+        (principal, group): (Option<&str>, &str),
         invoke: Moment,
         (answer, secret): (Answer, Option<String>),
+        retried: bool,
     ) -> Option<String> {
-        let principal = principal.map(str::to_owned);
-        let answer = self.record(node, Call::Create { principal: principal.clone() }, invoke, answer);
+        let (principal, group) = (principal.map(str::to_owned), group.to_owned());
+        let call = Call::Create { principal: principal.clone(), group: group.clone() };
+        let answer = self.record_attempts(node, call, invoke, answer, retried);
         let (Answer::Created { token, workspace, expires }, Some(secret)) = (answer, secret) else {
             return None;
         };
@@ -96,6 +101,8 @@ impl Client {
             expires: expires.is_some(),
             alive: true,
             workspace,
+            group,
+            suspended: false,
             principal,
         });
         Some(token)
@@ -134,23 +141,6 @@ impl Client {
         answers
     }
 
-    pub async fn revoke(&mut self, node: Node, id: &str, fleet: bool) -> Answer {
-        self.recorder.change(id, |known| known.alive = false);
-        let invoke = Moment::now();
-        let answer = calls::revoke(self.at(node), id, fleet).await;
-        self.changed(node, id, Change::Revoked, fleet, invoke, answer)
-    }
-
-    pub async fn regenerate(&mut self, node: Node, id: &str) -> Answer {
-        let invoke = Moment::now();
-        let (answer, secret) = calls::regenerate(self.at(node), id).await;
-        let answer = self.changed(node, id, Change::SecretReplaced, false, invoke, answer);
-        if let (Answer::Changed { generation, .. }, Some(secret)) = (&answer, secret) {
-            self.recorder.change(id, |known| drop(known.secrets.insert(*generation, secret)));
-        }
-        answer
-    }
-
     pub async fn update(&mut self, node: Node, id: &str) -> Answer {
         let mut version = 0;
         self.recorder.change(id, |known| {
@@ -159,20 +149,19 @@ impl Client {
         });
         let invoke = Moment::now();
         let answer = calls::update(self.at(node), id, version).await;
-        self.changed(node, id, Change::Updated(version), false, invoke, answer)
+        self.changed(node, (id, Change::Updated(version), false), invoke, answer, false)
     }
 
     fn changed(
         &mut self,
         node: Node,
-        id: &str,
-        change: Change,
-        fleet: bool,
+        (id, change, fleet): (&str, Change, bool),
         invoke: Moment,
         answer: Answer,
+        retried: bool,
     ) -> Answer {
         let call = Call::Change { token: id.to_owned(), change, fleet };
-        let answer = self.record(node, call, invoke, answer);
+        let answer = self.record_attempts(node, call, invoke, answer, retried);
         if let Answer::Changed { revision, .. } = answer {
             self.recorder.change(id, |known| known.revision = known.revision.max(revision));
         }
@@ -194,31 +183,33 @@ impl Client {
     }
 
     async fn step(&mut self, chance: &mut Chance) {
-        let server = Node::Server(chance.below(self.servers.len()));
-        let Some(known) = self.recorder.pick(chance, false) else {
-            self.create(server, WORKSPACES[0], None, None).await;
-            return;
-        };
-        let Some(alive) = self.recorder.pick(chance, true) else {
-            self.create(server, WORKSPACES[0], None, None).await;
+        let number = chance.below(self.servers.len());
+        let server = Node::Server(number);
+        let picked = (self.recorder.pick(chance, false), self.recorder.pick(chance, true));
+        let (Some(known), Some(alive)) = picked else {
+            let (workspace, group) = (WORKSPACES[0], GROUPS[0]);
+            let wanted = Wanted { workspace, group, principal: None, lifetime: None };
+            self.create(server, wanted, How::default()).await;
             return;
         };
         match chance.below(100) {
-            0..73 => self.look(chance, known).await,
-            73..79 => {
-                let lifetime = chance.percent(25).then(|| chance.milliseconds(1_000, 3_000));
-                let workspace = *chance.pick(&WORKSPACES);
-                let principal = self.recorder.pick_principal(chance, Some(workspace));
-                let principal = principal.filter(|_| chance.percent(70)).map(|principal| principal.id);
-                self.create(server, workspace, principal.as_deref(), lifetime).await;
-            }
-            79..86 => self.change_products(server, chance).await,
-            86..89 => drop(self.regenerate(server, &alive.id).await),
-            89..92 => drop(self.update(server, &alive.id).await),
-            92..96 => drop(self.revoke(server, &alive.id, false).await),
-            96..98 => drop(self.revoke(server, &alive.id, true).await),
+            0..70 => self.look(chance, known).await,
+            70..76 => self.create_some(server, chance).await,
+            76..82 => self.change_products(server, chance).await,
+            82..92 => self.change_life(server, chance, &alive).await,
+            92..94 => drop(self.update(server, &alive.id).await),
+            94..98 => drop(self.revoke(server, &alive.id, chance.percent(30), How::safely(chance)).await),
             _ => drop(self.wait_for(server, known.revision.max(1)).await),
         }
+    }
+
+    async fn create_some(&mut self, server: Node, chance: &mut Chance) {
+        let lifetime = chance.percent(25).then(|| chance.milliseconds(1_000, 3_000));
+        let (workspace, group) = (*chance.pick(&WORKSPACES), *chance.pick(&GROUPS));
+        let principal = self.recorder.pick_principal(chance, Some(workspace));
+        let principal = principal.filter(|_| chance.percent(70)).map(|principal| principal.id);
+        let wanted = Wanted { workspace, group, principal: principal.as_deref(), lifetime };
+        self.create(server, wanted, How::safely(chance)).await;
     }
 
     fn any_node(&self, chance: &mut Chance) -> Node {

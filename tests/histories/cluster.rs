@@ -189,6 +189,27 @@ impl Postgreses {
         }
     }
 
+    /// The primary sends its standby no more of what is committed, and so nothing is that waits for it.
+    pub async fn deafen_standby(&self) {
+        let rules = self.primary.options.directory.join("data/pg_hba.conf");
+        let others = fs::read_to_string(&rules).unwrap();
+        let refused = "local replication all reject\nhost replication all all reject\n";
+        fs::write(&rules, format!("{refused}{others}")).unwrap();
+        self.primary.execute("postgres", "SELECT pg_reload_conf()").await;
+        let client = self.primary.connect_patiently("postgres").await;
+        let end = "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_replication";
+        let begun = Instant::now();
+        // Until the new rules are known it may come back.
+        for deaf in 0.. {
+            let ended = client.query(end, &[]).await.unwrap().len();
+            if ended == 0 && deaf > 20 {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the standby hears on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Makes the standby, if there is one, the primary. The old one is told nothing and runs on.
     pub async fn promote(&mut self) {
         let Some(standby) = self.standby.take() else { return };

@@ -255,7 +255,7 @@ impl World {
         tokio::task::block_in_place(|| postgres.primary.start_again());
     }
 
-    async fn end_sessions(&self) {
+    pub async fn end_sessions(&self) {
         let postgres = self.ground.postgres.lock().await;
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";

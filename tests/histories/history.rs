@@ -1,6 +1,6 @@
 //! A recorded history: who asked what, when, and what came of it. Plain data, so that it can be kept and judged again.
 
-mod told;
+pub mod told;
 
 use std::fmt;
 use std::time::Duration;
@@ -49,6 +49,9 @@ pub struct Operation {
     pub invoke: Moment,
     /// After the answer had come; [`Moment::NEVER`] if nobody knows what came of it.
     pub returned: Moment,
+    /// It was asked for more than once under one request id, first when it was invoked; the answer is the last.
+    #[serde(default)]
+    pub retried: bool,
     pub answer: Answer,
 }
 
@@ -57,6 +60,8 @@ pub enum Call {
     Create {
         /// Who the token acts for.
         principal: Option<String>,
+        /// Its name, which it shares with others.
+        group: String,
     },
     CreatePrincipal {
         principal: String,
@@ -88,6 +93,20 @@ pub enum Call {
         /// Only counted what would be invalidated.
         dry: bool,
         fleet: bool,
+    },
+    /// Revokes all tokens of a name.
+    RevokeGroup {
+        workspace: String,
+        group: String,
+        mark: u32,
+        /// Only counted what would be revoked.
+        dry: bool,
+        fleet: bool,
+    },
+    /// The request that made a generation of a token, once more.
+    Repeat {
+        token: String,
+        generation: i32,
     },
     /// `WaitForRevision`.
     Await {
@@ -130,17 +149,46 @@ pub struct Scopes {
 pub enum Change {
     Revoked,
     SecretReplaced,
+    /// As the one before, but the old secret is to work on for a while. The log tells until when.
+    Overlapped,
+    /// The old secret is to work on no more.
+    OverlapEnded,
+    Suspended,
+    Resumed,
     /// To the scopes of a version. The log does not tell which: 0 there.
     Updated(u32),
     PrincipalChanged,
     WorkspaceInvalidated,
+    GroupRevoked,
     ProfileUpdated,
 }
 
 impl Change {
-    /// Whether two are of one kind, whatever the version.
+    /// The kind, whatever the version, and however long the old secret works on.
+    pub const fn kind(self) -> Self {
+        match self {
+            Self::Updated(_) => Self::Updated(0),
+            Self::Overlapped => Self::SecretReplaced,
+            _ => self,
+        }
+    }
+
+    /// Whether two are of one kind.
     pub fn is_like(self, other: Self) -> bool {
-        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+        self.kind() == other.kind()
+    }
+
+    /// What a stream calls it.
+    pub const fn on_stream(self) -> Self {
+        match self {
+            Self::OverlapEnded => Self::SecretReplaced,
+            _ => self.kind(),
+        }
+    }
+
+    /// Whether it is answered with the token as it is, if that is so already.
+    pub const fn may_be_so_already(self) -> bool {
+        matches!(self, Self::Revoked | Self::Suspended | Self::Resumed | Self::OverlapEnded)
     }
 }
 
@@ -163,8 +211,10 @@ pub enum Answer {
         /// Its scopes; `None` if they are none that were ever asked for, or if the decision does not follow from them.
         scopes: Option<Scopes>,
     },
-    /// A principal was created, or what would be invalidated was counted: no change, and no revision.
+    /// A principal was created, or what would end was counted, or there was none: no change, and no revision.
     Done,
+    /// Whether the request that was repeated was answered with the same secret.
+    Same(bool),
     Inactive(Reason),
     Changed {
         revision: i64,
@@ -187,6 +237,7 @@ pub enum Reason {
     Revoked,
     Superseded,
     Invalidated,
+    Suspended,
     PrincipalDisabled,
 }
 
@@ -209,7 +260,8 @@ impl Operation {
     pub fn marked(&self) -> Option<(u32, &str)> {
         match &self.call {
             Call::ChangePrincipal { mark, principal, .. } => Some((*mark, principal)),
-            Call::Invalidate { mark, workspace, dry: false, .. } => Some((*mark, workspace)),
+            Call::Invalidate { mark, workspace, dry: false, .. }
+            | Call::RevokeGroup { mark, workspace, dry: false, .. } => Some((*mark, workspace)),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! The one clock of a history. All processes share a kernel, so what was invoked after something returned is certain.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,15 @@ impl Moment {
     pub fn now() -> Self {
         let now = clock_gettime(ClockId::Monotonic);
         Self(now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs())
+    }
+
+    /// A moment of the wall clock. Both clocks run in one kernel.
+    pub fn of(time: SystemTime) -> Self {
+        let (now, wall) = (Self::now(), SystemTime::now());
+        match time.duration_since(wall) {
+            Ok(ahead) => now.after(ahead),
+            Err(behind) => now.before(behind.duration()),
+        }
     }
 
     pub fn after(self, time: Duration) -> Self {

@@ -23,6 +23,10 @@ pub struct Known {
     /// Nobody has tried to revoke it.
     pub alive: bool,
     pub workspace: String,
+    /// Its name, which it shares with others.
+    pub group: String,
+    /// Somebody has tried to suspend it, and nobody since to resume it.
+    pub suspended: bool,
     /// Who it acts for, if nobody has handed it over.
     pub principal: Option<String>,
 }
@@ -50,11 +54,24 @@ pub struct Recorder {
 impl Recorder {
     /// Writes down one operation that has come back, or has not.
     pub fn record(&self, client: usize, node: Node, call: Call, invoke: Moment, answer: Answer) {
+        self.record_attempts(client, node, call, invoke, answer, false);
+    }
+
+    /// The same of one that may have been asked for more than once.
+    pub fn record_attempts(
+        &self,
+        client: usize,
+        node: Node,
+        call: Call,
+        invoke: Moment,
+        answer: Answer,
+        retried: bool,
+    ) {
         let returned = if answer == Answer::Unknown { Moment::NEVER } else { Moment::now() };
         if let Answer::Changed { revision, .. } = answer {
             self.latest.fetch_max(revision, Ordering::Relaxed);
         }
-        let operation = Operation { client, node, call, invoke, returned, answer };
+        let operation = Operation { client, node, call, invoke, returned, retried, answer };
         self.operations.lock().unwrap().push(operation);
     }
 
@@ -96,6 +113,21 @@ impl Recorder {
                 known.alive &= to.is_some();
                 known.principal = to.cloned();
             }
+        }
+    }
+
+    /// One of the tokens that were suspended of late.
+    pub fn pick_suspended(&self, chance: &mut Chance) -> Option<Known> {
+        let tokens = self.tokens.lock().unwrap();
+        let suspended = tokens.iter().rev().filter(|known| known.alive && known.suspended);
+        let suspended: Vec<&Known> = suspended.take(4).collect();
+        (!suspended.is_empty()).then(|| (*chance.pick(&suspended)).clone())
+    }
+
+    /// Says of all tokens of a group that somebody has tried to revoke them.
+    pub fn end_group(&self, workspace: &str, group: &str) {
+        for known in self.tokens.lock().unwrap().iter_mut() {
+            known.alive &= known.workspace != workspace || known.group != group;
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::check::Violation;
 use crate::faults::Fault;
-use crate::history::{Answer, Call, History, Node};
+use crate::history::{Answer, Call, Change, History, Node};
 use crate::world::World;
 
 /// Counts over many histories.
@@ -78,6 +78,14 @@ const fn asked(node: Node, call: &Call) -> &'static str {
         (_, Call::Invalidate { .. }) => "invalidate workspace",
         (Node::Server(_), Call::Introspect { .. }) => "introspect at server",
         (Node::Sidecar(_), Call::Introspect { .. }) => "introspect at sidecar",
+        (_, Call::RevokeGroup { dry: true, .. }) => "revoke group dry",
+        (_, Call::RevokeGroup { fleet: true, .. }) => "revoke group FLEET",
+        (_, Call::RevokeGroup { .. }) => "revoke group",
+        (_, Call::Repeat { .. }) => "repeat",
+        (_, Call::Change { change: Change::Overlapped, .. }) => "regenerate with overlap",
+        (_, Call::Change { change: Change::Suspended, .. }) => "suspend",
+        (_, Call::Change { change: Change::Resumed, .. }) => "resume",
+        (_, Call::Change { change: Change::OverlapEnded, .. }) => "end overlap",
         (_, Call::Change { fleet: true, .. }) => "revoke FLEET",
         (_, Call::Change { .. }) => "change",
         (_, Call::Await { .. }) => "wait for revision",
@@ -90,6 +98,8 @@ const fn came(answer: &Answer) -> &'static str {
         Answer::Refused(_) => "refused",
         Answer::Active { .. } => "active",
         Answer::Inactive(_) => "inactive",
+        Answer::Same(true) => "same",
+        Answer::Same(false) => "another",
         Answer::Done | Answer::Created { .. } | Answer::Changed { confirmed: false, .. } => "done",
         Answer::Changed { confirmed: true, .. } | Answer::Awaited { confirmed: true } => "confirmed",
         Answer::Awaited { confirmed: false } => "not yet",

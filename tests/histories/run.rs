@@ -71,6 +71,7 @@ pub async fn finish(world: &Arc<World>) -> History {
     let Tables { log: rest, tokens, principals, workspaces } = tables(world).await;
     let mut log = std::mem::take(&mut *world.compacted.lock().await);
     log.extend(rest);
+    crate::history::told::tell_overlap_ends(&mut log);
     let (operations, streams) = world.recorder.finish();
     let renewals = world.renewals.lock().await.clone();
     let mut misdeeds = Vec::new();
@@ -162,7 +163,8 @@ const BATCH: usize = 128;
 fn is_so(known: &Known, generation: i32, row: &TokenRow, answer: &Answer) -> bool {
     match answer {
         Answer::Active { revision, .. } => {
-            !row.revoked && !row.held_back && row.generation == generation && row.told == *revision
+            let works = row.generation == generation || row.previous == Some(generation);
+            !row.revoked && !row.held_back && works && row.told == *revision
         }
         // Of expiry the rows here say nothing; the checker knows it from the answers themselves.
         Answer::Inactive(_) => row.revoked || row.held_back || row.generation != generation || known.expires,

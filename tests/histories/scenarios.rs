@@ -5,6 +5,7 @@ mod database;
 mod fleet;
 mod freshness;
 mod leases;
+mod life;
 mod log;
 mod principals;
 mod scene;
@@ -78,6 +79,7 @@ pub fn all() -> Vec<Scenario> {
         streams::scenarios(),
         log::scenarios(),
         principals::scenarios(),
+        life::scenarios(),
     ];
     rooms.into_iter().flatten().collect()
 }

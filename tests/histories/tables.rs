@@ -1,8 +1,11 @@
 //! What the database says at one moment.
 
+use std::time::SystemTime;
+
 use tokio_postgres::{Client, Row};
 
 use crate::history::{Change, LogRow, PrincipalRow, TokenRow, WorkspaceRow};
+use crate::moment::Moment;
 use crate::world::World;
 
 pub struct Tables {
@@ -14,14 +17,20 @@ pub struct Tables {
 
 const LOG: &str = "
     SELECT revision, kind, coalesce(workspace, ''), coalesce(token::text, principal, profile, kid, ''),
-           coalesce(generation, 0), initiator
+           coalesce(generation, 0), initiator, overlap_end_time, tokens::text[],
+           (SELECT array_agg(tokens.id::text ORDER BY tokens.id) FROM bulk_revocations bulk
+            JOIN tokens ON bulk_revocation = bulk.id WHERE bulk.revision = revisions.revision)
     FROM revisions ORDER BY revision";
 
 const TOKENS: &str = "
-    SELECT tokens.id::text, generation, revoke_time IS NOT NULL, tokens.revision, principal, tokens.epoch,
-           tokens.epoch < workspaces.epoch OR coalesce(disabled OR delete_time IS NOT NULL, false),
-           greatest(tokens.revision, workspaces.revision, principals.revision)
-    FROM tokens JOIN workspaces ON workspaces.id = tokens.workspace
+    SELECT tokens.id::text, generation, revoke_time IS NOT NULL, coalesce(bulk.revision, tokens.revision), principal,
+           tokens.epoch, suspend_time IS NOT NULL OR tokens.epoch < workspaces.epoch
+               OR coalesce(disabled OR delete_time IS NOT NULL, false),
+           greatest(coalesce(bulk.revision, tokens.revision), workspaces.revision, principals.revision), tokens.name,
+           (SELECT generation FROM previous_secrets
+            WHERE token = tokens.id AND expire_time > statement_timestamp()),
+           (SELECT use_count FROM token_last_uses WHERE token = tokens.id)
+    FROM tokens LEFT JOIN bulk_revocations bulk ON bulk.id = bulk_revocation JOIN workspaces ON workspaces.id = tokens.workspace
     LEFT JOIN principals ON principals.workspace = tokens.workspace AND principals.id = principal";
 
 const PRINCIPALS: &str = "
@@ -47,7 +56,12 @@ async fn rows<Item>(client: &Client, query: &str, read: fn(&Row) -> Item) -> Vec
 
 fn logged(row: &Row) -> LogRow {
     let change = change(row.get(1));
-    let is_marked = matches!(change, Change::PrincipalChanged | Change::WorkspaceInvalidated);
+    let is_marked =
+        matches!(change, Change::PrincipalChanged | Change::WorkspaceInvalidated | Change::GroupRevoked);
+    let sorted = |mut tokens: Vec<String>| {
+        tokens.sort_unstable();
+        tokens
+    };
     LogRow {
         revision: row.get(0),
         change,
@@ -55,6 +69,9 @@ fn logged(row: &Row) -> LogRow {
         subject: row.get(3),
         generation: row.get(4),
         mark: row.get::<_, &str>(5).parse().ok().filter(|_| is_marked),
+        overlap_end: row.get::<_, Option<SystemTime>>(6).map(Moment::of),
+        listed: row.get::<_, Option<Vec<String>>>(7).map(sorted),
+        ended: row.get::<_, Option<Vec<String>>>(8).unwrap_or_default(),
     }
 }
 
@@ -62,6 +79,9 @@ fn change(kind: &str) -> Change {
     match kind {
         "revoked" => Change::Revoked,
         "secret_replaced" => Change::SecretReplaced,
+        "suspended" => Change::Suspended,
+        "resumed" => Change::Resumed,
+        "bulk_revoked" => Change::GroupRevoked,
         "updated" => Change::Updated(0),
         "principal_changed" => Change::PrincipalChanged,
         "workspace_invalidated" => Change::WorkspaceInvalidated,
@@ -80,6 +100,9 @@ fn token(row: &Row) -> TokenRow {
         epoch: row.get(5),
         held_back: row.get(6),
         told: row.get(7),
+        name: row.get(8),
+        previous: row.get(9),
+        uses: row.get::<_, Option<i64>>(10).unwrap_or_default(),
     }
 }
 

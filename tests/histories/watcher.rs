@@ -135,6 +135,9 @@ fn change(kind: v1::RevocationKind) -> Change {
         v1::RevocationKind::PrincipalChanged => Change::PrincipalChanged,
         v1::RevocationKind::WorkspaceInvalidated => Change::WorkspaceInvalidated,
         v1::RevocationKind::ProfileUpdated => Change::ProfileUpdated,
+        v1::RevocationKind::Suspended => Change::Suspended,
+        v1::RevocationKind::Resumed => Change::Resumed,
+        v1::RevocationKind::BulkRevoked => Change::GroupRevoked,
         other => panic!("nobody asks for a change of the kind {other:?}"),
     }
 }

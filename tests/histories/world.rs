@@ -154,6 +154,7 @@ impl World {
         program.argument("--keyring", self.ground.keyring.display().to_string());
         program.argument("--database-connections", "6").argument("--drain-timeout", "1s");
         program.argument("--lease", format!("{}ms", self.plan.lease.as_millis()));
+        program.argument("--last-use-interval", "200ms");
         for (name, value) in &self.plan.server_flags {
             program.argument(name, *value);
         }
@@ -170,6 +171,7 @@ impl World {
             program.argument("--upstream", format!("http://{}", link.address));
         }
         program.argument("--credential-file", self.ground.credential.display().to_string());
+        program.argument("--last-use-interval", "200ms");
         self.seed(program)
     }
 

@@ -86,6 +86,23 @@ async fn a_transaction_in_which_a_statement_failed_is_not_called_committed() {
     assert!(!acme_is_there(&store).await);
 }
 
+/// A commit waits for the disk and the standby only if its transaction has an id, and so wrote.
+#[tokio::test]
+async fn what_was_read_is_confirmed_by_a_commit_that_writes() {
+    let database = Database::new().await;
+    let (store, admin) = (database.store(), database.admin().await);
+    let mut transaction = store.begin().await.unwrap();
+    workspaces::find(transaction.connection(), &workspace("acme")).await.unwrap();
+    let own_id = "SELECT backend_xid::text FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'tokenkeep' AND backend_xid IS NOT NULL";
+    assert!(admin.query_opt(own_id, &[]).await.unwrap().is_none(), "to read is not to write");
+    transaction.confirm_what_was_read().await.unwrap();
+    let id: String = admin.query_one(own_id, &[]).await.unwrap().get(0);
+    transaction.finish::<_, StoreError>(Ok(())).await.unwrap();
+    let outcome = format!("SELECT pg_xact_status('{id}'::xid8)");
+    assert_eq!(admin.query_one(&outcome, &[]).await.unwrap().get::<_, &str>(0), "committed");
+}
+
 #[tokio::test]
 async fn a_connection_that_breaks_during_commit_leaves_the_outcome_unknown() {
     let database = Database::new().await;
@@ -180,11 +197,17 @@ async fn a_session_that_postgresql_has_ended_is_not_given_out_again() {
 async fn a_database_that_hangs_is_given_up() {
     let database = Database::new().await;
     let admin = database.admin().await;
+    // With patience, since the machine may be busy.
+    let id = create(&database.store(), token()).await.id;
     let mut options = database.options();
     options.statement_timeout = Duration::from_millis(10);
     let store = Store::new(&options).unwrap();
-    let id = create(&store, token()).await.id;
-    let [backend] = backends(&admin).await[..] else { panic!("one session") };
+    drop(store.connection().await.unwrap());
+    let backend = within("only its session is there", || async {
+        let [backend] = backends(&admin).await[..] else { return None };
+        Some(backend)
+    })
+    .await;
     let process = rustix::process::Pid::from_raw(backend).unwrap();
     rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
     let found = tokens::find(&mut store.connection().await.unwrap(), id).await;

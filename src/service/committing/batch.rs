@@ -48,6 +48,7 @@ pub(super) async fn make<'mutation>(
     let Verdicts { mut answers, changes, news, awaited, made, withdrawn } = judged;
     requests::withdraw(transaction, &withdrawn).await?;
     if news.is_empty() {
+        // What is so already is certain too, for to lock a row is to write, and that the commit waits for.
         return Ok(Made { answers, events: Vec::new() });
     }
     let Appended { history, longest_lease, events } = log::append_all(transaction, news, awaited).await?;
@@ -118,7 +119,12 @@ async fn judge(
             },
             None => Verdict::Changes(token, action),
         },
-        Ok(Judged::Unchanged(token)) => Verdict::Unchanged(token),
+        // Whoever waited for the lock sees the row as it is now, but all else as it was before, and so the revision of
+        // a token that has just ended with others.
+        Ok(Judged::Unchanged(token)) => {
+            let now = tokens::find(transaction.connection(), token.id).await?;
+            Verdict::Unchanged(now.unwrap_or(token))
+        }
         Err(refusal) => Verdict::Refused(refusal, request),
     })
 }

@@ -10,7 +10,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 use super::{
-    Credential, HELD_SCOPE, NEEDED, VERSION_SCOPE, connection, failure, issued, new_token, patiently, wait,
+    Credential, HELD_SCOPE, NEEDED, VERSION_SCOPE, Wanted, connection, failure, issued, new_token, patiently,
+    wait,
 };
 use crate::history::{Answer, Edit};
 
@@ -54,6 +55,7 @@ pub async fn create_principal(
     workspace: &str,
     id: &str,
     born: Born,
+    group: &str,
 ) -> (Answer, Option<(Answer, Option<String>)>) {
     let kind = match born {
         Born::User => v1::PrincipalKind::User,
@@ -67,7 +69,8 @@ pub async fn create_principal(
         scopes: scopes(true, 0),
         ..Default::default()
     };
-    let token = (born == Born::WithToken).then(|| new_token(workspace, Some(id), None));
+    let wanted = Wanted { workspace, group, principal: Some(id), lifetime: None };
+    let token = (born == Born::WithToken).then(|| new_token(wanted));
     let request = v1::CreatePrincipalRequest { principal: Some(principal), token, ..Default::default() };
     match patiently(products.principals.create_principal(request)).await {
         Ok(created) => (Answer::Done, created.token.map(|token| issued(token, created.secret))),

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::principals::Principals;
 use super::state::Effect;
-use super::tokens::{Token, Tokens};
+use super::tokens::{Token, Tokens, is_of};
 use super::{Promise, Violation};
+use super::{groups, uses};
 use crate::history::{Answer, Call, Change, Edit, History, LogRow, Operation, PrincipalRow, TokenRow};
 use crate::moment::Moment;
 
@@ -14,6 +15,8 @@ pub(super) fn check(history: &History, tokens: &Tokens<'_>) -> Vec<Violation> {
     violations.extend(history.operations.iter().filter_map(|operation| kept(history, tokens, operation)));
     violations.extend(explained(history));
     violations.extend(marked(history));
+    violations.extend(groups::check(history, tokens));
+    violations.extend(uses::check(history));
     violations.extend(tables(history, tokens));
     violations
 }
@@ -44,7 +47,10 @@ fn kept(history: &History, tokens: &Tokens<'_>, operation: &Operation) -> Option
         {
             Some(twice(format!("the principal is there; {operation:?}")))
         }
-        (Call::ChangePrincipal { .. } | Call::Invalidate { .. }, Answer::Changed { revision, .. }) => {
+        (
+            Call::ChangePrincipal { .. } | Call::Invalidate { .. } | Call::RevokeGroup { .. },
+            Answer::Changed { revision, .. },
+        ) => {
             let row = history.log.iter().find(|row| row.revision == *revision);
             if row.is_some_and(|row| made(row, operation)) {
                 None
@@ -57,19 +63,30 @@ fn kept(history: &History, tokens: &Tokens<'_>, operation: &Operation) -> Option
         {
             lost("the token is not there")
         }
-        (Call::Change { token, change, .. }, Answer::Changed { revision, generation, .. }) => {
-            let row = history.log.iter().find(|row| row.revision == *revision);
-            let fits = |row: &LogRow| {
-                row.subject == *token && row.change.is_like(*change) && row.generation == *generation
-            };
-            // Whoever revokes what has ended with its principal is told of that.
-            let ended = || {
-                *change == Change::Revoked
-                    && tokens.get(token).is_some_and(|token| token.ended_with_principal(*revision))
-            };
-            if row.is_some_and(fits) || ended() { None } else { lost(&format!("the log has {row:?} there")) }
+        (Call::Change { token, change, .. }, Answer::Changed { revision, .. }) => {
+            let there = history.log.iter().any(|row| is_of(operation, row));
+            let so_already = || tokens.get(token).is_some_and(|token| is_so(token, *change, *revision));
+            if there || so_already() {
+                None
+            } else {
+                let row = history.log.iter().find(|row| row.revision == *revision);
+                lost(&format!("the log has {row:?} there"))
+            }
         }
         _ => None,
+    }
+}
+
+/// Whether a token is at a revision as a change would make it: then it is told, and nothing is done.
+fn is_so(token: &Token<'_>, change: Change, revision: i64) -> bool {
+    let state = token.state_at(revision);
+    match change {
+        Change::Revoked => token.ended_at(revision),
+        Change::Suspended => state.suspended,
+        Change::Resumed => !state.suspended,
+        // It may have ended with time.
+        Change::OverlapEnded => true,
+        _ => false,
     }
 }
 
@@ -82,20 +99,21 @@ fn explained(history: &History) -> Vec<Violation> {
     for operation in &history.operations {
         let Call::Change { token, change, .. } = &operation.call else { continue };
         match operation.answer {
-            Answer::Changed { revision, .. }
-                if !acknowledged.insert(revision) && *change != Change::Revoked =>
-            {
-                let story = format!("two changes of revision {revision}: {operation:?}");
-                violations.push(Violation { promise: Promise::ExactlyOnce, at: operation.invoke, story });
+            Answer::Changed { .. } => {
+                let Some(row) = history.log.iter().find(|row| is_of(operation, row)) else { continue };
+                if !acknowledged.insert(row.revision) && !change.may_be_so_already() {
+                    let story = format!("two changes of revision {}: {operation:?}", row.revision);
+                    violations.push(Violation { promise: Promise::ExactlyOnce, at: operation.invoke, story });
+                }
             }
-            Answer::Unknown => *unknown.entry((token.as_str(), kind(*change))).or_default() += 1,
+            Answer::Unknown => *unknown.entry((token.as_str(), change.kind())).or_default() += 1,
             _ => {}
         }
     }
     let known: BTreeSet<&str> = history.operations.iter().filter_map(Operation::token).collect();
     let of_tokens = |row: &&LogRow| known.contains(row.subject.as_str());
     for row in history.log.iter().filter(of_tokens).filter(|row| !acknowledged.contains(&row.revision)) {
-        let left = unknown.entry((row.subject.as_str(), kind(row.change))).or_default();
+        let left = unknown.entry((row.subject.as_str(), row.change.kind())).or_default();
         if *left == 0 {
             let story = format!("nobody was left in doubt about {row:?}");
             violations.push(Violation { promise: Promise::ExactlyOnce, at: Moment(0), story });
@@ -105,18 +123,12 @@ fn explained(history: &History) -> Vec<Violation> {
     violations
 }
 
-const fn kind(change: Change) -> Change {
-    match change {
-        Change::Updated(_) => Change::Updated(0),
-        _ => change,
-    }
-}
-
 /// Whether a row is what an operation was to do.
 fn made(row: &LogRow, operation: &Operation) -> bool {
     let subject = match row.change {
         Change::PrincipalChanged if matches!(operation.call, Call::ChangePrincipal { .. }) => &row.subject,
         Change::WorkspaceInvalidated if matches!(operation.call, Call::Invalidate { .. }) => &row.workspace,
+        Change::GroupRevoked if matches!(operation.call, Call::RevokeGroup { .. }) => &row.workspace,
         _ => return false,
     };
     row.mark.map(|mark| (mark, subject.as_str())) == operation.marked()
@@ -135,8 +147,9 @@ fn marked(history: &History) -> Vec<Violation> {
         });
         !fine || !seen.insert(row.mark)
     };
-    let is_marked =
-        |row: &&LogRow| matches!(row.change, Change::PrincipalChanged | Change::WorkspaceInvalidated);
+    let is_marked = |row: &&LogRow| {
+        matches!(row.change, Change::PrincipalChanged | Change::WorkspaceInvalidated | Change::GroupRevoked)
+    };
     history
         .log
         .iter()
@@ -196,9 +209,11 @@ impl<'h> Ended<'h> {
             }
             match row.effect {
                 Effect::Revoked | Effect::Deleted => ended.revoked = true,
-                Effect::Replaced => (ended.generation, ended.epoch) = (row.logged.generation, Some(epoch)),
+                Effect::Replaced { .. } => {
+                    (ended.generation, ended.epoch) = (row.logged.generation, Some(epoch));
+                }
                 Effect::HandedOver(heir, _) => ended.heir = Some(heir),
-                Effect::Updated(_) => {}
+                Effect::Updated(_) | Effect::OverlapEnded | Effect::Suspended(_) => {}
                 Effect::Held(_) | Effect::Invalidated { .. } | Effect::Nothing => continue,
             }
             ended.revision = row.logged.revision;

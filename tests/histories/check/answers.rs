@@ -12,8 +12,13 @@ const CLOCKS: Duration = Duration::from_millis(20);
 pub(super) fn check(history: &History, tokens: &Tokens<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for operation in &history.operations {
-        if let Answer::Refused(reason) = &operation.answer {
-            violations.extend(refusal(operation, reason));
+        match &operation.answer {
+            Answer::Refused(reason) => violations.extend(refusal(operation, reason)),
+            Answer::Same(false) => {
+                let story = "a request that was repeated was carried out again";
+                violations.push(told(operation, Promise::ExactlyOnce, story));
+            }
+            _ => {}
         }
         let Call::Introspect { token, generation, freshness, .. } = &operation.call else { continue };
         let Some(token) = tokens.get(token) else { continue };
@@ -21,7 +26,10 @@ pub(super) fn check(history: &History, tokens: &Tokens<'_>) -> Vec<Violation> {
         let found = match operation.answer {
             Answer::Active { revision, generation, scopes } => {
                 let stale = judged.stale(revision, tokens, history.lease);
-                stale.or_else(|| judged.untrue(revision, generation, scopes)).or_else(|| judged.expired())
+                stale
+                    .or_else(|| judged.untrue(revision, generation, scopes))
+                    .or_else(|| judged.expired())
+                    .or_else(|| judged.overlapped(revision))
             }
             Answer::Inactive(reason) => judged.denied(reason),
             _ => None,
@@ -32,8 +40,15 @@ pub(super) fn check(history: &History, tokens: &Tokens<'_>) -> Vec<Violation> {
 }
 
 fn refusal(operation: &Operation, reason: &str) -> Option<Violation> {
-    let never =
-        ["CREDENTIAL_MISSING", "CREDENTIAL_INVALID", "SCOPE_REQUIRED", "WORKSPACE_DENIED", "INTERNAL"];
+    let never = [
+        "CREDENTIAL_MISSING",
+        "CREDENTIAL_INVALID",
+        "SCOPE_REQUIRED",
+        "WORKSPACE_DENIED",
+        "REQUEST_ID_REUSED",
+        "SECRET_UNAVAILABLE",
+        "INTERNAL",
+    ];
     never.contains(&reason).then(|| told(operation, Promise::Served, &format!("refused by {reason}")))
 }
 
@@ -104,21 +119,30 @@ impl Judged<'_, '_> {
         late.then(|| (Promise::Expiry, format!("active after its expiry at {}", expires.0)))
     }
 
+    /// A secret that was replaced works up to the end of its overlap.
+    fn overlapped(&self, revision: i64) -> Found {
+        let until = self.token.state_at(revision).overlapping(self.generation)?.until;
+        let late = self.operation.invoke > until.after(CLOCKS);
+        late.then(|| (Promise::Expiry, format!("active after its overlap had ended at {}", until.0)))
+    }
+
     /// A denial of what could not be dead yet.
     fn denied(&self, reason: Reason) -> Found {
         let by = self.operation.returned;
         let (token, generation) = (self.token, self.generation);
         let expired = || token.expires.is_some_and(|expires| expires.before(CLOCKS) < by);
-        let ended = || token.earliest_end(generation) < by;
+        let ended = || token.earliest_end(generation) < by.after(CLOCKS);
         let invalidated = || token.earliest_invalidation(generation) < by;
         let disabled = || token.may_be_disabled(self.operation.invoke, by);
+        let suspended = || token.may_be_suspended(self.operation.invoke, by);
         let fine = match reason {
             Reason::NotOurs => false,
             Reason::Expired => expired(),
             Reason::Revoked | Reason::Superseded => ended(),
             Reason::Invalidated => invalidated(),
             Reason::PrincipalDisabled => disabled(),
-            Reason::Untold => ended() || expired() || invalidated() || disabled(),
+            Reason::Suspended => suspended(),
+            Reason::Untold => ended() || expired() || invalidated() || disabled() || suspended(),
         };
         (!fine).then(|| (Promise::NeverDeniedAlive, format!("inactive ({reason:?}) while it was alive")))
     }

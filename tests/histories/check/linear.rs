@@ -19,10 +19,12 @@ const PLACES: usize = 500_000;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is so or not whatever the others are")]
 struct State {
     is_there: bool,
     generation: i32,
     revoked: bool,
+    suspended: bool,
     invalidated: bool,
     version: u32,
     held: Option<Held>,
@@ -51,23 +53,27 @@ struct Life<'h> {
 impl<'h> Life<'h> {
     /// That of a token that an operation created, if it can be searched.
     fn of(created: &'h Operation, history: &'h History) -> Option<Self> {
-        let Call::Create { principal } = &created.call else { return None };
+        let Call::Create { principal, group } = &created.call else { return None };
         let Answer::Created { token, workspace, expires: None } = &created.answer else { return None };
         let concerns = |operation: &Operation| match &operation.call {
             Call::ChangePrincipal { principal: changed, .. } => Some(changed) == principal.as_ref(),
             Call::Invalidate { workspace: invalidated, dry, .. } => invalidated == workspace && !dry,
+            Call::RevokeGroup { workspace: of, group: named, dry, .. } => {
+                of == workspace && named == group && !dry
+            }
             _ => operation.token() == Some(token),
         };
         let operations = history.operations.iter().filter(|operation| concerns(operation));
         let steps: Vec<Step<'_>> = operations.filter_map(Step::of).collect();
-        let searched = steps.len() <= MOST && !steps.iter().any(Step::hands_over);
+        let searched = steps.len() <= MOST && !steps.iter().any(|step| step.hands_over() || step.overlaps());
         searched.then_some(Self { token, principal: principal.as_deref(), steps })
     }
 
     /// Before it is created, and before anybody has changed its principal.
     fn begin(&self) -> State {
         let held = self.principal.map(|_| Held::BORN);
-        State { is_there: false, generation: 1, revoked: false, invalidated: false, version: 0, held }
+        let (suspended, invalidated) = (false, false);
+        State { is_there: false, generation: 1, revoked: false, suspended, invalidated, version: 0, held }
     }
 
     fn unexplained(&self) -> Violation {
@@ -83,6 +89,7 @@ impl<'h> Step<'h> {
         let surely = match operation.answer {
             Answer::Active { .. } | Answer::Inactive(_) if strong => true,
             Answer::Changed { .. } | Answer::Created { .. } => true,
+            Answer::Done if matches!(operation.call, Call::RevokeGroup { .. }) => true,
             Answer::Unknown if !matches!(operation.call, Call::Introspect { .. }) => false,
             _ => return None,
         };
@@ -91,6 +98,10 @@ impl<'h> Step<'h> {
 
     fn hands_over(&self) -> bool {
         matches!(self.operation.call, Call::ChangePrincipal { edit: Edit::HandedOver { .. }, .. })
+    }
+
+    fn overlaps(&self) -> bool {
+        matches!(self.operation.call, Call::Change { change: Change::Overlapped, .. })
     }
 
     /// What the token is after this, if this can come now.
@@ -112,6 +123,10 @@ impl<'h> Step<'h> {
             (Call::Introspect { generation, .. }, _) => (!state.lives(*generation)).then_some(state),
             (Call::Change { change, .. }, answer) => state.changed(*change, answer),
             (Call::ChangePrincipal { edit, mark, .. }, _) => Some(state.held_by(edit, *mark)),
+            (Call::RevokeGroup { .. }, Answer::Done) => (state.revoked || !state.is_there).then_some(state),
+            (Call::RevokeGroup { .. }, _) => {
+                Some(State { revoked: state.revoked || state.is_there, ..state })
+            }
             (Call::Invalidate { .. }, _) => {
                 Some(State { invalidated: state.invalidated || state.is_there, ..state })
             }
@@ -124,17 +139,24 @@ impl State {
     /// Whether a secret of a generation lives.
     fn lives(self, generation: i32) -> bool {
         let held_back = self.held.is_some_and(|held| held.disabled);
-        let dead = self.revoked || self.invalidated || held_back;
+        let dead = self.revoked || self.suspended || self.invalidated || held_back;
         self.is_there && !dead && self.generation == generation
     }
 
     fn changed(self, change: Change, answer: &Answer) -> Option<Self> {
         let after = match change {
             Change::Revoked => Self { revoked: true, ..self },
+            Change::OverlapEnded => self,
             _ if self.revoked => return None,
             Change::SecretReplaced => Self { generation: self.generation + 1, invalidated: false, ..self },
             Change::Updated(version) => Self { version, ..self },
-            Change::PrincipalChanged | Change::WorkspaceInvalidated | Change::ProfileUpdated => return None,
+            Change::Suspended => Self { suspended: true, ..self },
+            Change::Resumed => Self { suspended: false, ..self },
+            Change::Overlapped
+            | Change::PrincipalChanged
+            | Change::WorkspaceInvalidated
+            | Change::GroupRevoked
+            | Change::ProfileUpdated => return None,
         };
         match answer {
             Answer::Changed { generation, .. } if *generation != after.generation => None,

@@ -99,7 +99,7 @@ impl<'h> Judged<'h> {
         }
         let row = self.history.log.iter().find(|row| row.revision == frame.revision);
         let same = row.is_some_and(|row| {
-            row.change.is_like(*change)
+            row.change.on_stream() == change.on_stream()
                 && row.subject == *subject
                 && row.workspace == *workspace
                 && row.generation == *generation

@@ -43,7 +43,7 @@ impl<'h> Tokens<'h> {
     pub(super) fn of(history: &'h History) -> Self {
         let mut tokens = Self { by_id: BTreeMap::new(), confirmed: confirmed(history) };
         for operation in &history.operations {
-            if let (Call::Create { principal }, Answer::Created { token, expires, workspace }) =
+            if let (Call::Create { principal, .. }, Answer::Created { token, expires, workspace }) =
                 (&operation.call, &operation.answer)
             {
                 let token = tokens.by_id.entry(token).or_default();
@@ -63,9 +63,9 @@ impl<'h> Tokens<'h> {
             match operation.answer {
                 Answer::Changed { revision, .. } => {
                     token.acknowledged.push((operation.returned, operation.node, revision));
-                    token.explain(|row| row.revision == revision, *change, operation.invoke, true);
+                    token.explain(|row| is_of(operation, row), *change, operation, true);
                 }
-                Answer::Unknown => token.explain(|_| true, *change, operation.invoke, false),
+                Answer::Unknown => token.explain(|_| true, *change, operation, false),
                 _ => {}
             }
         }
@@ -78,10 +78,21 @@ impl<'h> Tokens<'h> {
         let mut epochs: BTreeMap<&str, i32> = BTreeMap::new();
         for logged in &history.log {
             match logged.change {
-                Change::Revoked | Change::SecretReplaced | Change::Updated(_) => {
+                Change::Revoked
+                | Change::SecretReplaced
+                | Change::Overlapped
+                | Change::OverlapEnded
+                | Change::Suspended
+                | Change::Resumed
+                | Change::Updated(_) => {
                     let effect = match logged.change {
                         Change::Revoked => Effect::Revoked,
-                        Change::SecretReplaced => Effect::Replaced,
+                        Change::SecretReplaced | Change::Overlapped => {
+                            Effect::Replaced { overlap_end: logged.overlap_end }
+                        }
+                        Change::OverlapEnded => Effect::OverlapEnded,
+                        Change::Suspended => Effect::Suspended(true),
+                        Change::Resumed => Effect::Suspended(false),
                         _ => Effect::Updated(None),
                     };
                     let row = Row { logged, earliest: Moment::NEVER, latest: Moment::NEVER, effect };
@@ -96,6 +107,12 @@ impl<'h> Tokens<'h> {
                         if token.created.is_some_and(|(_, workspace)| workspace == logged.workspace) {
                             token.invalidate(logged, by, *epoch);
                         }
+                    }
+                }
+                Change::GroupRevoked => {
+                    let by = principals.made(logged);
+                    for token in &logged.ended {
+                        self.by_id.entry(token).or_default().concern(logged, by, Effect::Revoked);
                     }
                 }
                 Change::ProfileUpdated => {}
@@ -173,7 +190,7 @@ impl<'h> Token<'h> {
 
     /// The secret of a new token may be of the epoch before or after, if both happened at once.
     fn invalidate(&mut self, logged: &'h LogRow, by: Option<&'h Operation>, epoch: i32) {
-        let replaced = self.rows.iter().any(|row| row.effect == Effect::Replaced);
+        let replaced = self.rows.iter().any(|row| matches!(row.effect, Effect::Replaced { .. }));
         let first = self.row.filter(|row| row.generation == 1);
         let (begun, done) = self.created.map_or((Moment(0), Moment(0)), |(by, _)| (by.invoke, by.returned));
         let effect = match (replaced, first, by) {
@@ -186,12 +203,15 @@ impl<'h> Token<'h> {
         self.concern(logged, by, effect);
     }
 
-    /// An operation that was invoked at a moment may be why rows are there.
-    fn explain(&mut self, which: impl Fn(&LogRow) -> bool, change: Change, invoke: Moment, surely: bool) {
+    /// An operation may be why rows are there.
+    fn explain(&mut self, which: impl Fn(&LogRow) -> bool, change: Change, by: &Operation, surely: bool) {
         for known in
             self.rows.iter_mut().filter(|known| known.logged.change.is_like(change) && which(known.logged))
         {
-            known.earliest = known.earliest.min(invoke);
+            known.earliest = known.earliest.min(by.invoke);
+            if surely {
+                known.latest = known.latest.min(by.returned);
+            }
             if let (true, Change::Updated(version)) = (surely, change) {
                 known.effect = Effect::Updated(Some(version));
             }
@@ -203,9 +223,15 @@ impl<'h> Token<'h> {
         self.created.is_some()
     }
 
-    /// Whether it ended with its principal, at a revision.
-    pub(super) fn ended_with_principal(&self, revision: i64) -> bool {
-        self.rows.iter().any(|row| row.logged.revision == revision && row.effect == Effect::Deleted)
+    /// Whether it ended at a revision, be it with others.
+    pub(super) fn ended_at(&self, revision: i64) -> bool {
+        let ends = |row: &Row<'_>| matches!(row.effect, Effect::Deleted | Effect::Revoked);
+        self.rows.iter().any(|row| row.logged.revision == revision && ends(row))
+    }
+
+    /// The operation that created it, and its workspace.
+    pub(super) fn created(&self) -> Option<(&'h Operation, &'h str)> {
+        self.created
     }
 
     /// The last revision that was acknowledged before a moment, by a given node if one is given.
@@ -226,50 +252,26 @@ impl<'h> Token<'h> {
     /// What the token was at a revision, as far as that is certain.
     pub(super) fn state_at(&self, revision: i64) -> State {
         let held = self.created.and_then(|(operation, _)| match &operation.call {
-            Call::Create { principal: Some(_) } => Some(Held::BORN),
+            Call::Create { principal: Some(_), .. } => Some(Held::BORN),
             _ => None,
         });
-        let mut state = State { generation: 1, revoked: false, invalidated: false, version: Some(0), held };
+        let mut state = State::born(held);
         for row in self.rows.iter().take_while(|row| row.logged.revision <= revision) {
             state.take(row.effect, row.logged.generation);
         }
         state
     }
+}
 
-    /// The earliest moment at which a secret of a generation may have been revoked or replaced.
-    pub(super) fn earliest_end(&self, generation: i32) -> Moment {
-        self.earliest(|row| match row.effect {
-            Effect::Revoked | Effect::Deleted => true,
-            Effect::Replaced => row.logged.generation > generation,
-            _ => false,
-        })
-    }
-
-    /// The earliest moment at which a secret of a generation may have been invalidated.
-    pub(super) fn earliest_invalidation(&self, generation: i32) -> Moment {
-        let issued = self
-            .rows
-            .iter()
-            .find(|row| row.effect == Effect::Replaced && row.logged.generation == generation);
-        let issued = issued.map_or(0, |row| row.logged.revision);
-        self.earliest(|row| matches!(row.effect, Effect::Invalidated { .. }) && row.logged.revision > issued)
-    }
-
-    fn earliest(&self, which: impl Fn(&Row<'_>) -> bool) -> Moment {
-        let rows = self.rows.iter().filter(|row| which(row));
-        rows.map(|row| row.earliest).min().unwrap_or(Moment::NEVER)
-    }
-
-    /// Whether its principal may have been disabled at some moment between two.
-    pub(super) fn may_be_disabled(&self, from: Moment, to: Moment) -> bool {
-        let holds = self.rows.iter().filter_map(|row| match row.effect {
-            Effect::Held(held) | Effect::HandedOver(_, held) => Some((row, held.disabled)),
-            _ => None,
-        });
-        let holds: Vec<(&Row<'_>, bool)> = holds.collect();
-        holds.iter().enumerate().any(|(number, (row, disabled))| {
-            let end = holds[number..].iter().find(|(_, disabled)| !disabled);
-            *disabled && row.earliest < to && end.is_none_or(|(end, _)| end.latest >= from)
-        })
-    }
+/// Whether a row is the one that an acknowledged change of a token tells of. A new secret is known by its generation, for
+/// whoever asks for it again is shown the token as it is by then.
+pub(super) fn is_of(operation: &Operation, row: &LogRow) -> bool {
+    let (Call::Change { token, change, .. }, Answer::Changed { revision, generation, .. }) =
+        (&operation.call, &operation.answer)
+    else {
+        return false;
+    };
+    let same = row.subject == *token && row.change.is_like(*change) && row.generation == *generation;
+    let replayed = operation.retried && change.is_like(Change::SecretReplaced) && row.revision <= *revision;
+    same && (row.revision == *revision || replayed)
 }

@@ -1,6 +1,6 @@
 //! What a client does to principals and workspaces.
 
-use super::{Client, WORKSPACES};
+use super::{Client, GROUPS, How, WORKSPACES};
 use crate::calls::{self, Born};
 use crate::chance::Chance;
 use crate::history::{Answer, Call, Edit, Freshness, Node};
@@ -27,10 +27,11 @@ impl Client {
     pub async fn create_principal(&mut self, node: Node, workspace: &str, born: Born) -> Option<Principal> {
         let id = format!("principal-{}", self.recorder.mark());
         let invoke = Moment::now();
-        let (answer, token) = calls::create_principal(self.products(node), workspace, &id, born).await;
+        let products = self.products(node);
+        let (answer, token) = calls::create_principal(products, workspace, &id, born, GROUPS[0]).await;
         let answer = self.record(node, Call::CreatePrincipal { principal: id.clone() }, invoke, answer);
         if let Some(token) = token {
-            self.created(node, Some(&id), invoke, token);
+            self.created(node, (Some(&id), GROUPS[0]), invoke, token, false);
         }
         let principal = Principal { id, workspace: workspace.to_owned() };
         (answer == Answer::Done).then(|| {
@@ -130,7 +131,7 @@ impl Client {
         dead.retain(|known| known.alive && known.workspace == SALTED);
         for _ in 0..REVIVED.min(dead.len()) {
             let id = chance.pick(&dead).id.clone();
-            self.regenerate(node, &id).await;
+            self.regenerate(node, &id, How::default()).await;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What streams and tables tell.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Node};
@@ -52,20 +54,34 @@ pub struct LogRow {
     pub subject: String,
     /// 0 where no single token is concerned.
     pub generation: i32,
-    /// Of whoever made it, if that was a change of a principal or a workspace.
+    /// Of whoever made it, if that was a change of a principal, a workspace or many tokens.
     pub mark: Option<u32>,
+    /// Until when the secret works on that was replaced.
+    #[serde(default)]
+    pub overlap_end: Option<Moment>,
+    /// The tokens that ended at once, as their rows say.
+    #[serde(default)]
+    pub ended: Vec<String>,
+    /// The same as the log says, if they were not too many.
+    #[serde(default)]
+    pub listed: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TokenRow {
     pub token: String,
+    pub name: String,
     pub generation: i32,
+    /// That of the secret that was replaced and works on.
+    pub previous: Option<i32>,
+    /// How often it was used, as far as that is written.
+    pub uses: i64,
     pub revoked: bool,
     pub revision: i64,
     pub principal: Option<String>,
     /// Of its workspace, when its secret was issued.
     pub epoch: i32,
-    /// Its principal is disabled, or its secret invalidated.
+    /// It is suspended, its principal is disabled, or its secret invalidated.
     pub held_back: bool,
     /// The last change of it, its principal or its workspace.
     pub told: i64,
@@ -87,4 +103,15 @@ pub struct WorkspaceRow {
     pub workspace: String,
     pub epoch: i32,
     pub revision: i64,
+}
+
+/// An end of an overlap is logged as a change of the secret that leaves its generation.
+pub fn tell_overlap_ends(log: &mut [LogRow]) {
+    let mut generations: BTreeMap<String, i32> = BTreeMap::new();
+    for row in log.iter_mut().filter(|row| row.change == Change::SecretReplaced) {
+        let before = generations.insert(row.subject.clone(), row.generation).unwrap_or(1);
+        if before == row.generation {
+            row.change = Change::OverlapEnded;
+        }
+    }
 }

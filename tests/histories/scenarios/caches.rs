@@ -3,7 +3,7 @@
 use super::Scenario;
 use super::scene::{Scene, milliseconds};
 use crate::check::Promise;
-use crate::client::WORKSPACES;
+use crate::client::{How, WORKSPACES};
 use crate::history::{Freshness, Node};
 
 const HERE: Node = Node::Server(0);
@@ -59,7 +59,7 @@ async fn expiry(scene: &mut Scene) {
 async fn replaced(scene: &mut Scene) {
     let known = scene.token_known_at(&[OTHER, SIDECAR]).await;
     scene.look(&[OTHER, SIDECAR], &[&known], Freshness::Leased, milliseconds(2_000));
-    scene.client.regenerate(HERE, &known.id).await;
+    scene.client.regenerate(HERE, &known.id, How::default()).await;
     scene.done().await;
 }
 
@@ -82,7 +82,7 @@ async fn fill(scene: &mut Scene) {
         }
         scene.wait(milliseconds(15)).await;
         for known in &tokens {
-            scene.client.revoke(HERE, &known.id, false).await;
+            scene.client.revoke(HERE, &known.id, false, How::default()).await;
         }
         scene.done().await;
     }
@@ -94,7 +94,7 @@ async fn own(scene: &mut Scene) {
         let known = scene.token_known_at(&[OTHER]).await;
         scene.world.links.server_database[1].set(|weather| weather.down.delay = milliseconds(60));
         scene.look(&[OTHER], &[&known], Freshness::Leased, milliseconds(800));
-        scene.client.revoke(OTHER, &known.id, false).await;
+        scene.client.revoke(OTHER, &known.id, false, How::default()).await;
         scene.client.introspect(OTHER, &known, 1, Freshness::Leased).await;
         scene.done().await;
         scene.world.links.server_database[1].clear();

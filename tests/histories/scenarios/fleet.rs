@@ -4,6 +4,7 @@ use super::Scenario;
 use super::leases::only_with;
 use super::scene::{Scene, milliseconds};
 use crate::check::Promise;
+use crate::client::How;
 use crate::history::{Freshness, Node};
 use crate::proxy::Flow;
 
@@ -56,7 +57,7 @@ async fn deaf_sidecar(scene: &mut Scene) {
     let known = scene.token_known_at(&[SIDECAR]).await;
     hold_sidecar(scene);
     scene.look(&[SIDECAR], &[&known], Freshness::Leased, milliseconds(2_500));
-    scene.client.revoke(HERE, &known.id, true).await;
+    scene.client.revoke(HERE, &known.id, true, How::default()).await;
     scene.done().await;
 }
 
@@ -64,7 +65,7 @@ async fn hasty_sidecar(scene: &mut Scene) {
     for _ in 0..5 {
         let known = scene.token_known_at(&[SIDECAR]).await;
         scene.look(&[SIDECAR], &[&known], Freshness::Leased, milliseconds(1_000));
-        scene.client.revoke(HERE, &known.id, true).await;
+        scene.client.revoke(HERE, &known.id, true, How::default()).await;
         scene.done().await;
     }
 }
@@ -76,6 +77,6 @@ async fn left_alone(scene: &mut Scene) {
     hold_sidecar(scene);
     scene.look(&[SIDECAR], &[&known], Freshness::Leased, milliseconds(3_500));
     scene.world.servers[1].lock().await.end(milliseconds(3_000)).await;
-    scene.client.revoke(HERE, &known.id, true).await;
+    scene.client.revoke(HERE, &known.id, true, How::default()).await;
     scene.done().await;
 }

@@ -3,6 +3,7 @@
 use super::Scenario;
 use super::scene::{Scene, milliseconds};
 use crate::check::Promise;
+use crate::client::How;
 use crate::history::{Answer, Freshness, Node};
 use crate::proxy::Flow;
 
@@ -47,7 +48,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 async fn at_least(scene: &mut Scene) {
     let known = scene.token_known_at(&[OTHER]).await;
     scene.world.links.server_database[1].set(|weather| weather.down.delay = milliseconds(80));
-    let answer = scene.client.revoke(HERE, &known.id, false).await;
+    let answer = scene.client.revoke(HERE, &known.id, false, How::default()).await;
     if let Answer::Changed { revision, .. } = answer {
         scene.look(&[OTHER], &[&known], Freshness::AtLeast(revision), milliseconds(800));
     }
@@ -57,7 +58,7 @@ async fn at_least(scene: &mut Scene) {
 async fn strong(scene: &mut Scene) {
     let known = scene.token_known_at(&[OTHER]).await;
     scene.world.links.server_database[1].set(|weather| weather.down.delay = milliseconds(80));
-    scene.client.revoke(HERE, &known.id, false).await;
+    scene.client.revoke(HERE, &known.id, false, How::default()).await;
     scene.look(&[OTHER], &[&known], Freshness::Strong, milliseconds(800));
     scene.done().await;
 }
@@ -79,7 +80,7 @@ async fn early(scene: &mut Scene) {
     for _ in 0..3 {
         let known = scene.token_known_at(&[OTHER]).await;
         scene.world.links.server_database[0].set(|weather| weather.up.delay = milliseconds(150));
-        scene.client.revoke(HERE, &known.id, false).await;
+        scene.client.revoke(HERE, &known.id, false, How::default()).await;
         scene.client.introspect(OTHER, &known, 1, Freshness::Strong).await;
         scene.world.links.server_database[0].clear();
         scene.wait(milliseconds(500)).await;
@@ -92,7 +93,7 @@ async fn in_doubt(scene: &mut Scene) {
         let known = scene.token().await;
         let link = &scene.world.links.server_database[0];
         link.set(|weather| weather.down.delay = milliseconds(60));
-        let revoke = scene.client.revoke(HERE, &known.id, false);
+        let revoke = scene.client.revoke(HERE, &known.id, false, How::default());
         let cut = async {
             tokio::time::sleep(milliseconds(240 + 45 * step)).await;
             link.cut();

@@ -3,6 +3,7 @@
 use super::Scenario;
 use super::scene::{Scene, milliseconds};
 use crate::check::Promise;
+use crate::client::How;
 use crate::history::{Freshness, Node};
 use crate::proxy::{Flow, Link};
 
@@ -60,7 +61,7 @@ async fn cut_off(scene: &mut Scene) {
     let known = scene.token_known_at(&[OTHER]).await;
     hold_database(scene, 1);
     scene.look(&[OTHER], &[&known], Freshness::Leased, milliseconds(2_500));
-    scene.client.revoke(HERE, &known.id, false).await;
+    scene.client.revoke(HERE, &known.id, false, How::default()).await;
     scene.done().await;
 }
 
@@ -79,7 +80,7 @@ async fn renewed_by_the_deaf(scene: &mut Scene) {
     let known = scene.token_known_at(&[SIDECAR]).await;
     hold_database(scene, 1);
     scene.look(&[SIDECAR], &[&known], Freshness::Leased, milliseconds(3_000));
-    scene.client.revoke(HERE, &known.id, false).await;
+    scene.client.revoke(HERE, &known.id, false, How::default()).await;
     scene.done().await;
 }
 
@@ -104,7 +105,7 @@ async fn slow_answers(scene: &mut Scene) {
         scene.wait(milliseconds(340)).await;
         scene.look(&[SIDECAR], &[&known], Freshness::Leased, milliseconds(2_000));
         scene.fill_log(60).await;
-        scene.client.revoke(HERE, &known.id, true).await;
+        scene.client.revoke(HERE, &known.id, true, How::default()).await;
         scene.done().await;
         scene.world.links.sidecar_server[0].iter().for_each(Link::clear);
         scene.wait(milliseconds(1_500)).await;
@@ -119,7 +120,7 @@ async fn slow_log(scene: &mut Scene) {
     link.set(|weather| weather.refuses = true);
     link.cut();
     scene.fill_log(4_000).await;
-    scene.client.revoke(HERE, &known.id, false).await;
+    scene.client.revoke(HERE, &known.id, false, How::default()).await;
     scene.wait(milliseconds(2_200)).await;
     let link = &scene.world.links.sidecar_server[0][1];
     link.set(|weather| weather.down.rate = Some(120_000));

@@ -3,7 +3,7 @@
 use super::Scenario;
 use super::scene::{Scene, milliseconds};
 use crate::check::Promise;
-use crate::client::Client;
+use crate::client::{Client, How};
 use crate::history::{Freshness, Node};
 use crate::moment::Moment;
 
@@ -54,12 +54,12 @@ async fn out_of_order(scene: &mut Scene) {
     let quickly = tokio::spawn(async move {
         for known in quick {
             if Moment::now() < until {
-                other.revoke(OTHER, &known.id, false).await;
+                other.revoke(OTHER, &known.id, false, How::default()).await;
             }
         }
     });
     for known in &slow {
-        scene.client.revoke(HERE, &known.id, false).await;
+        scene.client.revoke(HERE, &known.id, false, How::default()).await;
     }
     quickly.await.unwrap();
     scene.done().await;
@@ -71,6 +71,6 @@ async fn doorbell(scene: &mut Scene) {
     scene.watch(1, OTHER, None, milliseconds(4_000));
     scene.watch(2, Node::Server(2), None, milliseconds(4_000));
     scene.wait(milliseconds(1_000)).await;
-    scene.client.revoke(HERE, &known.id, false).await;
+    scene.client.revoke(HERE, &known.id, false, How::default()).await;
     scene.done().await;
 }

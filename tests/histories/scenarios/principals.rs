@@ -3,7 +3,7 @@
 use super::Scenario;
 use super::scene::{Scene, milliseconds};
 use crate::check::Promise;
-use crate::client::{SALTED, WORKSPACES};
+use crate::client::{How, SALTED, WORKSPACES};
 use crate::history::{Edit, Freshness, Node};
 use crate::recorder::{Known, Principal};
 
@@ -81,7 +81,7 @@ async fn invalidated(scene: &mut Scene) {
     watched(scene, &known).await;
     scene.client.invalidate(HERE, SALTED, false, false).await;
     scene.done().await;
-    scene.client.regenerate(HERE, &known.id).await;
+    scene.client.regenerate(HERE, &known.id, How::default()).await;
     let known = scene.known(&known.id);
     scene.client.introspect(SIDECAR, &known, 2, Freshness::Leased).await;
 }

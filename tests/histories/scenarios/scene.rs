@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use crate::calls::Born;
-use crate::client::{Client, WORKSPACES};
+use crate::calls::{Born, Wanted};
+use crate::client::{Client, GROUPS, How, WORKSPACES};
 use crate::history::{Answer, Freshness, Node};
 use crate::moment::Moment;
 use crate::recorder::{Known, Principal};
@@ -47,7 +47,8 @@ impl Scene {
     ) -> Known {
         let begun = Instant::now();
         loop {
-            if let Some(id) = self.client.create(Node::Server(0), workspace, principal, lifetime).await {
+            let wanted = Wanted { workspace, group: GROUPS[0], principal, lifetime };
+            if let Some(id) = self.client.create(Node::Server(0), wanted, How::default()).await {
                 return self.known(&id);
             }
             assert!(begun.elapsed() < PATIENCE, "no token can be made");
@@ -140,7 +141,9 @@ impl Scene {
     pub async fn surely_revoke(&mut self, node: Node, known: &Known) -> i64 {
         let begun = Instant::now();
         loop {
-            if let Answer::Changed { revision, .. } = self.client.revoke(node, &known.id, false).await {
+            if let Answer::Changed { revision, .. } =
+                self.client.revoke(node, &known.id, false, How::default()).await
+            {
                 return revision;
             }
             assert!(begun.elapsed() < PATIENCE, "no revocation is acknowledged");

@@ -3,7 +3,7 @@
 use super::Scenario;
 use super::scene::{Scene, milliseconds};
 use crate::check::Promise;
-use crate::client::WORKSPACES;
+use crate::client::{How, WORKSPACES};
 use crate::history::Node;
 use crate::moment::Moment;
 use crate::proxy::Flow;
@@ -54,7 +54,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 async fn changes(scene: &mut Scene, count: usize) {
     for number in 0..count {
         let known = scene.token_of(WORKSPACES[number % 2], None).await;
-        scene.client.revoke(HERE, &known.id, false).await;
+        scene.client.revoke(HERE, &known.id, false, How::default()).await;
     }
 }
 

@@ -3,16 +3,14 @@
 
 use super::tale::{HERE, THERE, Tale, active};
 use crate::check::Promise;
-use crate::history::{
-    Answer, Call, Change, Edit, Freshness, LogRow, PrincipalRow, Reason, Scopes, WorkspaceRow,
-};
+use crate::history::{Answer, Call, Change, Edit, Freshness, PrincipalRow, Reason, Scopes, WorkspaceRow};
 
 const HEIR: &str = "q";
 
 /// The token acts for the principal `p`, and another principal is there.
 fn held() -> Tale {
     let mut tale = Tale::begin();
-    tale.0.operations[0].call = Call::Create { principal: Some("p".to_owned()) };
+    tale.0.operations[0].call = Call::Create { principal: Some("p".to_owned()), group: "red".to_owned() };
     tale.0.tokens[0].principal = Some("p".to_owned());
     tale.0.principals = [("p", 0), (HEIR, 0)].map(|(name, revision)| row(name, revision)).into();
     tale.0.workspaces = vec![WorkspaceRow { workspace: "acme".to_owned(), epoch: 0, revision: 0 }];
@@ -40,9 +38,12 @@ const fn acknowledged(revision: i64, confirmed: bool) -> Answer {
     Answer::Changed { revision, generation: 0, confirmed }
 }
 
-fn logged(mut tale: Tale, revision: i64, change: Change, subject: &str, mark: u32) -> Tale {
+fn logged(tale: Tale, revision: i64, change: Change, subject: &str, mark: u32) -> Tale {
     let (workspace, subject) = ("acme".to_owned(), subject.to_owned());
-    tale.0.log.push(LogRow { revision, change, workspace, subject, generation: 0, mark: Some(mark) });
+    let mut tale = tale.log(revision, change, 0);
+    if let Some(row) = tale.0.log.last_mut() {
+        (row.workspace, row.subject, row.mark) = (workspace, subject, Some(mark));
+    }
     tale
 }
 

@@ -29,14 +29,27 @@ impl Tale {
     pub fn expiring(mut self, expires: Option<Moment>) -> Self {
         let answer = Answer::Created { token: "t".to_owned(), workspace: "acme".to_owned(), expires };
         self.0.operations.clear();
-        self.operation(HERE, Call::Create { principal: None }, 0, Some(1), answer)
+        self.operation(HERE, Call::Create { principal: None, group: "red".to_owned() }, 0, Some(1), answer)
     }
 
     /// What the tables say of the token.
     pub fn table(mut self, generation: i32, revoked: bool, revision: i64) -> Self {
         let (token, principal) = ("t".to_owned(), self.0.tokens.pop().and_then(|row| row.principal));
         let (epoch, held_back, told) = (0, false, revision);
-        let row = TokenRow { token, generation, revoked, revision, principal, epoch, held_back, told };
+        let (name, previous, uses) = ("red".to_owned(), None, 0);
+        let row = TokenRow {
+            token,
+            name,
+            generation,
+            previous,
+            uses,
+            revoked,
+            revision,
+            principal,
+            epoch,
+            held_back,
+            told,
+        };
         self.0.tokens = vec![row];
         self
     }
@@ -56,6 +69,7 @@ impl Tale {
             call,
             invoke: seconds(invoke),
             returned,
+            retried: false,
             answer,
         });
         self
@@ -63,7 +77,17 @@ impl Tale {
 
     pub fn log(mut self, revision: i64, change: Change, generation: i32) -> Self {
         let (workspace, subject) = ("acme".to_owned(), "t".to_owned());
-        self.0.log.push(LogRow { revision, change, workspace, subject, generation, mark: None });
+        self.0.log.push(LogRow {
+            revision,
+            change,
+            workspace,
+            subject,
+            generation,
+            mark: None,
+            overlap_end: None,
+            ended: Vec::new(),
+            listed: None,
+        });
         self
     }
 

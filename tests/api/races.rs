@@ -1,4 +1,4 @@
-//! Changes of a principal while tokens are issued for it: whichever comes second knows of the first.
+//! Changes that meet: whichever comes second knows of the first.
 
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::delete_principal_request::Tokens;
@@ -26,7 +26,7 @@ async fn create(mut client: Client) -> Result<v1::Token, Status> {
 }
 
 /// Waits until somebody waits for a lock in this database.
-async fn somebody_waits(database: &Database) {
+pub async fn somebody_waits(database: &Database) {
     let client = database.connect().await;
     let waiting = "SELECT count(*) FROM pg_stat_activity \
          WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -77,4 +77,65 @@ async fn a_token_that_is_just_being_issued_ends_with_its_principal() {
     assert_eq!(operator.get_token(&token.id).await.unwrap().state(), v1::TokenState::Revoked);
     let alive = "SELECT count(*) FROM tokens WHERE principal = 'mia' AND revoke_time IS NULL";
     assert_eq!(connection.query_one(alive, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+/// Many tokens are being revoked at once, and one of them by itself: whoever does that is told of the change that ended it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_just_being_revoked_with_others_is_told_with_their_revision() {
+    let (server, mut operator) = server().await;
+    let token = create(operator.clone()).await.unwrap();
+    let mut connection = server.database.connect().await;
+    let transaction = connection.transaction().await.unwrap();
+    // As the revocation of many does, whose revision is the last that it writes.
+    let end = format!(
+        "INSERT INTO bulk_revocations DEFAULT VALUES; \
+         UPDATE tokens SET revoke_time = now(), revoke_reason = '', \
+         bulk_revocation = (SELECT max(id) FROM bulk_revocations) WHERE id = '{}'; \
+         UPDATE bulk_revocations SET revision = 1000",
+        token.id
+    );
+    transaction.batch_execute(&end).await.unwrap();
+    let mut other = operator.clone();
+    let id = token.id.clone();
+    let revoked = tokio::spawn(async move { other.revoke(&id).await.unwrap() });
+    somebody_waits(&server.database).await;
+    transaction.commit().await.unwrap();
+    let revoked = revoked.await.unwrap();
+    assert_eq!((revoked.state(), revoked.revision), (v1::TokenState::Revoked, 1_000));
+    assert_eq!(operator.get_token(&token.id).await.unwrap().revision, 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_heir_whose_tokens_are_just_being_renewed_is_not_handed_too_many() {
+    let (server, mut operator) = server().await;
+    operator.create_principal("acme", "heir", &["*"]).await;
+    let of = |principal: &str| v1::CreateTokenRequest {
+        workspace: "acme".to_owned(),
+        name: format!("of {principal}"),
+        principal: principal.to_owned(),
+        ..Default::default()
+    };
+    for principal in ["mia", "heir"] {
+        operator.tokens.create_token(of(principal)).await.unwrap();
+    }
+    let mut connection = server.database.connect().await;
+    let expired = "UPDATE tokens SET expire_time = now() - interval '1 s' WHERE principal = 'heir'; \
+         UPDATE workspaces SET max_tokens_per_principal = 1 WHERE id = 'acme'";
+    connection.batch_execute(expired).await.unwrap();
+    let transaction = connection.transaction().await.unwrap();
+    // As who renews a token does.
+    let renew = "SELECT pg_advisory_xact_lock(x'746b6c69'::int, hashtext('acme')); \
+         UPDATE tokens SET expire_time = NULL WHERE principal = 'heir'";
+    transaction.batch_execute(renew).await.unwrap();
+    let mut remover = operator.clone();
+    let deleted = tokio::spawn(async move {
+        let (workspace, id) = ("acme".to_owned(), "mia".to_owned());
+        let tokens = Some(Tokens::HandOverTo("heir".to_owned()));
+        let request = v1::DeletePrincipalRequest { workspace, id, tokens, ..Default::default() };
+        remover.principals.delete_principal(request).await
+    });
+    somebody_waits(&server.database).await;
+    transaction.commit().await.unwrap();
+    let status = deleted.await.unwrap().unwrap_err();
+    assert_eq!(refusal(&status), refused(Code::ResourceExhausted, "TOKEN_LIMIT_REACHED"));
 }
