@@ -1,13 +1,13 @@
 //! Ending many tokens at once: a dry run first, then one change, however many they are, that leaves all others alone.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::{InactiveReason, TokenState};
 use tonic::{Code, Status};
 
 use crate::clients::{Client, Refusal, refusal, refused};
-use crate::harness::{Database, Server, eventually};
+use crate::harness::{Database, Server};
 use crate::sidecars::{Sidecar, Told, told};
 use crate::watchers::Watcher;
 
@@ -231,8 +231,11 @@ async fn a_hundred_thousand_end_in_one_call() {
         let begun = Instant::now();
         let answer = ask(&mut operator, named("ci-")).await;
         println!("{count} ended in {:?}: {:?}", begun.elapsed(), answer.map(|answer| answer.token_count));
-        eventually("it ends", || async { told(&mut server.operator().await, &secret).await == REVOKED })
-            .await;
+        // Of a million the call does not wait for the end.
+        while told(&mut operator, &secret).await != REVOKED {
+            assert!(begun.elapsed() < Duration::from_mins(3), "it does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         println!(
             "ended after {:?}; the slowest single change took {:?}",
             begun.elapsed(),
@@ -246,7 +249,7 @@ async fn copy(database: &Database, count: i64) {
     let columns = "workspace, name, description, creator, scopes, metadata, generation, obfuscated_secret, kid, tag, \
          secret_hash, type, audiences, allowed_cidrs, epoch";
     let copy = format!(
-        "INSERT INTO tokens (id, {columns}) SELECT gen_random_uuid(), {columns} FROM tokens, generate_series(1, $1) \
+        "INSERT INTO tokens (id, {columns}) SELECT gen_random_uuid(), {columns} FROM tokens, generate_series(1, $1::bigint) \
          WHERE name = 'ci-one'"
     );
     let client = database.connect().await;
@@ -255,9 +258,9 @@ async fn copy(database: &Database, count: i64) {
 }
 
 /// Changes tokens of another workspace for a while; gives the longest that one took.
-async fn busy(mut operator: Client) -> std::time::Duration {
-    let (begun, mut longest) = (Instant::now(), std::time::Duration::ZERO);
-    while begun.elapsed() < std::time::Duration::from_secs(8) {
+async fn busy(mut operator: Client) -> Duration {
+    let (begun, mut longest) = (Instant::now(), Duration::ZERO);
+    while begun.elapsed() < Duration::from_secs(8) {
         let (token, _) = operator.create_token("other", "busy", &[]).await;
         let asked = Instant::now();
         operator.revoke(&token.id).await.unwrap();
