@@ -7,7 +7,7 @@ use tokenkeep::proto::v1::{InactiveReason, TokenState};
 use tonic::{Code, Status};
 
 use crate::clients::{Client, Refusal, refusal, refused};
-use crate::harness::Server;
+use crate::harness::{Server, eventually};
 use crate::life::forge;
 use crate::rotation::{LONG, SUPERSEDED, regenerate};
 use crate::sidecars::{Told, told};
@@ -74,7 +74,10 @@ async fn a_secret_that_only_sleeps_is_ended_too() {
     };
     let expired = operator.tokens.create_token(request).await.unwrap().into_inner();
     let (expired, second) = (expired.token.unwrap(), expired.secret);
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    eventually("the token expires", || async {
+        state(&mut operator.clone(), &expired.id).await == TokenState::Expired
+    })
+    .await;
     report(&mut scanner, &[&first, &second]).await.unwrap();
     for id in [&suspended.id, &expired.id] {
         assert_eq!(state(&mut operator, id).await, TokenState::Revoked);
