@@ -210,7 +210,9 @@ def a_history_that_is_lost_is_told_and_a_new_one_begun(walk: Walk) -> None:
         watcher.up()
         watcher.hears(walk.operator.revoked(walk.name()))
     requests = [rpc.WatchRevocationsRequest.FromString(call.request) for call in walk.between.calls["WatchRevocations"]]
-    assert [bool(request.cursor) for request in requests] == [True, False]
+    # On a busy machine the new stream may fall silent and be resumed in turn.
+    cursors = [bool(request.cursor) for request in requests]
+    assert cursors[:2] == [True, False], cursors
 
 
 @promise
