@@ -90,7 +90,8 @@ impl Call {
 
     /// Introspects live tokens in one call.
     pub(crate) fn introspect_all(known: &[Known]) -> Self {
-        let ask = |known: &Known| v1::IntrospectTokenRequest { token: known.secret.clone(), ..Default::default() };
+        let ask =
+            |known: &Known| v1::IntrospectTokenRequest { token: known.secret.clone(), ..Default::default() };
         let request = v1::BatchIntrospectTokensRequest { requests: known.iter().map(ask).collect() };
         let ids = known.iter().map(|known| known.id.clone()).collect();
         Self::new(INTROSPECT_MANY, &request, Expected::AllActive(ids))

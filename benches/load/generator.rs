@@ -71,7 +71,10 @@ pub(crate) fn run(plan: &Plan<'_>) -> Outcome<Tally> {
         for connection in &mut connections {
             progress |= connection.turn(&mut buffer, is_over, counts, &mut tally)?;
         }
-        if connections.iter().all(|connection| connection.under_way.is_empty() && (is_over || connection.is_through)) {
+        if connections
+            .iter()
+            .all(|connection| connection.under_way.is_empty() && (is_over || connection.is_through))
+        {
             tally.elapsed = now.min(end).saturating_duration_since(counts);
             return Ok(tally);
         }
@@ -95,7 +98,11 @@ fn connect(plan: &Plan<'_>, begin: Instant) -> Outcome<Vec<Connection>> {
             let place = u64::try_from(number)?;
             Ok(Connection {
                 socket: plan.target.connect()?,
-                http2: Http2::new(plan.target.scheme(), &plan.target.authority(), credential.map(String::as_str)),
+                http2: Http2::new(
+                    plan.target.scheme(),
+                    &plan.target.authority(),
+                    credential.map(String::as_str),
+                ),
                 mix: plan.mix.for_connection(place),
                 pace: Pace::new(plan.load, plan.connections, place, begin),
                 streams,
@@ -118,7 +125,13 @@ fn wait(connections: &[Connection]) -> Outcome<()> {
 
 impl Connection {
     /// Takes what has come in, sends what is due. Gives whether anything has happened.
-    fn turn(&mut self, buffer: &mut [u8], is_over: bool, counts: Instant, tally: &mut Tally) -> Outcome<bool> {
+    fn turn(
+        &mut self,
+        buffer: &mut [u8],
+        is_over: bool,
+        counts: Instant,
+        tally: &mut Tally,
+    ) -> Outcome<bool> {
         let received = self.receive(buffer, counts, tally)?;
         let sent = !is_over && self.send()?;
         self.socket.write(&mut self.http2.outbound)?;

@@ -73,6 +73,10 @@ impl Tally {
         if self.wrong == 0 && self.failed.is_empty() && self.right > 0 {
             return Ok(self);
         }
-        Err(format!("{} right, {} wrong answers, failed by status: {:?}", self.right, self.wrong, self.failed).into())
+        Err(format!(
+            "{} right, {} wrong answers, failed by status: {:?}",
+            self.right, self.wrong, self.failed
+        )
+        .into())
     }
 }

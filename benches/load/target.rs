@@ -61,7 +61,8 @@ impl Target {
                 let mut trusted = RootCertStore::empty();
                 trusted.add(certificate.clone())?;
                 let provider = Arc::new(rustls::crypto::ring::default_provider());
-                let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+                let config =
+                    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
                 let mut config = config.with_root_certificates(trusted).with_no_client_auth();
                 config.alpn_protocols = vec![b"h2".to_vec()];
                 let name = ServerName::IpAddress(address.ip().into());

@@ -1,4 +1,4 @@
-//! A load generator for a server or a sidecar of one's own: `cargo bench --bench load -- --help`.
+//! A load generator for a server or a sidecar of one's own: `cargo bench --bench generate_load -- --help`.
 //!
 //! The same calls and counts measure what `docs/performance` tells.
 
@@ -37,7 +37,7 @@ mod measure {
 
 /// Asks a server or a sidecar about tokens, as hard or as often as is said, and checks every answer.
 #[derive(Debug, Parser)]
-#[command(name = "load", bin_name = "cargo bench --bench load --")]
+#[command(name = "generate_load", bin_name = "cargo bench --bench generate_load --")]
 struct Settings {
     /// Whom to ask: an IP address and port, or `unix:/path` of a socket
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
@@ -90,9 +90,10 @@ enum Kind {
 }
 
 fn main() -> Outcome<()> {
-    let command = Settings::augment_args(clap::Command::new("load"));
+    let command = Settings::augment_args(clap::Command::new("generate_load"));
     let settings = Settings::from_arg_matches(&command.get_matches())?;
-    let credentials = settings.credential_file.iter().map(|file| Ok(fs::read_to_string(file)?.trim().to_owned()));
+    let credentials =
+        settings.credential_file.iter().map(|file| Ok(fs::read_to_string(file)?.trim().to_owned()));
     let credentials = credentials.collect::<Outcome<Vec<_>>>()?;
     let rate = settings.rate.map(|a_second| Load::Open { a_second });
     let tally = generator::run(&Plan {
