@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args as _, FromArgMatches as _, Parser};
 
 use self::load::call::{Call, Known};
-use self::load::generator::{self, Plan};
+use self::load::generator::{self, Flow, Span};
 use self::load::mix::{Mix, Random};
 use self::load::pace::Load;
 use self::load::tally::Tally;
@@ -20,6 +20,7 @@ use self::measure::rounds::readable;
 #[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod load {
     pub(crate) mod call;
+    pub(crate) mod connection;
     pub(crate) mod fields;
     pub(crate) mod generator;
     pub(crate) mod http2;
@@ -69,6 +70,9 @@ struct Settings {
     /// For how many seconds calls are counted, after one that is not
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     seconds: u64,
+    /// Connect again where a connection breaks, and go on
+    #[arg(long)]
+    patient: bool,
     /// Cargo says so to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -96,16 +100,20 @@ fn main() -> Outcome<()> {
         settings.credential_file.iter().map(|file| Ok(fs::read_to_string(file)?.trim().to_owned()));
     let credentials = credentials.collect::<Outcome<Vec<_>>>()?;
     let rate = settings.rate.map(|a_second| Load::Open { a_second });
-    let tally = generator::run(&Plan {
+    let flow = Flow {
         target: &target(&settings)?,
         credentials: &credentials,
         mix: &mix(&settings)?,
         load: rate.unwrap_or(Load::Closed { streams: settings.streams }),
         connections: settings.connections,
+    };
+    let span = Span {
         warm_up: Duration::from_secs(1),
         duration: Duration::from_secs(settings.seconds),
         restless: false,
-    })?;
+        patient: settings.patient,
+    };
+    let [tally] = generator::tallies(&[flow], span)?;
     tell(&tally);
     tally.all_right().map(drop)
 }

@@ -1,54 +1,63 @@
 //! What came of the calls: how many, what they were answered, and how long each took.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
 use crate::measure::page::Outcome;
 
-/// The longest time that is told apart from longer ones.
-const LONGEST: Duration = Duration::from_mins(2);
+/// A call that is over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Done {
+    /// When it was due.
+    pub(crate) since: Instant,
+    /// How long it took from then on.
+    pub(crate) took: Duration,
+    pub(crate) came: Came,
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// It was answered as it had to be.
+    Right,
+    /// It was answered `OK`, and otherwise than it had to be.
+    Wrong,
+    /// It ended with another status, or without any.
+    Failed(Option<u8>),
+}
 
 pub(crate) struct Tally {
     /// Nanoseconds, to three digits.
     times: Histogram<u64>,
-    /// Calls that were answered as they had to be.
     pub(crate) right: u64,
-    /// Calls that were answered `OK` and otherwise than they had to be.
     pub(crate) wrong: u64,
-    /// Calls that ended with another status, by it; those without any by none.
+    /// By status.
     pub(crate) failed: BTreeMap<Option<u8>, u64>,
-    /// From the first call that counts to the end.
+    /// For how long calls were counted.
     pub(crate) elapsed: Duration,
 }
 
+impl Default for Tally {
+    #[expect(clippy::expect_used, reason = "it takes up to five digits")]
+    fn default() -> Self {
+        let mut times = Histogram::new(3).expect("three digits");
+        times.auto(true);
+        Self { times, right: 0, wrong: 0, failed: BTreeMap::new(), elapsed: Duration::ZERO }
+    }
+}
+
 impl Tally {
-    pub(crate) fn new() -> Outcome<Self> {
-        let times = Histogram::new_with_bounds(1, u64::try_from(LONGEST.as_nanos())?, 3)?;
-        Ok(Self { times, right: 0, wrong: 0, failed: BTreeMap::new(), elapsed: Duration::ZERO })
-    }
-
-    /// Counts a call that ended so, after that time; `met` tells whether an answer said what it must.
-    pub(crate) fn add(&mut self, status: Option<u8>, met: impl FnOnce() -> bool, time: Duration) {
-        match status {
-            Some(0) if met() => self.right += 1,
-            Some(0) => self.wrong += 1,
-            other => *self.failed.entry(other).or_default() += 1,
+    pub(crate) fn add(&mut self, done: Done) {
+        match done.came {
+            Came::Right => self.right += 1,
+            Came::Wrong => self.wrong += 1,
+            Came::Failed(status) => *self.failed.entry(status).or_default() += 1,
         }
-        self.times.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-    }
-
-    /// Adds what others counted at the same time.
-    pub(crate) fn merge(&mut self, other: &Self) -> Outcome<()> {
-        self.times.add(&other.times)?;
-        self.right += other.right;
-        self.wrong += other.wrong;
-        for (status, count) in &other.failed {
-            *self.failed.entry(*status).or_default() += count;
-        }
-        self.elapsed = self.elapsed.max(other.elapsed);
-        Ok(())
+        let nanoseconds = u64::try_from(done.took.as_nanos()).unwrap_or(u64::MAX);
+        // It grows with what it is told, and so takes everything.
+        self.times.record(nanoseconds).unwrap_or_default();
     }
 
     /// Right answers a second.
@@ -73,10 +82,7 @@ impl Tally {
         if self.wrong == 0 && self.failed.is_empty() && self.right > 0 {
             return Ok(self);
         }
-        Err(format!(
-            "{} right, {} wrong answers, failed by status: {:?}",
-            self.right, self.wrong, self.failed
-        )
-        .into())
+        let Self { right, wrong, failed, .. } = self;
+        Err(format!("{right} right, {wrong} wrong answers, failed by status: {failed:?}").into())
     }
 }
