@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tokenkeep::postgres::{Cluster, Fetch, Options};
@@ -38,6 +38,11 @@ impl PrivateDatabase {
 
     pub(crate) fn url(&self, name: &str) -> String {
         self.cluster.url(name)
+    }
+
+    /// A program beside `postgres`, like `pgbench`.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.cluster.binaries().directory().join(name)
     }
 
     /// A directory for the run's own files, with a keyring in `keyring`.
