@@ -8,9 +8,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
+use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use tokenkeep::metrics::Metrics;
 use tokenkeep::server::deadline::{DeadlineRules, Deadlines};
 use tokenkeep::server::in_flight::InFlight;
@@ -25,7 +26,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_prost::ProstCodec;
-use tower::{Layer as _, ServiceExt as _};
+use tower::{Layer as _, ServiceExt};
 
 use crate::measure::page::Outcome;
 
@@ -44,6 +45,16 @@ pub(crate) enum Kind {
     Stock,
 }
 
+/// The files of a server's certificate, which nobody replaces.
+pub(crate) fn tls(certificate: &str, key: &str) -> TlsFiles {
+    TlsFiles {
+        certificate_chain: certificate.into(),
+        private_key: key.into(),
+        client_authority: None,
+        reload_interval: Duration::from_hours(1),
+    }
+}
+
 /// Serves until the process is ended, having said where, as the product says it.
 pub(crate) fn serve(kind: Kind, answer: usize) -> Outcome<()> {
     let service = Empty(Bytes::from(vec![b'.'; answer]));
@@ -57,7 +68,8 @@ pub(crate) fn serve(kind: Kind, answer: usize) -> Outcome<()> {
             }
         }
         Kind::Stock => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
             runtime.block_on(async {
                 let incoming = TcpIncoming::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
                 say(&incoming.local_addr()?.to_string());
@@ -88,7 +100,7 @@ fn serve_per_core(address: ListenAddress, tls: Option<TlsFiles>, service: Empty)
     let admitted =
         InFlight::new(bounded, options.limits.requests_in_flight, overloaded, Arc::clone(&options.counters));
     let counted = Metrics::new([PATH.to_owned()]).count_requests().layer(admitted);
-    let served = counted.map_response(|response: Response<_>| response.map(Body::new));
+    let served = ServiceExt::<Request<Incoming>>::map_response(counted, |response| response.map(Body::new));
     Ok(Serving::start(options, served)?)
 }
 

@@ -48,6 +48,10 @@ impl Known {
         Ok(Self { id, secret: secret.to_owned() })
     }
 
+    pub(crate) fn secret(&self) -> &str {
+        &self.secret
+    }
+
     /// What nobody issued: the same with another secret, and the right checksum.
     pub(crate) fn forged(&self, random: &mut Random) -> String {
         const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -113,7 +117,8 @@ impl Expected {
             Self::Inactive => !fields(message).any(|field| matches!(field, Some((1, Field::Number(_))))),
             Self::AllActive(ids) => all_active(message, ids),
             Self::Length(0) => true,
-            Self::Length(length) => message.len() == *length,
+            // A field of bytes, whose key and length come first.
+            Self::Length(length) => message.len() == *length + 3,
         }
     }
 }

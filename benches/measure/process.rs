@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,6 +11,7 @@ use super::page::Outcome;
 
 pub(crate) struct ServerProcess {
     process: Child,
+    /// Where it serves; port 0 if on a Unix socket.
     pub(crate) address: SocketAddr,
     /// Where `/metrics` is.
     operations: SocketAddr,
@@ -19,21 +20,33 @@ pub(crate) struct ServerProcess {
 /// The program in one of its roles, with nothing of our environment but what it needs to run.
 pub(crate) fn tokenkeep(role: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeep"));
-    command.arg(role).env_clear().envs(std::env::vars().filter(|(name, _)| name == "PATH" || name == "HOME"));
+    command.arg(role);
+    bare(command)
+}
+
+fn bare(mut command: Command) -> Command {
+    command.env_clear().envs(std::env::vars().filter(|(name, _)| name == "PATH" || name == "HOME"));
     command
+}
+
+/// The same command held to one core, from 0.
+pub(crate) fn on_core(core: usize, command: &Command) -> Command {
+    let mut pinned = Command::new("taskset");
+    pinned.arg("--cpu-list").arg(core.to_string()).arg(command.get_program()).args(command.get_args());
+    let mut pinned = bare(pinned);
+    pinned.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    pinned
 }
 
 impl ServerProcess {
     /// Starts a role that serves, on ports of its own, and comes back when it says that it serves.
     pub(crate) fn start(command: &mut Command) -> Outcome<Self> {
-        command.args([
-            "--listen",
-            "127.0.0.1:0",
-            "--operations-listen",
-            "127.0.0.1:0",
-            "--log-format",
-            "json",
-        ]);
+        Self::start_at(command, "127.0.0.1:0")
+    }
+
+    /// The same at an address, or on the socket of a path as `unix:/path`.
+    pub(crate) fn start_at(command: &mut Command, listen: &str) -> Outcome<Self> {
+        command.args(["--listen", listen, "--operations-listen", "127.0.0.1:0", "--log-format", "json"]);
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(process.stderr.take().ok_or("no standard error")?).lines();
         let Some((address, operations)) = addresses(&mut lines) else {
@@ -42,6 +55,15 @@ impl ServerProcess {
         // It must never wait for somebody to read what it logs.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         Ok(Self { process, address, operations })
+    }
+
+    /// The processor time that it has taken so far, in seconds.
+    pub(crate) fn processor_time(&self) -> Outcome<f64> {
+        const TICKS_A_SECOND: f64 = 100.0; // The kernel's unit wherever Linux runs (proc(5), sysconf(3)).
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        let (_, fields) = stat.rsplit_once(") ").ok_or("no such process")?;
+        let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+        Ok(f64::from(ticks) / TICKS_A_SECOND)
     }
 
     /// Its number, for a profiler.
@@ -82,7 +104,10 @@ impl Drop for ServerProcess {
 fn addresses(lines: &mut Lines<BufReader<ChildStderr>>) -> Option<(SocketAddr, SocketAddr)> {
     lines.map_while(Result::ok).find_map(|line| {
         let line: serde_json::Value = serde_json::from_str(&line).ok()?;
-        let address = |name: &str| line.get(name)?.as_str()?.parse().ok();
+        let address = |name: &str| match line.get(name)?.as_str()? {
+            path if path.starts_with("unix:") => Some((Ipv4Addr::LOCALHOST, 0).into()),
+            address => address.parse().ok(),
+        };
         let serving = line.get("message")? == "serving";
         serving.then(|| Some((address("listen")?, address("operations")?))).flatten()
     })

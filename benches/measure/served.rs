@@ -67,7 +67,7 @@ impl ServedDatabase {
         Ok(served)
     }
 
-    fn role(&self, role: &str) -> Command {
+    pub(crate) fn role(&self, role: &str) -> Command {
         let mut command = tokenkeep(role);
         command.env("TOKENKEEP_DATABASE_URL", &self.url).arg("--keyring").arg(&self.keyring);
         command
@@ -91,6 +91,22 @@ impl ServedDatabase {
     /// Connects the operator to a server.
     pub(crate) async fn operator(&self, server: SocketAddr) -> Outcome<Service> {
         connect(server, self.operator.clone()).await
+    }
+
+    /// Issues callers' tokens that may introspect and revoke in every workspace, through a server.
+    pub(crate) async fn create_callers(&self, server: SocketAddr, count: usize) -> Outcome<Vec<String>> {
+        let mut tokens = TokenServiceClient::new(self.operator(server).await?);
+        let mut callers = Vec::with_capacity(count);
+        for number in 0..count {
+            let request = v1::CreateTokenRequest {
+                workspace: "tokenkeep".to_owned(),
+                name: format!("caller {number}"),
+                scopes: vec!["tokenkeep:introspect".to_owned(), "tokenkeep:tokens:revoke".to_owned()],
+                ..Default::default()
+            };
+            callers.push(tokens.create_token(request).await?.into_inner().secret);
+        }
+        Ok(callers)
     }
 
     /// Makes the workspace, through a server.
