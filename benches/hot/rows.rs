@@ -55,7 +55,7 @@ impl Pairs {
             what: what.to_owned(),
             reference: format!("{reference}: {theirs}"),
             goal: goal.told("×"),
-            figure: format!("{ours} = **{:.2} ×**", self.ratio.median()),
+            value: format!("{ours} = **{:.2} ×**", self.ratio.median()),
             spread: format!("{low:.2} – {high:.2} ×"),
             reached: goal.is_reached(self.ratio.median()),
         }
@@ -166,7 +166,7 @@ pub(crate) fn batches(stage: &Stage) -> Outcome<Figure> {
         what: "batches of 256, no metadata, one core".to_owned(),
         reference: "–".to_owned(),
         goal: goal.told("k tokens/s"),
-        figure: format!("**{:.0} k tokens/s**", rates.median() / 1e3),
+        value: format!("**{:.0} k tokens/s**", rates.median() / 1e3),
         spread: format!("{:.0} – {:.0} k tokens/s", low / 1e3, high / 1e3),
         reached: goal.is_reached(rates.median() / 1e3),
     })
@@ -195,7 +195,7 @@ pub(crate) fn forged(stage: &Stage, capacity: f64) -> Outcome<Vec<Figure>> {
         what: "what the forged tokens cost beside that".to_owned(),
         reference: "–".to_owned(),
         goal: "0 reads, 0 argon2".to_owned(),
-        figure: format!("**{reads:.0} reads, {hashes:.0} argon2**"),
+        value: format!("**{reads:.0} reads, {hashes:.0} argon2**"),
         spread: "–".to_owned(),
         reached: Some(reads == 0.0 && hashes == 0.0),
     };
@@ -236,12 +236,12 @@ fn quantiles(tally: &Tally) -> [f64; 3] {
 
 /// How a curve is read aloud.
 pub(crate) fn told(points: &[Point]) -> String {
-    let mut text = "| calls a second | p50 | p99 | p99.9 | empty RPC: p50 | p99 | p99.9 |\n|---|---|---|---|---|---|---|\n".to_owned();
-    for Point { a_second, hot, empty } in points {
+    let head = "| calls a second | p50 | p99 | p99.9 | empty RPC: p50 | p99 | p99.9 |\n|---|---|---|---|---|---|---|\n";
+    let row = |Point { a_second, hot, empty }: &Point| {
         let cells: Vec<String> = hot.iter().chain(empty).map(|time| readable(*time)).collect();
-        text += &format!("| {:.1} k | {} |\n", a_second / 1e3, cells.join(" | "));
-    }
-    text
+        format!("| {:.1} k | {} |\n", a_second / 1e3, cells.join(" | "))
+    };
+    head.to_owned() + &points.iter().map(row).collect::<String>()
 }
 
 /// That nothing was left to chance.

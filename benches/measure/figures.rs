@@ -13,7 +13,7 @@ pub(crate) struct Figure {
     pub(crate) what: String,
     pub(crate) reference: String,
     pub(crate) goal: String,
-    pub(crate) figure: String,
+    pub(crate) value: String,
     /// Between what half of the rounds lie, or what else tells how sure it is.
     pub(crate) spread: String,
     /// None for what is told and has no goal.
@@ -46,19 +46,26 @@ impl Goal {
     }
 }
 
-/// The head of a table of figures.
-pub(crate) const HEAD: &str =
+const HEAD: &str =
     "| what | reference | goal | figure | half of the rounds | reached |\n|---|---|---|---|---|---|\n";
 
 impl Figure {
-    pub(crate) fn row(&self) -> String {
-        let Self { what, reference, goal, figure, spread, reached } = self;
+    /// The head of a table in which each row names the page that it is from.
+    pub(crate) const HEAD_WITH_PAGES: &str = "| what | reference | goal | figure | half of the rounds | reached | page |\n\
+        |---|---|---|---|---|---|---|\n";
+
+    fn row(&self) -> String {
+        let Self { what, reference, goal, value, spread, reached } = self;
         let reached = match reached {
             Some(true) => "yes",
             Some(false) => "**no**",
             None => "–",
         };
-        format!("| {what} | {reference} | {goal} | {figure} | {spread} | {reached} |\n")
+        format!("| {what} | {reference} | {goal} | {value} | {spread} | {reached} |\n")
+    }
+
+    pub(crate) fn row_from(&self, page: &str) -> String {
+        format!("{} {page} |\n", self.row().trim_end())
     }
 }
 
