@@ -4,15 +4,15 @@
 
 use std::fs;
 
-use self::hot::empty::{self, Kind};
-use self::hot::rows;
-use self::hot::stage::{Stage, TOKENS};
+use self::known::empty::{self, Kind};
+use self::known::rows;
+use self::known::stage::{Stage, TOKENS};
 use self::measure::arguments;
 use self::measure::figures;
 use self::measure::page::{self, Outcome};
 use self::measure::picture::{self, Line};
 
-mod hot {
+mod known {
     pub(crate) mod empty;
     pub(crate) mod rows;
     pub(crate) mod stage;
