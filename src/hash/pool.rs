@@ -115,7 +115,7 @@ mod tests {
         let (end, ended) = mpsc::channel();
         pool.hand_in(move |_| {
             begun.send(()).unwrap();
-            drop(ended.recv());
+            assert!(ended.recv().is_err());
         });
         has_begun.recv().unwrap();
         (pool, end)

@@ -4,6 +4,7 @@
 //! A read begins after all who share it have asked, so nobody is told anything older than by a read of their own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -17,6 +18,9 @@ const MOST: usize = 256;
 /// The most reads under way. Few, so that many readers share each; not one, so that a slow one does not keep all waiting.
 const AT_ONCE: usize = 4;
 
+/// How long a reader waits for its read to begin.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Where reads are asked for.
 pub(super) struct Reading {
     store: Store,
@@ -26,14 +30,19 @@ pub(super) struct Reading {
 #[derive(Default)]
 struct Queue {
     under_way: usize,
+    /// How many have come so far.
+    came: u64,
     waiting: Vec<Reader>,
 }
 
 /// Whoever wants to know of some tokens.
 struct Reader {
+    number: u64,
     ids: Vec<TokenId>,
-    reply: oneshot::Sender<Result<Arc<Credentials>, StoreError>>,
+    reply: Reply,
 }
+
+type Reply = oneshot::Sender<Result<Arc<Credentials>, StoreError>>;
 
 impl Reading {
     pub(super) fn new(store: Store) -> Arc<Self> {
@@ -43,24 +52,40 @@ impl Reading {
     /// What is on record of the tokens of these ids, and perhaps of others, all true of one moment after this was called.
     ///
     /// # Errors
-    /// As [`credentials::read`], or that there is no connection.
+    /// As [`credentials::read`]; [`StoreError::Overloaded`] if the read could not begin soon.
     pub(super) async fn read(self: &Arc<Self>, ids: Vec<TokenId>) -> Result<Arc<Credentials>, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        if let Some(turns) = self.gather(Reader { ids, reply }) {
+        let (reply, mut answer) = oneshot::channel();
+        let (number, turns) = self.gather(ids, reply);
+        if let Some(turns) = turns {
             tokio::spawn(turns.take());
         }
-        answer.await.unwrap_or_else(|lost| Err(StoreError::unavailable(lost)))
+        let found = match tokio::time::timeout(PATIENCE, &mut answer).await {
+            Ok(found) => found,
+            Err(_) if self.leave(number) => return Err(StoreError::Overloaded),
+            Err(_) => answer.await,
+        };
+        found.unwrap_or_else(|lost| Err(StoreError::unavailable(lost)))
     }
 
-    /// Has a reader wait; gives the turns of another read if one more may be under way.
-    fn gather(self: &Arc<Self>, reader: Reader) -> Option<Turns> {
+    /// Has a reader wait; gives its number, and the turns of another read if one more may be under way.
+    fn gather(self: &Arc<Self>, ids: Vec<TokenId>, reply: Reply) -> (u64, Option<Turns>) {
         let mut queue = self.lock();
-        queue.waiting.push(reader);
+        queue.came += 1;
+        let number = queue.came;
+        queue.waiting.push(Reader { number, ids, reply });
         if queue.under_way == AT_ONCE {
-            return None;
+            return (number, None);
         }
         queue.under_way += 1;
-        Some(Turns { reading: Arc::clone(self), over: false })
+        (number, Some(Turns { reading: Arc::clone(self), over: false }))
+    }
+
+    /// Has a reader wait no longer; gives whether its read had not begun.
+    fn leave(&self, number: u64) -> bool {
+        let waiting = &mut self.lock().waiting;
+        let before = waiting.len();
+        waiting.retain(|reader| reader.number != number);
+        waiting.len() < before
     }
 
     /// Reads for these, who all are answered.
