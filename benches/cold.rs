@@ -163,7 +163,7 @@ async fn introspected(database: &ServedDatabase, tokens: &Arc<Vec<Minted>>) -> O
 /// Gives the workspace a profile and takes it away, so that nothing that is known of its tokens is answered from.
 async fn touch_workspace(database: &ServedDatabase, server: &ServerProcess) -> Outcome<()> {
     let mut workspaces = WorkspaceServiceClient::new(database.operator(server.address).await?);
-    for profile in ["coolset", ""] {
+    for profile in ["undb", ""] {
         let workspace =
             v1::Workspace { id: WORKSPACE.to_owned(), profile: profile.to_owned(), ..Default::default() };
         let update_mask = Some(prost_types::FieldMask { paths: vec!["profile".to_owned()] });

@@ -17,7 +17,7 @@ use crate::profile::effective_scopes;
 use crate::proof::Proof;
 use crate::revocation::{HistoryId, Position};
 use crate::store::StoreError;
-use crate::store::credentials::{self, Credential, Credentials, Limits, StoredSecret};
+use crate::store::credentials::{Credential, Credentials, Limits, StoredSecret};
 use crate::token::{Generation, Presented, Revision, TokenId, TokenState};
 use crate::uses::Used;
 use crate::workspace::WorkspaceId;
@@ -28,7 +28,7 @@ pub(super) struct Search<'service> {
     /// Begun before the look, so that what is applied meanwhile counts against what is found.
     flights: HashMap<TokenId, Flight>,
     /// When the look was taken, and what it found.
-    found: Option<(BootTime, Result<Credentials, StoreError>)>,
+    found: Option<(BootTime, Result<Arc<Credentials>, StoreError>)>,
     /// Whether there was no turn for one secret to be proved, so that the others need not wait for theirs.
     overloaded: bool,
 }
@@ -163,11 +163,10 @@ impl<'service> Search<'service> {
         Ok(Finding { begun: *begun, found: Position { history: found.history, revision }, credential })
     }
 
-    async fn look(&self) -> Result<Credentials, StoreError> {
+    async fn look(&self) -> Result<Arc<Credentials>, StoreError> {
         let ids: Vec<TokenId> = self.flights.keys().copied().collect();
         self.service.metrics.credentials_were_read(ids.len());
-        let mut connection = self.service.store.connection().await?;
-        credentials::read(&mut connection, &ids).await
+        self.service.reading.read(ids).await
     }
 
     /// argon2, unless it has proved this very secret before; gives what the secret is recognised by from now on.
