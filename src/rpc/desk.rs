@@ -4,6 +4,8 @@ use std::future::{Future, ready};
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::either::Either;
@@ -19,6 +21,9 @@ use crate::peer::Peer;
 use crate::rpc::status;
 use crate::service::{Caller, Error, Permission, Refusal, Service};
 use crate::token::{PresentedText, TokenId};
+
+/// Made beforehand, since a name in a text is parsed anew for each look.
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What every RPC needs. Cheap to clone.
 #[derive(Clone)]
@@ -177,7 +182,8 @@ impl Door<'_> {
 
 /// Where a request comes from.
 fn origin<Message>(request: &Request<Message>) -> Origin {
-    let trace = request.metadata().get("traceparent").and_then(|header| header.to_str().ok());
+    let headers: &HeaderMap = request.metadata().as_ref();
+    let trace = headers.get(&TRACEPARENT).and_then(|header| header.to_str().ok());
     Origin {
         address: request.extensions().get::<Peer>().and_then(Peer::address),
         trace: trace.and_then(TraceId::of_traceparent),
@@ -264,7 +270,8 @@ pub(super) fn log(error: &Error) {
 
 /// Finds the caller's token in the metadata, as a type that does not print it.
 fn credential(metadata: &MetadataMap) -> Result<PresentedText<'_>, Error> {
-    let header = metadata.get("authorization").ok_or(Error::CredentialMissing)?;
+    let headers: &HeaderMap = metadata.as_ref();
+    let header = headers.get(AUTHORIZATION).ok_or(Error::CredentialMissing)?;
     let header = header.to_str().map_err(|_| Error::CredentialInvalid)?;
     let (scheme, token) = header.split_once(' ').ok_or(Error::CredentialMissing)?;
     let token = token.trim();

@@ -105,7 +105,7 @@ pub struct Tag(pub [u8; 8]);
 
 impl PartialEq for Tag {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        u64::from_ne_bytes(self.0).ct_eq(&u64::from_ne_bytes(other.0)).into()
     }
 }
 
