@@ -28,6 +28,7 @@ use forgetting::{Forgetting, agree};
 use process::Parts;
 
 pub use process::ProcessError;
+pub use routes::bounded;
 
 use crate::cache::Cache;
 use crate::crossing::Crossing;

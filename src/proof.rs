@@ -8,7 +8,7 @@ use quick_cache::sync::Cache;
 use rand::TryRng as _;
 use rand::rngs::{SysError, SysRng};
 use sha2::Sha256;
-use subtle::ConstantTimeEq as _;
+use subtle::{Choice, ConstantTimeEq as _};
 use zeroize::Zeroizing;
 
 use crate::token::{Generation, Secret, TokenId};
@@ -18,9 +18,18 @@ use crate::token::{Generation, Secret, TokenId};
 #[derive(Clone, Copy)]
 pub struct Proof([u8; 32]);
 
+impl Proof {
+    fn words(&self) -> impl Iterator<Item = u64> {
+        let (words, _) = self.0.as_chunks();
+        words.iter().map(|word| u64::from_ne_bytes(*word))
+    }
+}
+
 impl PartialEq for Proof {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        // By words: bytes would take eight times as many steps.
+        let (ours, theirs) = (self.words(), other.words());
+        ours.zip(theirs).fold(Choice::from(1), |same, (our, their)| same & our.ct_eq(&their)).into()
     }
 }
 

@@ -19,7 +19,7 @@ pub use expiry::Expiry;
 pub use filter::TokenFilter;
 pub use overlap::{Overlap, PreviousSecret};
 pub use place::{Audiences, Cidr, Cidrs};
-pub use presented::{IssuedSecret, Kid, Malformed, Presented, SHAPE, Secret, Tag};
+pub use presented::{IssuedSecret, Kid, Malformed, Presented, PresentedText, SHAPE, Secret, Tag};
 pub use scope::{Scope, ScopeSet};
 
 use crate::profile::{ProfileName, TokenType};
@@ -56,6 +56,12 @@ impl TokenId {
         }
         let id = Uuid::try_parse(text);
         id.map(Self).map_err(|_| Invalid::Malformed("a UUID like 01890a5d-ac96-774b-bcce-b302099a8057"))
+    }
+
+    /// The hyphenated text.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
     }
 
     /// The id as a UUID.

@@ -85,7 +85,14 @@ impl ServedDatabase {
 
     /// Starts a server over it.
     pub(crate) fn serve(&self, settings: &[&str]) -> Outcome<ServerProcess> {
-        ServerProcess::start(self.role("serve").args(settings))
+        ServerProcess::start(&mut self.server(settings))
+    }
+
+    /// What starts a server over it.
+    pub(crate) fn server(&self, settings: &[&str]) -> Command {
+        let mut command = self.role("serve");
+        command.args(settings);
+        command
     }
 
     /// Connects the operator to a server.
@@ -107,6 +114,11 @@ impl ServedDatabase {
             callers.push(tokens.create_token(request).await?.into_inner().secret);
         }
         Ok(callers)
+    }
+
+    /// Connects somebody who has a token.
+    pub(crate) async fn caller(&self, server: SocketAddr, secret: &str) -> Outcome<Service> {
+        connect(server, Credential(Some(format!("Bearer {secret}").parse()?))).await
     }
 
     /// Makes the workspace, through a server.

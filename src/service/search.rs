@@ -72,7 +72,7 @@ impl<'service> Search<'service> {
             Err(reason) => {
                 arrival.may_deny(reason, found).await?;
                 if reason == InactiveReason::Superseded {
-                    self.service.last_uses.note(presented.id, Used::Superseded);
+                    self.service.last_uses.note(presented.id, Used::Superseded, BootTime::now());
                 }
                 return Ok(Err(reason));
             }
@@ -86,7 +86,7 @@ impl<'service> Search<'service> {
         if let Err(reason) = question.suits(&live.record) {
             return Ok(Err(reason));
         }
-        self.service.note_use(question, &live);
+        self.service.note_use(question, &live, BootTime::now());
         Ok(Ok(live))
     }
 
