@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use hmac::digest::consts::U16;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use quick_cache::sync::Cache;
 use rand::TryRng as _;
@@ -15,8 +16,11 @@ use crate::token::{Generation, Secret, TokenId};
 
 /// What a secret is recognised by: an HMAC under a key that only this process ever had. It is compared in constant time,
 /// and tells nothing of the secret.
+///
+/// The first half of the HMAC, the least that RFC 2104 (section 5) advises to keep: nobody without the key can look for
+/// another secret of the same proof but by presenting it here, and of 2^128 he would have to present half.
 #[derive(Clone, Copy)]
-pub struct Proof([u8; 32]);
+pub struct Proof([u8; 16]);
 
 impl Proof {
     fn words(&self) -> impl Iterator<Item = u64> {
@@ -59,7 +63,9 @@ impl Prover {
     /// What a secret is recognised by.
     #[must_use]
     pub fn proof(&self, secret: &Secret) -> Proof {
-        Proof(self.0.clone().chain_update(secret.expose()).finalize().into_bytes().into())
+        let whole = self.0.clone().chain_update(secret.expose()).finalize().into_bytes();
+        let (first, _) = whole.split::<U16>();
+        Proof(first.into())
     }
 }
 

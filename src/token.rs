@@ -10,6 +10,7 @@ mod presented;
 mod scope;
 
 use std::fmt;
+use std::num::NonZeroI64;
 use std::time::SystemTime;
 
 use uuid::Uuid;
@@ -88,7 +89,7 @@ impl Generation {
 
 /// A number that a product names a token or a principal by: 1 or more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ExternalId(i64);
+pub struct ExternalId(NonZeroI64);
 
 impl ExternalId {
     /// Takes a number.
@@ -96,13 +97,16 @@ impl ExternalId {
     /// # Errors
     /// [`Invalid`] if it is below 1.
     pub const fn parse(number: i64) -> Result<Self, Invalid> {
-        if number < 1 { Err(Invalid::Malformed("1 or more")) } else { Ok(Self(number)) }
+        match NonZeroI64::new(number) {
+            Some(number) if number.is_positive() => Ok(Self(number)),
+            Some(_) | None => Err(Invalid::Malformed("1 or more")),
+        }
     }
 
     /// The number.
     #[must_use]
     pub const fn get(self) -> i64 {
-        self.0
+        self.0.get()
     }
 }
 

@@ -88,13 +88,13 @@ impl Caller {
     #[must_use]
     pub fn reach(&self) -> Reach {
         let own = &self.record.workspace;
-        if own.is_system() { Reach::Every } else { Reach::One(own.clone()) }
+        if own.is_system() { Reach::Every } else { Reach::One(WorkspaceId::clone(own)) }
     }
 
     /// Whether it acts on a workspace.
     #[must_use]
     pub fn acts_on(&self, workspace: &WorkspaceId) -> bool {
-        self.record.workspace.is_system() || self.record.workspace == *workspace
+        self.record.workspace.is_system() || *self.record.workspace == *workspace
     }
 
     /// Whether a change may concern what it may do.
@@ -143,7 +143,7 @@ impl Caller {
         let outlives = match (expire_time, self.record.expire_time) {
             (_, None) => false,
             (None, Some(_)) => true,
-            (Some(theirs), Some(own)) => theirs > own,
+            (Some(theirs), Some(own)) => theirs > own.into(),
         };
         let powerful = scopes.iter().any(Scope::is_reserved);
         if powerful && outlives { Err(Error::LifetimeEscalation) } else { Ok(()) }

@@ -11,14 +11,14 @@ use super::{Caller, Error, Service};
 use crate::cache::{Flight, Learned, deadline};
 use crate::clock::BootTime;
 use crate::defect::{Defect, seeded};
-use crate::introspection::{InactiveReason, Record};
+use crate::introspection::{Extras, InactiveReason, Record};
 use crate::metrics::Argon2Purpose;
 use crate::profile::effective_scopes;
 use crate::proof::Proof;
 use crate::revocation::{HistoryId, Position};
 use crate::store::StoreError;
 use crate::store::credentials::{Credential, Credentials, Limits, StoredSecret};
-use crate::token::{Generation, Presented, Revision, TokenId, TokenState};
+use crate::token::{Generation, Presented, Revision, Token, TokenId, TokenState};
 use crate::uses::Used;
 use crate::workspace::WorkspaceId;
 
@@ -227,21 +227,21 @@ impl<'service> Search<'service> {
         let grants = profile.as_ref().and_then(|profile| profile.grants(token.token_type));
         let limits = principal.as_ref().map(|principal| &principal.scopes);
         let limits = limits.filter(|_| !seeded(Defect::EffectiveScopesAtCreation));
+        let Token { audiences, allowed_cidrs, metadata, .. } = token;
+        let extras = Extras { audiences, allowed_cidrs, metadata };
         Ok(Record {
-            scopes: effective_scopes(&token.scopes, grants, limits),
+            scopes: effective_scopes(&token.scopes, grants, limits).into(),
             id: token.id,
-            workspace: token.workspace,
+            workspace: token.workspace.into(),
             name: token.name,
-            principal: token.principal,
-            username: principal.and_then(|principal| principal.handle),
+            principal: token.principal.map(Arc::new),
+            username: principal.and_then(|principal| principal.handle).map(Arc::new),
             token_type: token.token_type,
-            audiences: token.audiences,
-            allowed_cidrs: token.allowed_cidrs,
             external_id: token.external_id,
-            profile: token.profile,
-            metadata: token.metadata,
-            expire_time: secret.expire_time,
-            create_time: token.create_time,
+            profile: token.profile.map(Arc::new),
+            extras: Arc::new(extras),
+            expire_time: secret.expire_time.map(Into::into),
+            create_time: token.create_time.into(),
             generation: secret.generation,
             revision,
         })

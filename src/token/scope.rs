@@ -82,7 +82,7 @@ impl fmt::Display for Scope {
 }
 
 /// The scopes of one token, or of one principal: at most 64, in order, each once.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ScopeSet(Vec<Scope>);
 
 impl ScopeSet {

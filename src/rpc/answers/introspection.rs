@@ -54,8 +54,8 @@ pub(crate) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::Introspec
         inactive_reason: v1::InactiveReason::Unspecified.into(),
         scope: record.scopes.to_text(),
         token_type: "Bearer".to_owned(),
-        exp: record.expire_time.map(unix_seconds),
-        iat: Some(unix_seconds(record.create_time)),
+        exp: record.expire_time.map(|time| unix_seconds(time.into())),
+        iat: Some(unix_seconds(record.create_time.into())),
         sub: record.principal.as_ref().map_or_else(String::new, |principal| principal.as_str().to_owned()),
         jti: record.id.to_text(),
         workspace: record.workspace.as_str().to_owned(),
@@ -64,10 +64,10 @@ pub(crate) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::Introspec
         revision: record.revision.0,
         cache_lifetime,
         r#type: token_type(record.token_type).into(),
-        aud: audiences(record.audiences.as_slice()),
+        aud: audiences(record.extras.audiences.as_slice()),
         username: record.username.as_ref().map_or_else(String::new, |username| username.as_str().to_owned()),
         external_id: external_id(record.external_id),
-        metadata: if include_metadata { record.metadata.entries().clone() } else { BTreeMap::new() },
+        metadata: if include_metadata { record.extras.metadata.entries().clone() } else { BTreeMap::new() },
     }
 }
 
