@@ -1,8 +1,8 @@
 //! A real server process of this build.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Lines};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,6 +12,8 @@ use super::page::Outcome;
 pub(crate) struct ServerProcess {
     process: Child,
     pub(crate) address: SocketAddr,
+    /// Where `/metrics` is.
+    operations: SocketAddr,
 }
 
 /// The program in one of its roles, with nothing of our environment but what it needs to run.
@@ -34,12 +36,27 @@ impl ServerProcess {
         ]);
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(process.stderr.take().ok_or("no standard error")?).lines();
-        let Some(address) = address(&mut lines) else {
+        let Some((address, operations)) = addresses(&mut lines) else {
             return Err(format!("the server has ended: {}", process.wait()?).into());
         };
         // It must never wait for somebody to read what it logs.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Ok(Self { process, address })
+        Ok(Self { process, address, operations })
+    }
+
+    /// Its number, for a profiler.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// One sample of `/metrics`, by its name with its labels.
+    pub(crate) fn metric(&self, sample: &str) -> Outcome<f64> {
+        let mut stream = TcpStream::connect(self.operations)?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let value = answer.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        Ok(value.ok_or_else(|| format!("there is no {sample}"))?.trim().parse()?)
     }
 
     /// Resident memory of this process alone, in MiB.
@@ -61,11 +78,12 @@ impl Drop for ServerProcess {
     }
 }
 
-/// That in the line that says that the server serves.
-fn address(lines: &mut Lines<BufReader<ChildStderr>>) -> Option<SocketAddr> {
+/// Where it serves, and where it tells how it is, as it says when it serves.
+fn addresses(lines: &mut Lines<BufReader<ChildStderr>>) -> Option<(SocketAddr, SocketAddr)> {
     lines.map_while(Result::ok).find_map(|line| {
         let line: serde_json::Value = serde_json::from_str(&line).ok()?;
+        let address = |name: &str| line.get(name)?.as_str()?.parse().ok();
         let serving = line.get("message")? == "serving";
-        serving.then(|| line.get("listen")?.as_str()?.parse().ok()).flatten()
+        serving.then(|| Some((address("listen")?, address("operations")?))).flatten()
     })
 }

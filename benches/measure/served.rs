@@ -73,6 +73,11 @@ impl ServedDatabase {
         command
     }
 
+    /// Where the database is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The file of the operator's token.
     pub(crate) fn credential_file(&self) -> &Path {
         &self.credential_file
