@@ -184,21 +184,19 @@ impl Fan {
             "The server's resident memory: {before:.1} MiB before, {with:.1} MiB with {watchers} watchers, **{each:.1} KiB \
              each**, of at most 40: {}. After the events {after:.1} MiB; when those that stalled were cut {cut:.1} MiB.\n\n\
              Nothing happening, they are sent {frames:.0} frames a second, which takes the server {:.0} % of one core.\n\n",
-            page_word(each <= 40.0),
+            yes(each <= 40.0),
             share * 100.0,
         );
         let head = "| the last of them has the event | times | p50 | p99 | p99.9 | max | goal | reached |\n\
                     |---|---|---|---|---|---|---|---|\n";
+        let others = watchers - STALLED;
         let rows = [
             (format!("{watchers} watchers, from the answer to the revoke"), &self.all.answered),
-            ("from the call".to_owned(), &self.all.asked),
-            (
-                format!("{STALLED} stalled, the other {}, from the answer", watchers - STALLED),
-                &self.others.answered,
-            ),
-            ("from the call".to_owned(), &self.others.asked),
+            (format!("{watchers} watchers, from its call"), &self.all.asked),
+            (format!("{others} while {STALLED} stall, from the answer"), &self.others.answered),
+            (format!("{others} while {STALLED} stall, from the call"), &self.others.asked),
         ];
-        let rows = rows.map(|(name, times)| row(&name, times, "max ≤ 250 ms", times.longest() <= 0.25));
+        let rows = rows.map(|(name, times)| row(&name, times, "max ≤ 250 ms", yes(times.longest() <= 0.25)));
         format!(
             "{memory}{head}{}\nWith {STALLED} that stall, the median is {ratio:.2} × that without. Of these {STALLED}, {} were \
              cut off and {} told why.\n",
@@ -252,9 +250,9 @@ impl Ways {
             let (from_commit, from_answer) = delays.latencies();
             for (from, times) in [("its time in the database", from_commit), ("its answer", from_answer)] {
                 let met = times.quantile(0.5) <= 0.005 && times.quantile(0.99) <= 0.1;
-                let goal = if has_goal { "p50 ≤ 5 ms, p99 ≤ 100 ms" } else { "–" };
-                let name = format!("{name}, from {from}");
-                rows += &row(&name, &times, goal, met || !has_goal);
+                let (goal, met) =
+                    if has_goal { ("p50 ≤ 5 ms, p99 ≤ 100 ms", yes(met)) } else { ("–", "–") };
+                rows += &row(&format!("{name}, from {from}"), &times, goal, met);
             }
         }
         let (low, high) = self.ratios.middle_half();
@@ -266,10 +264,10 @@ impl Ways {
     }
 }
 
-fn row(name: &str, times: &Latencies, goal: &str, met: bool) -> String {
-    format!("| {name} | {} | {} | {goal} | {} |\n", times.count(), times.cells(), page_word(met))
+fn row(name: &str, times: &Latencies, goal: &str, met: &str) -> String {
+    format!("| {name} | {} | {} | {goal} | {met} |\n", times.count(), times.cells())
 }
 
-const fn page_word(met: bool) -> &'static str {
+const fn yes(met: bool) -> &'static str {
     if met { "yes" } else { "**no**" }
 }

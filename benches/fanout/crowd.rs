@@ -161,12 +161,7 @@ impl Watching {
         })
     }
 
-    fn gather(
-        &mut self,
-        server: SocketAddr,
-        credential: &str,
-        (size, small): (usize, usize),
-    ) -> Outcome<()> {
+    fn gather(&mut self, server: SocketAddr, credential: &str, (size, small): (usize, usize)) -> Outcome<()> {
         for (number, from) in ADDRESSES.iter().cycle().take(size).enumerate() {
             let member = Member::join(server, *from, credential, number < small)?;
             self.members.push(member);
@@ -188,7 +183,10 @@ impl Watching {
             match orders.try_recv() {
                 Ok(Order::Stall(count)) => {
                     self.stalled = count;
-                    self.members.iter().take(count).try_for_each(|member| epoll::delete(&self.epoll, member))?;
+                    self.members
+                        .iter()
+                        .take(count)
+                        .try_for_each(|member| epoll::delete(&self.epoll, member))?;
                 }
                 Ok(Order::Recover) => (0..self.stalled).try_for_each(|number| self.heed(number))?,
                 Err(TryRecvError::Empty) => {}

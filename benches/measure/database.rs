@@ -35,7 +35,10 @@ impl PrivateDatabase {
             binaries_directory: None,
             fetch: Fetch::Allowed,
             database: FIRST.to_owned(),
-            settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            settings: settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
         })?;
         tokenkeep::keyring::create_first_key(&directory.path().join("keyring"))?;
         Ok(Self { cluster, directory })
