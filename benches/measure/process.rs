@@ -87,11 +87,6 @@ impl ServerProcess {
         Ok(value.ok_or_else(|| format!("there is no {sample}"))?.trim().parse()?)
     }
 
-    /// Its id.
-    pub(crate) fn id(&self) -> u32 {
-        self.process.id()
-    }
-
     /// Resident memory of this process alone, in MiB.
     pub(crate) fn resident_memory(&self) -> Outcome<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
