@@ -16,6 +16,7 @@ use tonic::Status;
 
 use self::measure::arguments;
 use self::measure::database::{FIRST, PrivateDatabase};
+use self::measure::figures::{self, Figure, Goal};
 use self::measure::minted::{Minted, Minting, mint};
 use self::measure::page::{self, Outcome};
 use self::measure::pgbench::Pgbench;
@@ -27,6 +28,7 @@ use self::measure::served::{ServedDatabase, Tokens, WORKSPACE};
 mod measure {
     pub(crate) mod arguments;
     pub(crate) mod database;
+    pub(crate) mod figures;
     pub(crate) mod minted;
     pub(crate) mod page;
     pub(crate) mod pgbench;
@@ -85,6 +87,7 @@ fn main() -> Outcome<()> {
         for round in 0..rounds {
             rates.round(&database, &tokens, &reference, round).await?;
         }
+        figures::keep("cold", &rates.figures())?;
         let provenance = page::provenance(&private.version().await?)?;
         page::publish("cold.md", &format!("{provenance}\n{}", rates.table(tokens.len(), rounds)?))
     })
@@ -115,6 +118,25 @@ impl Rates {
         self.beside_row.add(cold / row);
         self.beside_reference.add(cold / reads);
         Ok(())
+    }
+
+    fn figures(&self) -> [Figure; 2] {
+        let told = |reference: &Rounds| format!("{:.0}/s of {:.0}/s", self.cold.median(), reference.median());
+        let what = "cold introspection: row and argon2";
+        [
+            Figure::ratio(
+                [what, "the same without argon2"],
+                Goal::AtLeast(GOAL_BESIDE_THE_ROW),
+                &self.beside_row,
+                &told(&self.row),
+            ),
+            Figure::ratio(
+                [what, "`pgbench -S -M prepared`, as many connections"],
+                Goal::AtLeast(GOAL_BESIDE_PGBENCH),
+                &self.beside_reference,
+                &told(&self.reference),
+            ),
+        ]
     }
 
     fn table(&self, tokens: usize, rounds: usize) -> Outcome<String> {

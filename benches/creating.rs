@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use self::measure::arguments;
 use self::measure::database::{FIRST, PrivateDatabase};
+use self::measure::figures::{self, Figure, Goal};
 use self::measure::minted::{Minting, mint};
 use self::measure::page::{self, Outcome};
 use self::measure::rounds::Rounds;
@@ -25,6 +26,7 @@ use self::measure::served::{ServedDatabase, Tokens, WORKSPACE};
 mod measure {
     pub(crate) mod arguments;
     pub(crate) mod database;
+    pub(crate) mod figures;
     pub(crate) mod minted;
     pub(crate) mod page;
     pub(crate) mod process;
@@ -98,6 +100,10 @@ fn main() -> Outcome<()> {
                 ratios.add(ours / theirs);
             }
         }
+        let told = format!("{:.0}/s of {:.0}/s", created.median(), inserted.median());
+        let said =
+            ["creating tokens, 64 callers, over gRPC", "one insert a commit, 64 callers, 16 connections"];
+        figures::keep("creating", &[Figure::ratio(said, Goal::AtLeast(GOAL), &ratios, &told)])?;
         let provenance = page::provenance(&private.version().await?)?;
         let table = table(rounds, &created, &inserted, &ratios)?;
         page::publish("creating.md", &format!("{provenance}\n{table}"))

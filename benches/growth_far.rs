@@ -2,7 +2,7 @@
 //!
 //! Two databases stand side by side, one with 10,000 tokens and one with 10,000,000, each with a server of its own and a
 //! table of as many rows for pgbench. Every call on one side is followed by the same call on the other. `cargo bench --bench
-//! growth_far -- --write` writes the figures to `docs/performance/growth-far.md`; `--tokens` and `--rounds` say how many. It
+//! growth_far -- --write` writes the figures to `docs/performance/growth_far.md`; `--tokens` and `--rounds` say how many. It
 //! takes 20 GB of disk.
 
 use std::fmt::Write as _;
@@ -12,6 +12,7 @@ use self::far::filled::Side;
 use self::far::operation::Operation;
 use self::measure::arguments;
 use self::measure::database::PrivateDatabase;
+use self::measure::figures::{self, Figure};
 use self::measure::page::{self, Outcome};
 use self::measure::rounds::{Rounds, readable};
 
@@ -24,6 +25,7 @@ mod far {
 mod measure {
     pub(crate) mod arguments;
     pub(crate) mod database;
+    pub(crate) mod figures;
     pub(crate) mod minted;
     pub(crate) mod page;
     pub(crate) mod pgbench;
@@ -60,8 +62,9 @@ fn main() -> Outcome<()> {
             compared.round().await?;
             eprintln!("round {round} of {rounds} is over");
         }
+        figures::keep("growth_far", &compared.figures(many))?;
         let provenance = page::provenance(&database.version().await?)?;
-        page::publish("growth-far.md", &format!("{provenance}\n{}", compared.table(many, rounds)?))
+        page::publish("growth_far.md", &format!("{provenance}\n{}", compared.table(many, rounds)?))
     })
 }
 
@@ -106,6 +109,25 @@ impl Compared {
         let with_many = many.reference.reads_a_second(1, REFERENCE_TIME).await?;
         reference.add(1.0 / with_few, 1.0 / with_many);
         Ok(())
+    }
+
+    /// That which grows most, and an introspection.
+    fn figures(&self, many: usize) -> Vec<Figure> {
+        let reference = self.reference.ratios.median();
+        let figure = |(operation, growth): &(Operation, Growth)| {
+            let (times, (low, high)) = (growth.ratios.median() / reference, growth.ratios.middle_half());
+            Figure::new(
+                [
+                    &format!("growth from {FEW} to {many} tokens: {}", operation.name()),
+                    &format!("`pgbench -S -M prepared` over as many rows: {reference:.2} ×"),
+                    &format!("≤ {GOAL} × it"),
+                ],
+                &format!("{:.2} × = {times:.2} × it", growth.ratios.median()),
+                Some(format!("{:.2} – {:.2} × it", low / reference, high / reference)),
+                Some(times <= GOAL),
+            )
+        };
+        self.operations.iter().map(figure).collect()
     }
 
     fn table(&self, many: usize, rounds: usize) -> Outcome<String> {

@@ -9,6 +9,7 @@ use self::holding::filled::Filled;
 use self::holding::server;
 use self::measure::arguments::number;
 use self::measure::database::PrivateDatabase;
+use self::measure::figures::{self, Figure};
 use self::measure::page::{self, Outcome};
 
 mod holding {
@@ -20,8 +21,10 @@ mod holding {
 mod measure {
     pub(crate) mod arguments;
     pub(crate) mod database;
+    pub(crate) mod figures;
     pub(crate) mod page;
     pub(crate) mod process;
+    pub(crate) mod rounds;
     pub(crate) mod served;
 }
 
@@ -47,9 +50,16 @@ fn main() -> Outcome<()> {
             "\nA server process grew by {bytes:.0} bytes for each of {served} tokens that were introspected, with all that \
              serving them took beside the cache.\n"
         )?;
+        figures::keep("memory", &[figure(&filled)])?;
         let provenance = page::provenance(&database.version().await?)?;
         page::publish("memory.md", &format!("{provenance}\n{text}"))
     })
+}
+
+fn figure(filled: &Filled) -> Figure {
+    let each = filled.bytes_per_token();
+    let what = format!("a cached token, few interned scopes, no metadata, of {}", filled.tokens());
+    Figure::new([&what, "–", "≤ 300 B resident"], &format!("{each:.0} B"), None, Some(each <= GOAL))
 }
 
 fn table(filled: &Filled) -> Outcome<String> {

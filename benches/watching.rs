@@ -16,10 +16,11 @@ use self::fanout::pace::Pace;
 use self::fanout::servers::{Servers, revoke};
 use self::measure::arguments::number;
 use self::measure::database::PrivateDatabase;
+use self::measure::figures::{self, Figure};
 use self::measure::minted::{Minted, Minting, mint};
 use self::measure::page::{self, Outcome};
 use self::measure::process::ServerProcess;
-use self::measure::rounds::Rounds;
+use self::measure::rounds::{Rounds, readable};
 use self::measure::served::{ServedDatabase, Tokens};
 use self::spread::latencies::Latencies;
 
@@ -43,6 +44,7 @@ mod load {
 mod measure {
     pub(crate) mod arguments;
     pub(crate) mod database;
+    pub(crate) mod figures;
     pub(crate) mod minted;
     pub(crate) mod page;
     pub(crate) mod process;
@@ -84,6 +86,7 @@ fn main() -> Outcome<()> {
     runtime.block_on(async {
         let fan = fan(&database).await?;
         let ways = ways(&database).await?;
+        figures::keep("watching", &[fan.figures(), ways.figures()].concat())?;
         let provenance = page::provenance(&database.version().await?)?;
         page::publish("watching.md", &format!("{provenance}\n{}\n{}", fan.told(), ways.told()))
     })
@@ -176,6 +179,30 @@ impl Fan {
         (with - before) * 1024.0 / watchers
     }
 
+    fn figures(&self) -> Vec<Figure> {
+        let (each, watchers) = (self.memory_each(), self.watchers);
+        let told = |times: &Latencies| {
+            format!("p50 {}, max {}", readable(times.quantile(0.5)), readable(times.longest()))
+        };
+        let event = |what: &str, times: &Latencies| {
+            Figure::new([what, "–", "≤ 250 ms"], &told(times), None, Some(times.longest() <= 0.25))
+        };
+        vec![
+            Figure::new(
+                [
+                    &format!("{watchers} watchers on one server, plaintext, one connection each"),
+                    "–",
+                    "≤ 40 KiB each",
+                ],
+                &format!("{each:.1} KiB each"),
+                None,
+                Some(each <= 40.0),
+            ),
+            event("an event to all of them", &self.all.answered),
+            event(&format!("the same while {STALLED} of them stall"), &self.others.answered),
+        ]
+    }
+
     fn told(&self) -> String {
         let Self { watchers, memory: [before, with, after, cut], quiet: (frames, share), ended, .. } = self;
         let ratio = self.others.answered.quantile(0.5) / self.all.answered.quantile(0.5);
@@ -238,6 +265,22 @@ async fn ways(database: &PrivateDatabase) -> Outcome<Ways> {
 }
 
 impl Ways {
+    fn figures(&self) -> Vec<Figure> {
+        let told = |times: &Latencies| {
+            format!("p50 {}, p99 {}", readable(times.quantile(0.5)), readable(times.quantile(0.99)))
+        };
+        let hop = format!("a bare LISTEN/NOTIFY hop: {}", told(&self.hop.latencies().0));
+        let figure = |what: &str, delays: &Delays| {
+            let (times, _) = delays.latencies();
+            let met = times.quantile(0.5) <= 0.005 && times.quantile(0.99) <= 0.1;
+            Figure::new([what, &hop, "p50 ≤ 5 ms, p99 ≤ 100 ms"], &told(&times), None, Some(met))
+        };
+        vec![
+            figure("commit → event at a watcher of the same server, 1,000 revokes/s", &self.same),
+            figure("commit → event at a watcher of another server, 1,000 revokes/s", &self.other),
+        ]
+    }
+
     fn told(&self) -> String {
         let head = "| from a commit to whoever hears of it | times | p50 | p99 | p99.9 | max | goal | reached |\n\
                     |---|---|---|---|---|---|---|---|\n";

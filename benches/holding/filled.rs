@@ -70,7 +70,9 @@ impl Filled {
                 return Err("a token was not remembered".into());
             }
             if number % (tokens / ASKED).max(1) == 0 {
-                asked.push(IssuedSecret::issue(&TokenPrefix::default(), Kid::FIRST, id, &secret, |_| Tag([0; 8])));
+                asked.push(IssuedSecret::issue(&TokenPrefix::default(), Kid::FIRST, id, &secret, |_| {
+                    Tag([0; 8])
+                }));
             }
         }
         Ok(Self { resident: resident()? - before, cache, _proofs: proofs, asked })
@@ -97,7 +99,9 @@ impl Filled {
         for asked in self.asked.iter().cycle().take(self.asked.len() * rounds) {
             let presented = Presented::parse(asked.expose()).map_err(|_| "malformed")?;
             let now = BootTime::from_start(LIFETIME / 2);
-            if !look_up_once(&self.cache, &presented, now) || !look_up_by_id_once(&self.cache, presented.id, now) {
+            if !look_up_once(&self.cache, &presented, now)
+                || !look_up_by_id_once(&self.cache, presented.id, now)
+            {
                 return Err("a token is not known".into());
             }
         }

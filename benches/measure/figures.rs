@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::page::Outcome;
+use super::rounds::Rounds;
 
 /// A figure as people read it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +30,7 @@ pub(crate) enum Goal {
 }
 
 impl Goal {
+    /// None where there is no goal.
     pub(crate) fn is_reached(self, value: f64) -> Option<bool> {
         match self {
             Self::AtLeast(least) => Some(value >= least),
@@ -50,6 +52,26 @@ const HEAD: &str =
     "| what | reference | goal | figure | half of the rounds | reached |\n|---|---|---|---|---|---|\n";
 
 impl Figure {
+    /// What was found, beside what should have been.
+    pub(crate) fn new(
+        [what, reference, goal]: [&str; 3],
+        value: &str,
+        spread: Option<String>,
+        reached: Option<bool>,
+    ) -> Self {
+        let spread = spread.unwrap_or_else(|| "–".to_owned());
+        let [what, reference, goal] = [what, reference, goal].map(str::to_owned);
+        Self { what, reference, goal, value: format!("**{value}**"), spread, reached }
+    }
+
+    /// A ratio of what was measured in pairs, at least or at most the goal.
+    pub(crate) fn ratio(said: [&str; 2], goal: Goal, ratios: &Rounds, told: &str) -> Self {
+        let ((low, high), median) = (ratios.middle_half(), ratios.median());
+        let (value, spread) = (format!("{told} = {median:.2} ×"), format!("{low:.2} – {high:.2} ×"));
+        let [what, reference] = said;
+        Self::new([what, reference, &goal.told("×")], &value, Some(spread), goal.is_reached(median))
+    }
+
     /// The head of a table in which each row names the page that it is from.
     pub(crate) const HEAD_WITH_PAGES: &str = "| what | reference | goal | figure | half of the rounds | reached | page |\n\
         |---|---|---|---|---|---|---|\n";
