@@ -73,7 +73,7 @@ fn table(filled: &Filled) -> Outcome<String> {
     let reached = if each <= GOAL { "is reached" } else { "is **not** reached" };
     writeln!(
         text,
-        "| the rest: room to grow, what is freed and kept by the allocator | {:.1} |\n| **in all, resident** | \
+        "| the rest: the index, room to grow, what the allocator keeps | {:.1} |\n| **in all, resident** | \
          **{each:.1}** |\n\nThe goal of at most {GOAL:.0} bytes {reached}.\n",
         each - sum
     )?;

@@ -26,7 +26,7 @@ pub use self::flight::Flight;
 use self::floors::Floors;
 pub use self::floors::Subject;
 use self::shard::Shard;
-use self::slot::Entry;
+use self::slot::{Entry, Slot};
 use crate::clock::BootTime;
 use crate::defect::{Defect, seeded};
 use crate::introspection::Record;
@@ -76,6 +76,9 @@ pub struct Cache {
 }
 
 impl Cache {
+    /// What a known token takes in its shard, in bytes. Beside that are its record and a place in the index.
+    pub const ENTRY: usize = size_of::<Slot>();
+
     /// An empty cache of at most about `capacity` tokens, each of less than 300 bytes if it has few scopes and no metadata
     /// (docs/performance/memory.md), which knows secrets by the proofs that `prover` makes.
     #[must_use]

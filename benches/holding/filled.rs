@@ -41,11 +41,13 @@ const LIFETIME: Duration = Duration::from_secs(31_536_000);
 pub(crate) struct Filled {
     cache: Arc<Cache>,
     /// Kept until the end, as it is counted.
-    _proofs: ProofCache,
+    _remembered: ProofCache,
     /// What the clients hold of some of them.
     asked: Vec<IssuedSecret>,
-    /// Bytes.
+    /// Bytes, those of the proofs included.
     resident: usize,
+    /// Bytes of the proofs.
+    proofs: usize,
 }
 
 impl Filled {
@@ -53,7 +55,8 @@ impl Filled {
     pub(crate) fn with(tokens: usize) -> Outcome<Self> {
         let before = resident()?;
         let cache = Arc::new(Cache::new(tokens + tokens / 16 + 16_384, Prover::new()?));
-        let proofs = ProofCache::new(PROOFS);
+        let remembered = remembered(cache.prover())?;
+        let proofs = resident()? - before;
         let far = BootTime::from_start(LIFETIME);
         cache.follow(APPLIED);
         cache.offer(Offer { until: far, needs: APPLIED });
@@ -61,7 +64,6 @@ impl Filled {
         for number in 0..tokens {
             let (id, secret) = (TokenId::generate(), Secret::generate()?);
             let proof = cache.prover().proof(&secret);
-            proofs.remember(id, Generation::FIRST, proof);
             let flight = cache.begin(id);
             // As a server has it: the answer still holds the record while it is remembered.
             let record = Arc::new(record(id, number)?);
@@ -75,7 +77,7 @@ impl Filled {
                 }));
             }
         }
-        Ok(Self { resident: resident()? - before, cache, _proofs: proofs, asked })
+        Ok(Self { resident: resident()? - before, proofs, cache, _remembered: remembered, asked })
     }
 
     /// How many are known.
@@ -90,8 +92,14 @@ impl Filled {
 
     /// Where most of it goes, in bytes for a token.
     pub(crate) fn parts(&self) -> Vec<(&'static str, f64)> {
-        let record = allocated(2 * size_of::<usize>() + size_of::<Record>());
-        vec![("the record", ratio(record, 1)), ("its name", ratio(allocated(name(0).len()), 1))]
+        let principal = shared(size_of::<PrincipalId>()) + allocated(principal(0).len()) + size_of::<usize>();
+        vec![
+            ("the entry of the cache", ratio(Cache::ENTRY, 1)),
+            ("the record", ratio(shared(size_of::<Record>()), 1)),
+            ("its name", ratio(allocated(name(0).len()), 1)),
+            ("a tenth of its principal", ratio(principal, FAMILY)),
+            ("the proofs remembered beside the cache, 100,000 at most", ratio(self.proofs, self.tokens())),
+        ]
     }
 
     /// Looks some of them up, by secret and by id.
@@ -128,7 +136,7 @@ fn record(id: TokenId, number: usize) -> Outcome<Record> {
         id,
         workspace: WorkspaceId::parse(format!("workspace-{}", number % WORKSPACES))?.into(),
         name: Name::parse(name(number))?,
-        principal: Some(PrincipalId::parse(format!("user-{:06}@acme.example", number / FAMILY))?.into()),
+        principal: Some(PrincipalId::parse(principal(number))?.into()),
         username: None,
         token_type: TokenType::Custom,
         scopes: ScopeSet::new(scopes)?.into(),
@@ -147,12 +155,30 @@ pub(crate) fn name(number: usize) -> String {
     format!("deploy robot {number:07}")
 }
 
+fn principal(number: usize) -> String {
+    format!("user-{:06}@acme.example", number / FAMILY)
+}
+
 /// Three or four.
 pub(crate) fn scopes(number: usize) -> Vec<String> {
     let combination = number % COMBINATIONS;
     let kinds = ["articles", "authors", "orders", "invoices", "webhooks", "media", "reports"];
     let kinds = kinds.iter().cycle().skip(combination).step_by(2).take(3 + combination % 2);
     kinds.enumerate().map(|(place, kind)| format!("{kind}:{place}:{combination}:read")).collect()
+}
+
+/// As many proofs as a server remembers.
+fn remembered(prover: &Prover) -> Outcome<ProofCache> {
+    let proofs = ProofCache::new(PROOFS);
+    for _ in 0..PROOFS {
+        proofs.remember(TokenId::generate(), Generation::FIRST, prover.proof(&Secret::generate()?));
+    }
+    Ok(proofs)
+}
+
+/// What glibc takes for so many bytes that are shared, with the two counts of who has them.
+fn shared(bytes: usize) -> usize {
+    allocated(2 * size_of::<usize>() + bytes)
 }
 
 /// What glibc takes to hand out so many bytes.

@@ -1,7 +1,6 @@
 //! How much the cache may know, and what that takes.
 
 use super::*;
-use crate::cache::slot::Slot;
 
 #[test]
 fn it_never_knows_more_than_it_may_and_keeps_what_is_used() {
@@ -25,5 +24,5 @@ fn a_cache_of_none_knows_none() {
 
 #[test]
 fn an_entry_and_a_record_take_little() {
-    assert_eq!((size_of::<Slot>(), size_of::<Record>()), (64, 120));
+    assert_eq!((Cache::ENTRY, size_of::<Record>()), (64, 120));
 }
