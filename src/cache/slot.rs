@@ -103,7 +103,11 @@ impl Slot {
 
     /// Whether it was answered from since this was asked last.
     pub(super) fn take_used(&mut self) -> bool {
-        self.entries_mut().fold(false, |used, entry| std::mem::take(&mut entry.used) || used)
+        let mut any = false;
+        for entry in self.entries_mut() {
+            any |= std::mem::take(&mut entry.used);
+        }
+        any
     }
 
     /// Forgets what is not to be kept; gives whether something is left. If not, what is there is to be removed.
