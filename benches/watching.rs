@@ -223,7 +223,9 @@ impl Fan {
             (format!("{others} while {STALLED} stall, from the answer"), &self.others.answered),
             (format!("{others} while {STALLED} stall, from the call"), &self.others.asked),
         ];
-        let rows = rows.map(|(name, times)| row(&name, times, "max ≤ 250 ms", yes(times.longest() <= 0.25)));
+        let rows = rows.map(|(name, times)| {
+            row(&name, REVOCATIONS, times, "max ≤ 250 ms", yes(times.longest() <= 0.25))
+        });
         format!(
             "{memory}{head}{}\nWith {STALLED} that stall, the median is {ratio:.2} × that without. Of these {STALLED}, {} were \
              cut off and {} told why.\n",
@@ -295,7 +297,7 @@ impl Ways {
                 let met = times.quantile(0.5) <= 0.005 && times.quantile(0.99) <= 0.1;
                 let (goal, met) =
                     if has_goal { ("p50 ≤ 5 ms, p99 ≤ 100 ms", yes(met)) } else { ("–", "–") };
-                rows += &row(&format!("{name}, from {from}"), &times, goal, met);
+                rows += &row(&format!("{name}, from {from}"), delays.from_answer.len(), &times, goal, met);
             }
         }
         let (low, high) = self.ratios.middle_half();
@@ -307,8 +309,8 @@ impl Ways {
     }
 }
 
-fn row(name: &str, times: &Latencies, goal: &str, met: &str) -> String {
-    format!("| {name} | {} | {} | {goal} | {met} |\n", times.count(), times.cells())
+fn row(name: &str, count: usize, times: &Latencies, goal: &str, met: &str) -> String {
+    format!("| {name} | {count} | {} | {goal} | {met} |\n", times.cells())
 }
 
 const fn yes(met: bool) -> &'static str {

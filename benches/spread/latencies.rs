@@ -17,11 +17,6 @@ impl FromIterator<Duration> for Latencies {
 }
 
 impl Latencies {
-    /// How many they are.
-    pub(crate) fn count(&self) -> usize {
-        self.0.len()
-    }
-
     /// The time below which that share of them lies: the nearest rank.
     #[expect(
         clippy::cast_precision_loss,
