@@ -47,8 +47,8 @@ impl Side {
     pub(crate) async fn fill(database: &PrivateDatabase, count: usize) -> Outcome<Self> {
         let (name, begun) = (format!("tokens_{count}"), Instant::now());
         let served = ServedDatabase::prepare(database, &name).await?;
-        let server = served.serve(&[])?;
-        served.create_workspace(server.address).await?;
+        let process = served.serve(&[])?;
+        served.create_workspace(process.address).await?;
         put_in(database, &name, count - SAMPLE.min(count / 2)).await?;
         eprintln!("{count}: put in after {:?}", begun.elapsed());
         let spread = Duration::from_secs(u64::try_from(count)?);
@@ -60,8 +60,8 @@ impl Side {
         let bytes = client.query_one("SELECT pg_database_size(current_database())", &[]).await?.try_get(0)?;
         let reference = Pgbench::prepare(database, count).await?;
         eprintln!("{count}: ready after {:?}", begun.elapsed());
-        let tokens = TokenServiceClient::new(served.operator(server.address).await?);
-        Ok(Self { tokens, unknown, known: Vec::new(), ids, reference, bytes, _server: server })
+        let tokens = TokenServiceClient::new(served.operator(process.address).await?);
+        Ok(Self { tokens, unknown, known: Vec::new(), ids, reference, bytes, _server: process })
     }
 }
 
