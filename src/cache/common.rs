@@ -33,12 +33,12 @@ impl Common {
     pub(super) fn share(&self, record: Arc<Record>) -> Arc<Record> {
         let record = Arc::unwrap_or_clone(record);
         Arc::new(Record {
-            workspace: self.workspaces.share(record.workspace),
-            principal: record.principal.map(|principal| self.principals.share(principal)),
-            username: record.username.map(|username| self.usernames.share(username)),
-            scopes: self.scopes.share(record.scopes),
-            profile: record.profile.map(|profile| self.profiles.share(profile)),
-            extras: self.extras.share(record.extras),
+            workspace: self.workspaces.share(&record.workspace),
+            principal: record.principal.as_ref().map(|principal| self.principals.share(principal)),
+            username: record.username.as_ref().map(|username| self.usernames.share(username)),
+            scopes: self.scopes.share(&record.scopes),
+            profile: record.profile.as_ref().map(|profile| self.profiles.share(profile)),
+            extras: self.extras.share(&record.extras),
             ..record
         })
     }
@@ -88,9 +88,9 @@ impl<Value> Default for Part<Value> {
 
 impl<Value: Eq + Hash> Pool<Value> {
     /// The one that equals this, if there is one; from now on there is.
-    fn share(&self, value: Arc<Value>) -> Arc<Value> {
-        let hash = usize::try_from(self.hasher.hash_one(&value)).unwrap_or_default();
-        self.parts.get(hash % PARTS).map_or_else(|| Arc::clone(&value), |part| lock(part).share(&value))
+    fn share(&self, value: &Arc<Value>) -> Arc<Value> {
+        let hash = usize::try_from(self.hasher.hash_one(value)).unwrap_or_default();
+        self.parts.get(hash % PARTS).map_or_else(|| Arc::clone(value), |part| lock(part).share(value))
     }
 
     fn clear(&self) {

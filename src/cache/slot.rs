@@ -103,7 +103,9 @@ impl Slot {
 
     /// Whether it was answered from since this was asked last.
     pub(super) fn take_used(&mut self) -> bool {
-        self.entries_mut().fold(false, |used, entry| std::mem::take(&mut entry.used) || used)
+        let used = self.entries().any(|entry| entry.used);
+        self.entries_mut().for_each(|entry| entry.used = false);
+        used
     }
 
     /// Forgets what is not to be kept; gives whether something is left. If not, what is there is to be removed.
