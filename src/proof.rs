@@ -17,8 +17,8 @@ use crate::token::{Generation, Secret, TokenId};
 /// What a secret is recognised by: an HMAC under a key that only this process ever had. It is compared in constant time,
 /// and tells nothing of the secret.
 ///
-/// The first half of the HMAC, the least that RFC 2104 (section 5) advises to keep: nobody without the key can look for
-/// another secret of the same proof but by presenting it here, and of 2^128 he would have to present half.
+/// The first half of the HMAC, the least that RFC 2104 (section 5) advises to keep: whoever looks for another secret of
+/// the same proof has not the key, and so must present them here, 2^127 on average.
 #[derive(Clone, Copy)]
 pub struct Proof([u8; 16]);
 
@@ -79,7 +79,7 @@ impl fmt::Debug for Prover {
 pub struct ProofCache(Cache<(TokenId, Generation), Proof>);
 
 impl ProofCache {
-    /// An empty cache of at most `capacity` proofs, about 100 bytes each.
+    /// An empty cache of at most `capacity` proofs, about 75 bytes each.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self(Cache::new(capacity))

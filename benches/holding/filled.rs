@@ -35,8 +35,8 @@ const FAMILY: usize = 10;
 /// How many tokens are looked up.
 const ASKED: usize = 1_000;
 
-/// The year.
-const LIFETIME: Duration = Duration::from_secs(31_536_000);
+/// A year.
+const LIFETIME: Duration = Duration::from_hours(365 * 24);
 
 pub(crate) struct Filled {
     cache: Arc<Cache>,
