@@ -30,7 +30,6 @@ mod measure {
     pub(crate) mod rounds;
 }
 
-#[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod spread {
     pub(crate) mod latencies;
 }
