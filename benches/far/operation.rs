@@ -65,7 +65,8 @@ impl Operation {
             }
             Self::Create => timed(side.tokens.create_token(new_token())).await,
             Self::Regenerate => {
-                let request = v1::RegenerateTokenRequest { id: any_id(side)?, ..Default::default() };
+                let (id, etag) = (any_id(side)?, "*".to_owned());
+                let request = v1::RegenerateTokenRequest { id, etag, ..Default::default() };
                 timed(side.tokens.regenerate_token(request)).await
             }
             Self::Revoke => {
