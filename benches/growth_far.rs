@@ -14,6 +14,7 @@ use self::measure::arguments;
 use self::measure::database::PrivateDatabase;
 use self::measure::figures::{self, Figure};
 use self::measure::page::{self, Outcome};
+use self::measure::picture::{self, Bar};
 use self::measure::rounds::{Rounds, readable};
 
 mod far {
@@ -29,6 +30,7 @@ mod measure {
     pub(crate) mod minted;
     pub(crate) mod page;
     pub(crate) mod pgbench;
+    pub(crate) mod picture;
     pub(crate) mod process;
     pub(crate) mod rounds;
     pub(crate) mod served;
@@ -64,7 +66,8 @@ fn main() -> Outcome<()> {
         }
         figures::keep("growth_far", &compared.figures(many))?;
         let provenance = page::provenance(&database.version().await?)?;
-        page::publish("growth_far.md", &format!("{provenance}\n{}", compared.table(many, rounds)?))
+        page::publish("growth_far.md", &format!("{provenance}\n{}", compared.table(many, rounds)?))?;
+        compared.draw(many)
     })
 }
 
@@ -128,6 +131,25 @@ impl Compared {
             )
         };
         self.operations.iter().map(figure).collect()
+    }
+
+    fn draw(&self, many: usize) -> Outcome<()> {
+        if !page::is_to_be_written() {
+            return Ok(());
+        }
+        let bar = |name: &str, colour, growth: &Growth| Bar {
+            name: name.to_owned(),
+            colour,
+            length: growth.ratios.median(),
+            told: format!("{:.2} ×", growth.ratios.median()),
+        };
+        let reference = bar("one row, by pgbench", "#d97706", &self.reference);
+        let ours = self.operations.iter().map(|(operation, growth)| bar(operation.name(), "#2563eb", growth));
+        let bars: Vec<Bar> = std::iter::once(reference).chain(ours).collect();
+        let title = format!("How many times as long it takes with {many} tokens as with {FEW}");
+        let svg = picture::bars(&title, &bars, Some(GOAL * self.reference.ratios.median()))?;
+        std::fs::write(format!("{}/docs/performance/growth_far.svg", env!("CARGO_MANIFEST_DIR")), svg)?;
+        Ok(())
     }
 
     fn table(&self, many: usize, rounds: usize) -> Outcome<String> {

@@ -10,7 +10,8 @@ use self::known::stage::{Stage, TOKENS};
 use self::measure::arguments;
 use self::measure::figures;
 use self::measure::page::{self, Outcome};
-use self::measure::picture::{self, Line};
+use self::measure::picture::{self, Bar, Line};
+use self::measure::rounds::Rounds;
 
 mod known {
     pub(crate) mod empty;
@@ -49,9 +50,11 @@ fn main() -> Outcome<()> {
         return empty::serve(kind, arguments::number("--answer", 0)?);
     }
     let stage = tokio::runtime::Runtime::new()?.block_on(Stage::prepare(TOKENS))?;
-    let (mut all, capacity) = rows::hot(&stage)?;
+    let (mut all, mut rates, capacity) = rows::hot(&stage)?;
     all.push(rows::two_cores(&stage)?);
-    all.extend(rows::other_ways(&stage)?);
+    let (others, other_rates) = rows::other_ways(&stage)?;
+    all.extend(others);
+    rates.extend(other_rates);
     all.push(rows::batches(&stage)?);
     all.extend(rows::forged(&stage, capacity)?);
     let points = rows::curve(&stage, capacity)?;
@@ -60,7 +63,8 @@ fn main() -> Outcome<()> {
     let (provenance, conditions, curve) =
         (page::provenance(&version)?, rows::conditions(), rows::told(&points));
     page::publish("serving.md", &format!("{provenance}\n{conditions}\n{table}\n{curve}"))?;
-    draw(&points)
+    draw(&points)?;
+    draw_rates(&rates)
 }
 
 /// What this program is to be if it was started as an empty server.
@@ -72,6 +76,22 @@ fn empty_role() -> Outcome<Option<Kind>> {
     let address = arguments::word("--listen").ok_or("where to listen is not said")?.parse()?;
     let files = arguments::word("--tls-certificate").zip(arguments::word("--tls-key"));
     Ok(Some(Kind::PerCore(address, files.map(|(certificate, key)| empty::tls(&certificate, &key)))))
+}
+
+fn draw_rates(rates: &[(String, Rounds)]) -> Outcome<()> {
+    if !page::is_to_be_written() {
+        return Ok(());
+    }
+    let bar = |(name, rates): &(String, Rounds)| Bar {
+        name: name.clone(),
+        colour: if name.starts_with("hot") { "#2563eb" } else { "#d97706" },
+        length: rates.median(),
+        told: format!("{:.1} k/s", rates.median() / 1e3),
+    };
+    let bars: Vec<Bar> = rates.iter().map(bar).collect();
+    let svg = picture::bars("Calls a second on one core", &bars, None)?;
+    fs::write(format!("{}/docs/performance/throughput.svg", env!("CARGO_MANIFEST_DIR")), svg)?;
+    Ok(())
 }
 
 fn draw(points: &[rows::Point]) -> Outcome<()> {

@@ -80,8 +80,11 @@ pub(crate) fn rates(stage: &Stage, ours: &Served, reference: &Served) -> Outcome
     Ok(pairs)
 }
 
+/// How many a second, by what they were.
+pub(crate) type Rates = Vec<(String, Rounds)>;
+
 /// Hot introspections beside empty calls: as hard as both can, and at the same moderate rate.
-pub(crate) fn hot(stage: &Stage) -> Outcome<(Vec<Figure>, f64)> {
+pub(crate) fn hot(stage: &Stage) -> Outcome<(Vec<Figure>, Rates, f64)> {
     let (ours, empty) = (stage.server(Way::Plaintext)?, stage.empty_server(Way::Plaintext, false)?);
     let rates = rates(stage, &ours, &empty)?;
     let half = Load::Open { a_second: rates.ours.median() / 2.0 };
@@ -112,17 +115,27 @@ pub(crate) fn hot(stage: &Stage) -> Outcome<(Vec<Figure>, f64)> {
             a_second,
         ),
     ];
-    Ok((figures, rates.ours.median()))
+    let capacity = rates.ours.median();
+    let told = [
+        ("hot introspection", rates.ours),
+        ("empty RPC", rates.reference),
+        ("empty RPC, tonic's own server", beside_stock.reference),
+    ];
+    Ok((figures, told.map(|(name, rates)| (name.to_owned(), rates)).into(), capacity))
 }
 
 /// The same over TLS and over a Unix socket.
-pub(crate) fn other_ways(stage: &Stage) -> Outcome<Vec<Figure>> {
-    let mut figures = Vec::new();
-    for (way, what) in [(Way::Tls, "the same over TLS 1.3"), (Way::Unix, "the same over a Unix socket")] {
+pub(crate) fn other_ways(stage: &Stage) -> Outcome<(Vec<Figure>, Rates)> {
+    let (mut figures, mut told) = (Vec::new(), Vec::new());
+    for (way, over) in [(Way::Tls, "TLS 1.3"), (Way::Unix, "a Unix socket")] {
         let (ours, empty) = (stage.server(way)?, stage.empty_server(way, false)?);
-        figures.push(rates(stage, &ours, &empty)?.figure(what, "the empty RPC", Goal::None, a_second));
+        let rates = rates(stage, &ours, &empty)?;
+        let what = format!("the same over {over}");
+        figures.push(rates.figure(&what, "the empty RPC", Goal::None, a_second));
+        told.push((format!("hot introspection, {over}"), rates.ours));
+        told.push((format!("empty RPC, {over}"), rates.reference));
     }
-    Ok(figures)
+    Ok((figures, told))
 }
 
 /// What a thread does for each second of processor time while another works beside it, of what it does alone. The load

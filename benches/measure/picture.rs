@@ -1,4 +1,4 @@
-//! Curves of times, as SVG that can be read on a light page and on a dark one.
+//! Curves of times, and bars, as SVG that can be read on a light page and on a dark one.
 
 use std::fmt::{self, Write as _};
 
@@ -61,8 +61,47 @@ pub(crate) fn curves(title: &str, across: &str, lines: &[Line]) -> Result<String
     Ok(svg)
 }
 
+/// A bar.
+pub(crate) struct Bar {
+    pub(crate) name: String,
+    pub(crate) colour: &'static str,
+    pub(crate) length: f64,
+    /// What is written at its end.
+    pub(crate) told: String,
+}
+
+/// Draws bars under one another; a thin line across them all stands at a length, if there is one to be seen.
+pub(crate) fn bars(title: &str, bars: &[Bar], mark: Option<f64>) -> Result<String, fmt::Error> {
+    const NAMES: f64 = 210.0;
+    const STEP: f64 = 26.0;
+    let longest = bars.iter().map(|bar| bar.length).chain(mark).fold(f64::MIN_POSITIVE, f64::max);
+    let right = |length: f64| LEFT + NAMES + (WIDTH - NAMES - 60.0) * length / longest;
+    let bottom = TOP + STEP * f64::from(u8::try_from(bars.len()).unwrap_or(u8::MAX));
+    let mut svg = begin_with(title, bottom + 20.0)?;
+    let mut top = TOP;
+    for Bar { name, colour, length, told } in bars {
+        text(&mut svg, (LEFT + NAMES - 8.0, top + 14.0), "end", GREY, name)?;
+        let (left, width) = (LEFT + NAMES, right(*length) - LEFT - NAMES);
+        writeln!(
+            svg,
+            r#"<rect x="{left:.1}" y="{top:.1}" width="{width:.1}" height="18" fill="{colour}"/>"#
+        )?;
+        text(&mut svg, (right(*length) + 6.0, top + 14.0), "start", GREY, told)?;
+        top += STEP;
+    }
+    if let Some(mark) = mark {
+        rule(&mut svg, (right(mark), TOP - 6.0), (right(mark), bottom))?;
+    }
+    writeln!(svg, "</svg>")?;
+    Ok(svg)
+}
+
 fn begin(title: &str) -> Result<String, fmt::Error> {
-    let (width, height) = (LEFT + WIDTH + 40.0, TOP + HEIGHT + 70.0);
+    begin_with(title, TOP + HEIGHT + 70.0)
+}
+
+fn begin_with(title: &str, height: f64) -> Result<String, fmt::Error> {
+    let width = LEFT + WIDTH + 40.0;
     let mut svg = String::new();
     writeln!(
         svg,
