@@ -103,20 +103,18 @@ async fn count(private: &PrivateDatabase, setting: &Setting) -> Outcome<Counts> 
             size = introspect(&mut client, secret.clone()).await?;
         }
     }
-    counting.begin()?;
-    at_once(CALLS, |call| {
-        let mut client = clients[call % clients.len()].clone();
-        let secret = setting.secrets[call % TOKENS].clone();
+    let asked = clients.iter().cycle().zip(setting.secrets.iter().cycle());
+    let calls = asked.take(CALLS).map(|(client, secret)| {
+        let (mut client, secret) = (client.clone(), secret.clone());
         async move { introspect(&mut client, secret).await.map(drop) }
-    })
-    .await?;
-    let introspection = Counted::of(&counting.counted()?, CALLS)?;
+    });
     counting.begin()?;
-    at_once(BATCHES, |call| {
-        let batch = setting.secrets.iter().cycle().take(BATCH).cloned().collect();
-        introspect_all(clients[call % clients.len()].clone(), batch)
-    })
-    .await?;
+    at_once(calls).await?;
+    let introspection = Counted::of(&counting.counted()?, CALLS)?;
+    let batch: Vec<String> = setting.secrets.iter().cycle().take(BATCH).cloned().collect();
+    let askers = clients.iter().cycle().take(BATCHES);
+    counting.begin()?;
+    at_once(askers.map(|client| introspect_all(client.clone(), batch.clone()))).await?;
     let batched = Counted::of(&counting.counted()?, BATCHES * BATCH)?;
     let empty = count_empty(private, size, setting).await?;
     Ok(Counts { introspection, empty, batched })
@@ -130,24 +128,24 @@ async fn count_empty(private: &PrivateDatabase, size: usize, setting: &Setting) 
     let client = setting.database.caller(counting.server.address, &setting.caller).await?;
     let secret = setting.secrets.first().ok_or("no secret")?;
     let size = v1::IntrospectTokenRequest { token: secret.clone(), ..Default::default() }.encoded_len();
-    let call = |_| empty::call(client.clone(), Payload::of_size(size));
-    at_once(TOKENS, call).await?;
+    let mut calls = std::iter::repeat_with(|| empty::call(client.clone(), Payload::of_size(size)));
+    at_once(calls.by_ref().take(TOKENS)).await?;
     counting.begin()?;
-    at_once(CALLS, call).await?;
+    at_once(calls.take(CALLS)).await?;
     Counted::of(&counting.counted()?, CALLS)
 }
 
-/// Makes so many calls, many at once.
-async fn at_once<Call>(calls: usize, call: impl Fn(usize) -> Call) -> Outcome<()>
+/// Makes calls, many at once.
+async fn at_once<Call>(calls: impl Iterator<Item = Call>) -> Outcome<()>
 where
     Call: Future<Output = Result<(), Status>> + Send + 'static,
 {
     let mut under_way = JoinSet::new();
-    for number in 0..calls {
+    for call in calls {
         if under_way.len() == AT_ONCE {
             under_way.join_next().await.ok_or("none is under way")???;
         }
-        under_way.spawn(call(number));
+        under_way.spawn(call);
     }
     while let Some(ended) = under_way.join_next().await {
         ended??;

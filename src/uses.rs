@@ -96,8 +96,12 @@ impl RandomIds {
 impl Hasher for RandomIds {
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks();
-        words.iter().for_each(|word| self.add(u64::from_ne_bytes(*word)));
-        rest.iter().for_each(|byte| self.add(u64::from(*byte)));
+        for word in words {
+            self.add(u64::from_ne_bytes(*word));
+        }
+        for byte in rest {
+            self.add(u64::from(*byte));
+        }
     }
 
     fn write_usize(&mut self, number: usize) {

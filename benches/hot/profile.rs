@@ -75,5 +75,5 @@ impl Profile {
 
 /// The name of a function without what the compiler added to tell copies of it apart.
 fn plain(name: &str) -> String {
-    name.split_once("'").map_or(name, |(plain, _)| plain).to_owned()
+    name.split_once('\'').map_or(name, |(plain, _)| plain).to_owned()
 }
