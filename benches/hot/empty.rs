@@ -50,7 +50,9 @@ pub(crate) fn serve(size: usize) -> Outcome<()> {
     let routes = Routes::new(EmptyService(Payload::of_size(size)));
     let serving = Serving::start(options.clone(), bounded(routes, &metrics, &options))?;
     let address = serving.local_addresses().first().ok_or("no address")?;
-    eprintln!("{}", serde_json::json!({ "message": "serving", "listen": address.to_string() }));
+    let address = address.to_string();
+    // In the words of the product, which whoever starts it reads. It has no operations to be looked at.
+    eprintln!("{}", serde_json::json!({ "message": "serving", "listen": address, "operations": address }));
     loop {
         std::thread::park();
     }
