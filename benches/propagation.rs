@@ -11,6 +11,7 @@ use tokenkeep::proto::v1::RevocationWait;
 use tokio::task::JoinSet;
 
 use self::measure::database::PrivateDatabase;
+use self::measure::figures::{self, Figure};
 use self::measure::page::{self, Outcome};
 use self::measure::rounds::readable;
 use self::spread::fleet::{Answer, Fleet, Issued, Tokens, ask, revoke};
@@ -20,6 +21,7 @@ use self::spread::picture::{self, Row};
 #[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod measure {
     pub(crate) mod database;
+    pub(crate) mod figures;
     pub(crate) mod page;
     pub(crate) mod process;
     pub(crate) mod rounds;
@@ -61,6 +63,7 @@ fn main() -> Outcome<()> {
         drop(healthy);
         let deaf = Fleet::start(&database, "deaf", SIZE, &["--doorbell", "false"]).await?;
         let deaf = self::plain(&deaf, DEAF).await?;
+        figures::keep("propagation", &[fleet_figure(&waited)])?;
         let provenance = page::provenance(&database.version().await?)?;
         let table = table(&plain, &waited, &deaf);
         page::publish("propagation.md", &format!("{provenance}\n{table}\n{}", partition.told()))?;
@@ -250,6 +253,16 @@ fn table(plain: &Latencies, waited: &Latencies, deaf: &Latencies) -> String {
     let silent = deaf.longest() <= 1.0;
     let deaf = row("plain revoke with the doorbell dead, at 100/s", DEAF, deaf, "max ≤ 1 s", silent);
     format!("{head}{plain}{waited}{deaf}")
+}
+
+fn fleet_figure(waited: &Latencies) -> Figure {
+    let (half, most) = (waited.quantile(0.5), waited.quantile(0.99));
+    Figure::new(
+        ["revoke that waits for the fleet: 2 servers, 4 sidecars", "–", "p50 ≤ 10 ms, p99 ≤ 40 ms"],
+        &format!("p50 {}, p99 {}", readable(half), readable(most)),
+        None,
+        Some(half <= 0.010 && most <= 0.040),
+    )
 }
 
 fn draw(plain: &Latencies, waited: &Latencies, deaf: &Latencies, partition: &Partition) -> Outcome<()> {

@@ -1,120 +1,115 @@
-//! An empty unary call: our serving beside tonic's own server on a multi-thread runtime.
+//! How fast a server answers what it knows, beside a server that does nothing.
 //!
-//! Both run in this process, in turns, so that noise of the machine falls on both. With `--hold` both
-//! just serve, for a load generator from outside.
+//! `cargo bench --bench serving -- --write` writes the figures to `docs/performance/serving.md`, and a picture beside it.
 
-use std::error::Error;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::fs;
 
-use tokenkeep::server::deadline::{DeadlineRules, Deadlines};
-use tokenkeep::server::in_flight::InFlight;
-use tokenkeep::server::listen::ListenAddress;
-use tokenkeep::server::serving::{Serving, ServingOptions};
-use tokio::runtime::{Builder, Runtime};
-use tonic::Status;
-use tonic::service::Routes;
-use tonic::transport::{Endpoint, Server};
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_client::HealthClient;
+use self::known::empty::{self, Kind};
+use self::known::rows;
+use self::known::stage::{Stage, TOKENS};
+use self::measure::arguments;
+use self::measure::figures;
+use self::measure::page::{self, Outcome};
+use self::measure::picture::{self, Bar, Line};
+use self::measure::rounds::Rounds;
 
-const ROUNDS: usize = 5;
-const ROUND: Duration = Duration::from_secs(2);
-const CONNECTIONS: usize = 8;
-const STREAMS: usize = 16;
+mod known {
+    pub(crate) mod empty;
+    pub(crate) mod rows;
+    pub(crate) mod stage;
+}
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let threads = thread::available_parallelism()?;
-    let (stock, stock_address) = start_stock(threads)?;
-    let (bare, bare_address) = start_ours(threads, false)?;
-    let (bounded, bounded_address) = start_ours(threads, true)?;
-    let servers = [("tonic", stock_address), ("bare", bare_address), ("bounded", bounded_address)];
-    println!("{servers:?}");
-    if std::env::args().any(|argument| argument == "--hold") {
-        thread::park();
+#[expect(dead_code, reason = "what only other benchmarks need of it")]
+mod load {
+    pub(crate) mod call;
+    pub(crate) mod connection;
+    pub(crate) mod fields;
+    pub(crate) mod generator;
+    pub(crate) mod http2;
+    pub(crate) mod mix;
+    pub(crate) mod pace;
+    pub(crate) mod tally;
+    pub(crate) mod target;
+}
+
+#[expect(dead_code, reason = "what only other benchmarks need of it")]
+mod measure {
+    pub(crate) mod arguments;
+    pub(crate) mod database;
+    pub(crate) mod figures;
+    pub(crate) mod minted;
+    pub(crate) mod page;
+    pub(crate) mod picture;
+    pub(crate) mod process;
+    pub(crate) mod rounds;
+    pub(crate) mod served;
+}
+
+fn main() -> Outcome<()> {
+    if let Some(kind) = empty_role()? {
+        return empty::serve(kind, arguments::number("--answer", 0)?);
     }
-    let client = Builder::new_multi_thread().enable_all().build()?;
-    let mut rates = [const { Vec::new() }; 3];
-    for _ in 0..ROUNDS {
-        for (rates, (_, address)) in rates.iter_mut().zip(servers) {
-            rates.push(client.block_on(calls_a_second(address))?);
-        }
+    let stage = tokio::runtime::Runtime::new()?.block_on(Stage::prepare(TOKENS))?;
+    let (mut all, mut rates, capacity) = rows::hot(&stage)?;
+    all.push(rows::two_cores(&stage)?);
+    let (others, other_rates) = rows::other_ways(&stage)?;
+    all.extend(others);
+    rates.extend(other_rates);
+    all.push(rows::batches(&stage)?);
+    all.extend(rows::forged(&stage, capacity)?);
+    let points = rows::curve(&stage, capacity)?;
+    let version = tokio::runtime::Runtime::new()?.block_on(stage.database.version())?;
+    let table = figures::keep("serving", &all)?;
+    let (provenance, conditions, curve) =
+        (page::provenance(&version)?, rows::conditions(), rows::told(&points));
+    page::publish("serving.md", &format!("{provenance}\n{conditions}\n{table}\n{curve}"))?;
+    draw(&points)?;
+    draw_rates(&rates)
+}
+
+/// What this program is to be if it was started as an empty server.
+fn empty_role() -> Outcome<Option<Kind>> {
+    let Some(kind) = arguments::word(empty::ROLE) else { return Ok(None) };
+    if kind == "stock" {
+        return Ok(Some(Kind::Stock));
     }
-    let medians = rates.map(median);
-    for (median, (name, _)) in medians.iter().zip(servers) {
-        println!("{name:8} {median:9.0} calls/s   {:.2} x tonic", median / medians[0]);
+    let address = arguments::word("--listen").ok_or("where to listen is not said")?.parse()?;
+    let files = arguments::word("--tls-certificate").zip(arguments::word("--tls-key"));
+    Ok(Some(Kind::PerCore(address, files.map(|(certificate, key)| empty::tls(&certificate, &key)))))
+}
+
+fn draw_rates(rates: &[(String, Rounds)]) -> Outcome<()> {
+    if !page::is_to_be_written() {
+        return Ok(());
     }
-    drop((bare, bounded));
-    stock.shutdown_background();
+    let bar = |(name, rates): &(String, Rounds)| Bar {
+        name: name.clone(),
+        colour: if name.starts_with("hot") { "#2563eb" } else { "#d97706" },
+        length: rates.median(),
+        told: format!("{:.1} k/s", rates.median() / 1e3),
+    };
+    let bars: Vec<Bar> = rates.iter().map(bar).collect();
+    let svg = picture::bars("Calls a second on one core", &bars, None)?;
+    fs::write(format!("{}/docs/performance/throughput.svg", env!("CARGO_MANIFEST_DIR")), svg)?;
     Ok(())
 }
 
-fn start_ours(threads: NonZeroUsize, bounded: bool) -> Result<(Serving, SocketAddr), Box<dyn Error>> {
-    let mut options = ServingOptions::new(ListenAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
-    options.threads = threads;
-    let counters = Arc::clone(&options.counters);
-    let serving = if bounded {
-        let rules = DeadlineRules {
-            unary_maximum: Duration::from_secs(10),
-            is_streaming: |path| path.ends_with("/Watch"),
-            exceeded: || Status::deadline_exceeded("too late"),
-            malformed: || Status::invalid_argument("no timeout"),
-        };
-        let service = Deadlines::new(health(), rules);
-        let overloaded = || Status::resource_exhausted("too much");
-        Serving::start(options, InFlight::new(service, 4_096, overloaded, counters))?
-    } else {
-        Serving::start(options, health())?
-    };
-    let Some(ListenAddress::Tcp(address)) = serving.local_addresses().first().cloned() else {
-        return Err("no address".into());
-    };
-    Ok((serving, address))
-}
-
-fn start_stock(threads: NonZeroUsize) -> Result<(Runtime, SocketAddr), Box<dyn Error>> {
-    let runtime = Builder::new_multi_thread().worker_threads(threads.get()).enable_all().build()?;
-    let context = runtime.enter();
-    let incoming = tonic::transport::server::TcpIncoming::bind((Ipv4Addr::LOCALHOST, 0).into())?;
-    let address = incoming.local_addr()?;
-    runtime
-        .spawn(Server::builder().add_routes(health()).serve_with_incoming(incoming.with_nodelay(Some(true))));
-    drop(context);
-    Ok((runtime, address))
-}
-
-fn health() -> Routes {
-    Routes::new(tonic_health::server::health_reporter().1).prepare()
-}
-
-async fn calls_a_second(address: SocketAddr) -> Result<f64, Box<dyn Error>> {
-    let answered = Arc::new(AtomicU32::new(0));
-    let until = Instant::now() + ROUND;
-    let mut callers = tokio::task::JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
-        for _ in 0..STREAMS {
-            let (mut client, answered) = (HealthClient::new(channel.clone()), Arc::clone(&answered));
-            callers.spawn(async move {
-                while Instant::now() < until {
-                    client.check(HealthCheckRequest::default()).await?;
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok::<_, Status>(())
-            });
-        }
+fn draw(points: &[rows::Point]) -> Outcome<()> {
+    if !page::is_to_be_written() {
+        return Ok(());
     }
-    while let Some(ended) = callers.join_next().await {
-        ended??;
-    }
-    Ok(f64::from(answered.load(Ordering::Relaxed)) / ROUND.as_secs_f64())
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or_default()
+    let line = |name: &str, colour, value: fn(&rows::Point) -> f64| Line {
+        name: name.to_owned(),
+        colour,
+        points: points.iter().map(|point| (point.a_second / 1e3, value(point))).collect(),
+    };
+    let lines = [
+        line("hot introspection, p99", "#2563eb", |point| point.hot[1]),
+        line("p50", "#93c5fd", |point| point.hot[0]),
+        line("empty RPC, p99", "#d97706", |point| point.empty[1]),
+        line("p50", "#fcd34d", |point| point.empty[0]),
+    ];
+    let svg = picture::curves("Times at a rate, open loop, one core", "thousand calls a second", &lines)?;
+    fs::write(format!("{}/docs/performance/serving.svg", env!("CARGO_MANIFEST_DIR")), svg)?;
+    Ok(())
 }

@@ -5,10 +5,13 @@
 //! Locks are taken in one order, the course and then shards. What a change does to its token and that it is applied are
 //! one step under the shard's lock, so whoever holds that lock sees both or neither.
 
+mod common;
 mod course;
 mod flight;
 mod floors;
+mod index;
 mod shard;
+mod slot;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,12 +19,14 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use self::common::Common;
 pub use self::course::AsOf;
 use self::course::Course;
 pub use self::flight::Flight;
 use self::floors::Floors;
 pub use self::floors::Subject;
-use self::shard::{Entry, Shard};
+use self::shard::Shard;
+use self::slot::{Entry, Slot};
 use crate::clock::BootTime;
 use crate::defect::{Defect, seeded};
 use crate::introspection::Record;
@@ -62,6 +67,7 @@ pub struct Cache {
     prover: Prover,
     shards: Box<[Mutex<Shard>]>,
     floors: Floors,
+    common: Common,
     course: Mutex<Course>,
     /// The revision of the course.
     applied: AtomicI64,
@@ -70,8 +76,11 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// An empty cache of at most about `capacity` tokens, of 200 bytes each and the record, which knows secrets by the
-    /// proofs that `prover` makes.
+    /// What a known token takes in its shard, in bytes. Beside that are its record and a place in the index.
+    pub const ENTRY: usize = size_of::<Slot>();
+
+    /// An empty cache of at most about `capacity` tokens, each of less than 300 bytes if it has few scopes and no metadata
+    /// (docs/performance/memory.md), which knows secrets by the proofs that `prover` makes.
     #[must_use]
     pub fn new(capacity: usize, prover: Prover) -> Self {
         let shards = (capacity / SHARD).clamp(1, SHARDS).next_power_of_two();
@@ -80,6 +89,7 @@ impl Cache {
             prover,
             shards: std::iter::repeat_with(shard).take(shards).collect(),
             floors: Floors::new(capacity),
+            common: Common::default(),
             course: Mutex::default(),
             applied: AtomicI64::new(0),
             until: AtomicU64::new(0),
@@ -119,13 +129,11 @@ impl Cache {
             return None;
         }
         let applied = self.applied_in(&shard)?;
-        let lives = |entry: &Entry| {
-            entry.deadline.is_none_or(|deadline| deadline > now || seeded(Defect::ExpiryIgnored))
-        };
+        let lives = |entry: &Entry| !entry.deadline.has_passed(now) || seeded(Defect::ExpiryIgnored);
         let entry = shard.find(id, |entry| {
             is_meant(entry) && lives(entry) && !self.floors.hide(entry.above, key, entry.as_of)
         })?;
-        Some(Known { record: Arc::clone(&entry.record), deadline: entry.deadline, applied })
+        Some(Known { record: Arc::clone(&entry.record), deadline: entry.deadline.time(), applied })
     }
 
     /// Begins to look a token up at the source. To be called before the source is asked.

@@ -28,6 +28,7 @@ use forgetting::{Forgetting, agree};
 use process::Parts;
 
 pub use process::ProcessError;
+pub use routes::bounded;
 
 use crate::cache::Cache;
 use crate::crossing::Crossing;
@@ -104,10 +105,10 @@ pub enum ServerError {
     Process(#[from] ProcessError),
 }
 
-/// The tokens remembered: about 300 bytes each.
+/// The tokens remembered: less than 300 bytes each (docs/performance/memory.md).
 const CACHED: usize = 1_000_000;
 
-/// The proofs remembered: about 100 bytes each.
+/// The proofs remembered: about 75 bytes each.
 const PROOFS: usize = 100_000;
 
 /// How long a drain waits for work that outlived its client: a statement and a COMMIT may take as long, and no longer.

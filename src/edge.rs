@@ -96,7 +96,7 @@ impl ClientRequest {
     /// Whether the route leads to the token's workspace. One that names none leads to those of its profile: products
     /// that share a tokenkeep do not share their tokens.
     fn is_at_home(&self, record: &Record) -> bool {
-        self.route.workspace.is_some() || record.profile.as_ref() == Some(&self.route.profile)
+        self.route.workspace.is_some() || record.profile.as_deref() == Some(&self.route.profile)
     }
 
     fn allow(&self, profile: &Profile, record: &Record) -> Answer {

@@ -4,16 +4,18 @@
 //! cost is therefore chosen by measurement, so that a cold introspection is not all argon2 (`benches/argon2_cost.rs`,
 //! `docs/performance/argon2.md`); [`Cost::OWASP`] is there for whoever must follow that advice to the letter.
 
+mod pool;
+
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{CustomizedPasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use rand::TryRng as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
+use zeroize::Zeroize as _;
 
+use self::pool::Pool;
 use crate::keyring::Pepper;
 use crate::token::Secret;
 
@@ -77,10 +79,10 @@ pub enum HashError {
 }
 
 /// Runs argon2id on blocking threads, so many at once and no more.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Hasher {
     cost: Cost,
-    permits: Arc<Semaphore>,
+    pool: Pool<Memory>,
     wait: Duration,
 }
 
@@ -88,7 +90,7 @@ impl Hasher {
     /// A pool that runs `width` hashes at once and lets each caller wait at most `wait` for its turn.
     #[must_use]
     pub fn new(cost: Cost, width: usize, wait: Duration) -> Self {
-        Self { cost, permits: Arc::new(Semaphore::new(width)), wait }
+        Self { cost, pool: Pool::new(width), wait }
     }
 
     /// Hashes a new secret.
@@ -97,7 +99,7 @@ impl Hasher {
     /// [`HashError::Overloaded`] or [`HashError::Failed`].
     pub async fn hash(&self, secret: &Secret, pepper: &Pepper) -> Result<SecretHash, HashError> {
         let (secret, pepper, cost) = (secret.clone(), pepper.clone(), self.cost);
-        self.run(move || hash(&secret, &pepper, cost)).await
+        self.run(move |memory| hash(&secret, &pepper, cost, memory)).await
     }
 
     /// Whether a hash is that of this secret.
@@ -111,62 +113,106 @@ impl Hasher {
         hash: &SecretHash,
     ) -> Result<bool, HashError> {
         let (secret, pepper, hash) = (secret.clone(), pepper.clone(), hash.clone());
-        self.run(move || verify(&secret, &pepper, &hash)).await
+        self.run(move |memory| verify(&secret, &pepper, &hash, memory)).await
     }
 
-    /// The permit goes into the closure: blocking work is not cancelled when its caller goes away, and a permit that
-    /// returned early would let more run than the pool is wide.
+    /// Work that has begun is not cancelled when its caller goes away, and keeps its worker until it is done.
     async fn run<Done: Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<Done, HashError> + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> Result<Done, HashError> + Send + 'static,
     ) -> Result<Done, HashError> {
-        let permit = self.permit().await?;
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(permit);
-            done
+        let (sender, mut answer) = oneshot::channel();
+        let turn = self.pool.hand_in(move |memory| {
+            if !sender.is_closed() {
+                drop(sender.send(work(memory)));
+            }
         });
+        let done = match tokio::time::timeout(self.wait, &mut answer).await {
+            Ok(done) => done,
+            Err(_) if turn.call_off() => return Err(HashError::Overloaded),
+            Err(_) => answer.await,
+        };
         // Not the panic's own words, which may hold anything; the log tells where it was.
-        done.await.map_err(|_| HashError::Failed("the work panicked".to_owned()))?
-    }
-
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, HashError> {
-        let turn = tokio::time::timeout(self.wait, Arc::clone(&self.permits).acquire_owned()).await;
-        turn.map_err(|_| HashError::Overloaded)?
-            .map_err(|_| HashError::Failed("the pool is closed".to_owned()))
+        done.map_err(|_| HashError::Failed("the work panicked".to_owned()))?
     }
 }
 
-fn argon2(pepper: &Pepper, cost: Cost) -> Result<Argon2<'_>, HashError> {
-    let params = Params::new(cost.memory, cost.passes, 1, None).map_err(failed)?;
-    Argon2::new_with_secret(pepper.expose(), Algorithm::Argon2id, Version::V0x13, params).map_err(failed)
+impl fmt::Debug for Hasher {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Hasher").field("cost", &self.cost).finish_non_exhaustive()
+    }
 }
 
-fn hash(secret: &Secret, pepper: &Pepper, cost: Cost) -> Result<SecretHash, HashError> {
+/// What argon2 fills, kept by a worker from one hash to the next and wiped when that goes.
+#[derive(Default)]
+struct Memory(Vec<Block>);
+
+impl Memory {
+    fn of(&mut self, params: &Params) -> &mut [Block] {
+        if self.0.len() < params.block_count() {
+            *self = Self(vec![Block::new(); params.block_count()]);
+        }
+        &mut self.0
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(Block::zeroize);
+    }
+}
+
+fn hash(secret: &Secret, pepper: &Pepper, cost: Cost, memory: &mut Memory) -> Result<SecretHash, HashError> {
     let mut salt = [0; 16];
     rand::rngs::SysRng.try_fill_bytes(&mut salt).map_err(failed)?;
     let params = Params::new(cost.memory, cost.passes, 1, None).map_err(failed)?;
-    let hasher = argon2(pepper, cost)?;
-    let hash = hasher
-        .hash_password_customized(secret.expose(), &salt, Some("argon2id"), None, params)
-        .map_err(failed)?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(VERSION.into()),
+        params: ParamsString::try_from(&params).map_err(failed)?,
+        salt: Some(Salt::new(&salt).map_err(failed)?),
+        hash: Some(output(secret, pepper, &salt, params, Params::DEFAULT_OUTPUT_LEN, memory)?),
+    };
     Ok(SecretHash(hash.to_string()))
 }
 
-fn verify(secret: &Secret, pepper: &Pepper, hash: &SecretHash) -> Result<bool, HashError> {
+fn verify(
+    secret: &Secret,
+    pepper: &Pepper,
+    hash: &SecretHash,
+    memory: &mut Memory,
+) -> Result<bool, HashError> {
     let hash = PasswordHash::new(hash.as_phc()).map_err(|_| HashError::Unusable)?;
     let params = Params::try_from(&hash).map_err(|_| HashError::Unusable)?;
     let within = params.m_cost() <= LARGEST.memory
         && params.t_cost() <= LARGEST.passes
         && params.p_cost() <= MOST_LANES;
-    if !within || hash.algorithm.as_str() != "argon2id" {
+    let ours = hash.algorithm == Algorithm::Argon2id.ident() && hash.version == Some(VERSION.into());
+    let (Some(salt), Some(expected), true) = (hash.salt, hash.hash, within && ours) else {
         return Err(HashError::Unusable);
-    }
-    match argon2(pepper, Cost::DEFAULT)?.verify_password(secret.expose(), &hash) {
-        Ok(()) => Ok(true),
-        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-        Err(error) => Err(failed(error)),
-    }
+    };
+    // Compared in constant time.
+    Ok(output(secret, pepper, &salt, params, expected.len(), memory)? == expected)
+}
+
+const VERSION: Version = Version::V0x13;
+
+/// What argon2id makes of a secret.
+fn output(
+    secret: &Secret,
+    pepper: &Pepper,
+    salt: &[u8],
+    params: Params,
+    length: usize,
+    memory: &mut Memory,
+) -> Result<Output, HashError> {
+    let blocks = memory.of(&params);
+    let argon2 = Argon2::new_with_secret(pepper.expose(), Algorithm::Argon2id, VERSION, params);
+    let argon2 = argon2.map_err(failed)?;
+    let mut bytes = [0; Output::MAX_LENGTH];
+    let output = bytes.get_mut(..length).ok_or(HashError::Unusable)?;
+    argon2.hash_password_into_with_memory(secret.expose(), salt, &mut *output, blocks).map_err(failed)?;
+    Output::new(output).map_err(failed)
 }
 
 fn failed(error: impl fmt::Display) -> HashError {
@@ -217,7 +263,7 @@ mod tests {
         }
     }
 
-    /// The permit travels with the work: a caller that hangs up frees nothing before its hash is done.
+    /// A caller that hangs up frees nothing before its hash is done.
     #[tokio::test]
     async fn an_abandoned_hash_still_counts_against_the_pool() {
         let hasher = Hasher::new(Cost { memory: 64 * 1024, passes: 4 }, 1, WAIT);
@@ -225,7 +271,6 @@ mod tests {
         let pepper = pepper(1);
         let abandoned = tokio::time::timeout(Duration::from_millis(1), hasher.hash(&secret, &pepper)).await;
         assert!(abandoned.is_err());
-        assert_eq!(hasher.permits.available_permits(), 0);
         assert!(matches!(hasher.hash(&secret, &pepper).await, Err(HashError::Overloaded)));
     }
 }

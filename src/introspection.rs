@@ -1,11 +1,13 @@
 //! The vocabulary of introspection: what is asked about a presented token, what is known of a live one, and the verdict.
 
+mod stored_time;
+
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use secrecy::SecretString;
 
+pub use self::stored_time::StoredTime;
 use crate::profile::{Audience, ProfileName, TokenType};
 use crate::text::{Handle, Metadata, Name, PrincipalId};
 use crate::token::{Audiences, Cidrs, ExternalId, Generation, Revision, Scope, ScopeSet, TokenId};
@@ -13,40 +15,49 @@ use crate::workspace::WorkspaceId;
 
 /// What introspections of a live token, of which one secret is presented, are answered from. It holds no decision: workspace, audience, address and scopes
 /// are judged anew for each request.
+///
+/// There are as many as tokens are known, so what tokens have in common can be shared among their records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The id.
     pub id: TokenId,
     /// The workspace it belongs to.
-    pub workspace: WorkspaceId,
+    pub workspace: Arc<WorkspaceId>,
     /// What people call it.
     pub name: Name,
     /// Who it acts for.
-    pub principal: Option<PrincipalId>,
+    pub principal: Option<Arc<PrincipalId>>,
     /// What the product calls whom it acts for.
-    pub username: Option<Handle>,
+    pub username: Option<Arc<Handle>>,
     /// What kind of power it has.
     pub token_type: TokenType,
     /// What it can do now: its own scopes, as far as its type, the profile and its principal allow them.
-    pub scopes: ScopeSet,
-    /// Where it may be presented.
-    pub audiences: Audiences,
-    /// From where it may be used.
-    pub allowed_cidrs: Cidrs,
+    pub scopes: Arc<ScopeSet>,
     /// The number that the product names it by.
     pub external_id: Option<ExternalId>,
     /// The profile of its workspace.
-    pub profile: Option<ProfileName>,
-    /// The caller's own labels.
-    pub metadata: Metadata,
+    pub profile: Option<Arc<ProfileName>>,
+    /// What most tokens have nothing of.
+    pub extras: Arc<Extras>,
     /// When the secret that is presented ends, alone or with the token; `None` for never.
-    pub expire_time: Option<SystemTime>,
+    pub expire_time: Option<StoredTime>,
     /// When it was created.
-    pub create_time: SystemTime,
+    pub create_time: StoredTime,
     /// Which secret is presented: the token's present one, or the one before while that works too.
     pub generation: Generation,
     /// The position of the last change that concerned it.
     pub revision: Revision,
+}
+
+/// What few tokens have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Extras {
+    /// Where it may be presented.
+    pub audiences: Audiences,
+    /// From where it may be used.
+    pub allowed_cidrs: Cidrs,
+    /// The caller's own labels.
+    pub metadata: Metadata,
 }
 
 /// Why a presented token is not active.
@@ -134,10 +145,10 @@ impl Record {
     /// # Errors
     /// Why not.
     pub fn suits(&self, place: &Place) -> Result<(), InactiveReason> {
-        if !self.audiences.admit(place.audience.as_ref()) {
+        if !self.extras.audiences.admit(place.audience.as_ref()) {
             return Err(InactiveReason::OtherAudience);
         }
-        if !self.allowed_cidrs.admit(place.address) {
+        if !self.extras.allowed_cidrs.admit(place.address) {
             return Err(InactiveReason::OtherAddress);
         }
         Ok(())

@@ -3,24 +3,37 @@
 
 use std::fmt;
 
+use hmac::digest::consts::U16;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use quick_cache::sync::Cache;
 use rand::TryRng as _;
 use rand::rngs::{SysError, SysRng};
 use sha2::Sha256;
-use subtle::ConstantTimeEq as _;
+use subtle::{Choice, ConstantTimeEq as _};
 use zeroize::Zeroizing;
 
 use crate::token::{Generation, Secret, TokenId};
 
 /// What a secret is recognised by: an HMAC under a key that only this process ever had. It is compared in constant time,
 /// and tells nothing of the secret.
+///
+/// The first half of the HMAC, the least that RFC 2104 (section 5) advises to keep: whoever looks for another secret of
+/// the same proof has not the key, and so must present them here, 2^127 on average.
 #[derive(Clone, Copy)]
-pub struct Proof([u8; 32]);
+pub struct Proof([u8; 16]);
+
+impl Proof {
+    fn words(&self) -> impl Iterator<Item = u64> {
+        let (words, _) = self.0.as_chunks();
+        words.iter().map(|word| u64::from_ne_bytes(*word))
+    }
+}
 
 impl PartialEq for Proof {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        // By words: bytes would take eight times as many steps.
+        let (ours, theirs) = (self.words(), other.words());
+        ours.zip(theirs).fold(Choice::from(1), |same, (our, their)| same & our.ct_eq(&their)).into()
     }
 }
 
@@ -50,7 +63,9 @@ impl Prover {
     /// What a secret is recognised by.
     #[must_use]
     pub fn proof(&self, secret: &Secret) -> Proof {
-        Proof(self.0.clone().chain_update(secret.expose()).finalize().into_bytes().into())
+        let whole = self.0.clone().chain_update(secret.expose()).finalize().into_bytes();
+        let (first, _) = whole.split::<U16>();
+        Proof(first.into())
     }
 }
 
@@ -64,7 +79,7 @@ impl fmt::Debug for Prover {
 pub struct ProofCache(Cache<(TokenId, Generation), Proof>);
 
 impl ProofCache {
-    /// An empty cache of at most `capacity` proofs, about 100 bytes each.
+    /// An empty cache of at most `capacity` proofs, about 75 bytes each.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self(Cache::new(capacity))

@@ -132,13 +132,13 @@ impl Change {
         match self {
             Self::Token { token, .. } => *token == record.id,
             Self::PrincipalChanged { workspace, principal } => {
-                *workspace == record.workspace && record.principal.as_ref() == Some(principal)
+                *workspace == *record.workspace && record.principal.as_deref() == Some(principal)
             }
             Self::BulkRevoked { tokens: Some(tokens), .. } => tokens.contains(&record.id),
             Self::BulkRevoked { workspace, tokens: None, .. }
             | Self::WorkspaceInvalidated { workspace, .. }
-            | Self::WorkspaceUpdated { workspace } => *workspace == record.workspace,
-            Self::ProfileUpdated { profile } => record.profile.as_ref() == Some(profile),
+            | Self::WorkspaceUpdated { workspace } => *workspace == *record.workspace,
+            Self::ProfileUpdated { profile } => record.profile.as_deref() == Some(profile),
             Self::KeyRetired { .. } => true,
         }
     }

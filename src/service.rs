@@ -24,6 +24,7 @@ mod permissions;
 mod principals;
 mod profiles;
 mod proving;
+mod reading;
 mod refusals;
 mod retries;
 mod rotation;
@@ -68,6 +69,7 @@ use crate::proof::ProofCache;
 use crate::store::Store;
 use allowances::Allowances;
 use keys::KeyDirectory;
+use reading::Reading;
 use retries::Retries;
 
 /// The parts that a service is made of.
@@ -99,6 +101,7 @@ pub struct Parts {
 /// All that tokenkeep does. Shared by every request.
 pub struct Service {
     store: Store,
+    reading: Arc<Reading>,
     committing: Committing,
     keyring: Arc<Keyring>,
     keys: Arc<KeyDirectory>,
@@ -132,6 +135,7 @@ impl Service {
             last_uses: LastUses::new(store.clone(), committing.clone(), fleet.clone(), metrics.clone()),
             keys: Arc::clone(&issuer.keys),
             allowances: Allowances::default(),
+            reading: Reading::new(store.clone()),
             store,
             committing,
             keyring,

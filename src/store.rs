@@ -22,6 +22,7 @@ pub mod profiles;
 pub mod requests;
 mod schema;
 pub mod servers;
+mod statement;
 mod tls;
 mod token_ends;
 mod token_indexes;

@@ -67,7 +67,7 @@ macro_rules! text_type {
     ($(#[$attribute:meta])* $name:ident, $parse:expr) => {
         $(#[$attribute])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Box<str>);
 
         impl $name {
             /// Takes a text if it keeps the rule of this type, and says what is wrong with it otherwise.
@@ -76,7 +76,7 @@ macro_rules! text_type {
             /// [`Invalid`] names the rule that was broken.
             pub fn parse(text: String) -> Result<Self, Invalid> {
                 let parse: fn(String) -> Result<String, Invalid> = $parse;
-                parse(text).map(Self)
+                parse(text).map(|text| Self(text.into_boxed_str()))
             }
 
             /// The text as it was given.
@@ -88,7 +88,7 @@ macro_rules! text_type {
             /// The text as it was given, given away.
             #[must_use]
             pub fn into_string(self) -> String {
-                self.0
+                self.0.into_string()
             }
         }
 
@@ -137,7 +137,7 @@ text_type!(
 );
 
 /// A caller's own labels on a token: at most 32, see [`Metadata::parse`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Metadata(BTreeMap<String, String>);
 
 impl Metadata {

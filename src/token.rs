@@ -4,12 +4,14 @@ pub(crate) mod base62;
 mod edit;
 mod expiry;
 mod filter;
+mod kid;
 mod overlap;
 mod place;
 mod presented;
 mod scope;
 
 use std::fmt;
+use std::num::NonZeroI64;
 use std::time::SystemTime;
 
 use uuid::Uuid;
@@ -17,9 +19,10 @@ use uuid::Uuid;
 pub use edit::TokenEdit;
 pub use expiry::Expiry;
 pub use filter::TokenFilter;
+pub use kid::Kid;
 pub use overlap::{Overlap, PreviousSecret};
 pub use place::{Audiences, Cidr, Cidrs};
-pub use presented::{IssuedSecret, Kid, Malformed, Presented, SHAPE, Secret, Tag};
+pub use presented::{IssuedSecret, Malformed, Presented, PresentedText, SHAPE, Secret, Tag};
 pub use scope::{Scope, ScopeSet};
 
 use crate::profile::{ProfileName, TokenType};
@@ -58,6 +61,12 @@ impl TokenId {
         id.map(Self).map_err(|_| Invalid::Malformed("a UUID like 01890a5d-ac96-774b-bcce-b302099a8057"))
     }
 
+    /// The hyphenated text.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
+    }
+
     /// The id as a UUID.
     #[must_use]
     pub const fn as_uuid(&self) -> Uuid {
@@ -82,7 +91,7 @@ impl Generation {
 
 /// A number that a product names a token or a principal by: 1 or more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ExternalId(i64);
+pub struct ExternalId(NonZeroI64);
 
 impl ExternalId {
     /// Takes a number.
@@ -90,13 +99,16 @@ impl ExternalId {
     /// # Errors
     /// [`Invalid`] if it is below 1.
     pub const fn parse(number: i64) -> Result<Self, Invalid> {
-        if number < 1 { Err(Invalid::Malformed("1 or more")) } else { Ok(Self(number)) }
+        match NonZeroI64::new(number) {
+            Some(number) if number.is_positive() => Ok(Self(number)),
+            Some(_) | None => Err(Invalid::Malformed("1 or more")),
+        }
     }
 
     /// The number.
     #[must_use]
     pub const fn get(self) -> i64 {
-        self.0
+        self.0.get()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -74,7 +75,43 @@ impl<Time: Copy> Report<Time> {
     }
 }
 
-type Counts = HashMap<(TokenId, Used), (i64, BootTime)>;
+type Counts = HashMap<(TokenId, Used), (i64, BootTime), OfRandomIds>;
+
+type OfRandomIds = BuildHasherDefault<RandomIds>;
+
+/// Hashes what begins with an id of ours. These are random and nobody else can choose them, since only what was proved is
+/// counted: they need only be spread over all bits.
+#[derive(Debug, Default)]
+struct RandomIds(u64);
+
+impl RandomIds {
+    /// Two to the power of 64, divided by the golden ratio: an odd number without a pattern.
+    const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+
+    const fn add(&mut self, bits: u64) {
+        self.0 = (self.0 ^ bits).wrapping_mul(Self::SPREAD);
+    }
+}
+
+impl Hasher for RandomIds {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.add(u64::from_ne_bytes(*word));
+        }
+        for byte in rest {
+            self.add(u64::from(*byte));
+        }
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write(&number.to_ne_bytes());
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+}
 
 /// A part, alone on its cache line.
 #[derive(Debug, Default)]

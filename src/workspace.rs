@@ -71,13 +71,19 @@ impl TokenPrefix {
         if text.is_empty() {
             return Err(Invalid::Missing);
         }
-        let welcome = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        let right = text.len() <= 8
-            && text.starts_with(|first: char| first.is_ascii_lowercase())
-            && !text.ends_with('_')
-            && !text.contains("__")
-            && text.bytes().all(welcome);
-        if right { Ok(Self(text)) } else { Err(Invalid::Malformed(PREFIX_FORM)) }
+        if Self::is_one(&text) { Ok(Self(text)) } else { Err(Invalid::Malformed(PREFIX_FORM)) }
+    }
+
+    /// Whether a text is of the form above.
+    #[must_use]
+    pub fn is_one(text: &str) -> bool {
+        let welcome = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
+        let text = text.as_bytes();
+        text.len() <= 8
+            && text.first().is_some_and(u8::is_ascii_lowercase)
+            && !text.ends_with(b"_")
+            && !text.windows(2).any(|pair| pair == b"__")
+            && text.iter().all(welcome)
     }
 
     /// The prefix as written, without the `_` that follows it.

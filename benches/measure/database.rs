@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tokenkeep::postgres::{Cluster, Fetch, Options};
@@ -21,6 +21,11 @@ pub(crate) struct PrivateDatabase {
 
 impl PrivateDatabase {
     pub(crate) fn start() -> Outcome<Self> {
+        Self::start_with(&[])
+    }
+
+    /// With settings of PostgreSQL's own, by name.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Outcome<Self> {
         let directory = tempfile::Builder::new().prefix("tk").tempdir()?;
         // Started by root, PostgreSQL runs as another user, who must get through.
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
@@ -30,7 +35,10 @@ impl PrivateDatabase {
             binaries_directory: None,
             fetch: Fetch::Allowed,
             database: FIRST.to_owned(),
-            settings: Vec::new(),
+            settings: settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
         })?;
         tokenkeep::keyring::create_first_key(&directory.path().join("keyring"))?;
         Ok(Self { cluster, directory })
@@ -38,6 +46,11 @@ impl PrivateDatabase {
 
     pub(crate) fn url(&self, name: &str) -> String {
         self.cluster.url(name)
+    }
+
+    /// A program beside `postgres`, like `pgbench`.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.cluster.binaries().directory().join(name)
     }
 
     /// A directory for the run's own files, with a keyring in `keyring`.

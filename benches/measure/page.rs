@@ -13,7 +13,7 @@ const END: &str = "<!-- measured: end -->";
 /// Prints what was measured and, given `--write`, puts it between the markers of its page under `docs/performance`.
 pub(crate) fn publish(page: &str, measured: &str) -> Outcome<()> {
     println!("{measured}");
-    if !std::env::args().any(|argument| argument == "--write") {
+    if !is_to_be_written() {
         return Ok(());
     }
     let path = format!("{}/docs/performance/{page}", env!("CARGO_MANIFEST_DIR"));
@@ -22,6 +22,11 @@ pub(crate) fn publish(page: &str, measured: &str) -> Outcome<()> {
     let (_, after) = rest.split_once(END).ok_or("the page has no place that ends")?;
     fs::write(&path, format!("{before}{BEGIN}\n{measured}\n{END}{after}"))?;
     Ok(())
+}
+
+/// Whether what was measured is to be kept.
+pub(crate) fn is_to_be_written() -> bool {
+    std::env::args().any(|argument| argument == "--write")
 }
 
 /// One sentence: when, what, and on what machine. `others` names what else took part, with its version.

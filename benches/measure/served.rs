@@ -67,10 +67,15 @@ impl ServedDatabase {
         Ok(served)
     }
 
-    fn role(&self, role: &str) -> Command {
+    pub(crate) fn role(&self, role: &str) -> Command {
         let mut command = tokenkeep(role);
         command.env("TOKENKEEP_DATABASE_URL", &self.url).arg("--keyring").arg(&self.keyring);
         command
+    }
+
+    /// Where the database is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// The file of the operator's token.
@@ -80,12 +85,40 @@ impl ServedDatabase {
 
     /// Starts a server over it.
     pub(crate) fn serve(&self, settings: &[&str]) -> Outcome<ServerProcess> {
-        ServerProcess::start(self.role("serve").args(settings))
+        ServerProcess::start(&mut self.server(settings))
+    }
+
+    /// What starts a server over it.
+    pub(crate) fn server(&self, settings: &[&str]) -> Command {
+        let mut command = self.role("serve");
+        command.args(settings);
+        command
     }
 
     /// Connects the operator to a server.
     pub(crate) async fn operator(&self, server: SocketAddr) -> Outcome<Service> {
         connect(server, self.operator.clone()).await
+    }
+
+    /// Issues callers' tokens that may introspect and revoke in every workspace, through a server.
+    pub(crate) async fn create_callers(&self, server: SocketAddr, count: usize) -> Outcome<Vec<String>> {
+        let mut tokens = TokenServiceClient::new(self.operator(server).await?);
+        let mut callers = Vec::with_capacity(count);
+        for number in 0..count {
+            let request = v1::CreateTokenRequest {
+                workspace: "tokenkeep".to_owned(),
+                name: format!("caller {number}"),
+                scopes: vec!["tokenkeep:introspect".to_owned(), "tokenkeep:tokens:revoke".to_owned()],
+                ..Default::default()
+            };
+            callers.push(tokens.create_token(request).await?.into_inner().secret);
+        }
+        Ok(callers)
+    }
+
+    /// Connects somebody who has a token.
+    pub(crate) async fn caller(&self, server: SocketAddr, secret: &str) -> Outcome<Service> {
+        connect(server, Credential(Some(format!("Bearer {secret}").parse()?))).await
     }
 
     /// Makes the workspace, through a server.

@@ -4,7 +4,8 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use super::floors::Subject;
-use super::shard::{Epoch, Shard};
+use super::shard::Shard;
+use super::slot::{Entry, Epoch};
 use super::{Cache, lock, nanoseconds};
 use crate::clock::BootTime;
 use crate::defect::{Defect, seeded};
@@ -150,6 +151,7 @@ impl Cache {
     /// Forgets everything, the lease included, and what it followed.
     pub fn empty(&self) {
         self.restart(None, Shard::clear);
+        self.common.clear();
     }
 
     /// Begins another epoch, while nobody looks.
@@ -190,7 +192,7 @@ fn passed_over(change: &Change, shard: &mut Shard) -> bool {
         TokenChange::Suspended { .. } => seeded(Defect::SuspensionIgnored),
         TokenChange::Revoked { .. } | TokenChange::Resumed => false,
         TokenChange::SecretReplaced { overlap_end: None } if seeded(Defect::EndOverlapIgnored) => {
-            let ends = |entry: &super::Entry| entry.deadline.is_some();
+            let ends = |entry: &Entry| entry.deadline.time().is_some();
             shard.find(*token, |entry| entry.record.generation < *generation && ends(entry)).is_some()
         }
         TokenChange::SecretReplaced { .. } => seeded(Defect::ReplacedSecretKept),

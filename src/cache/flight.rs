@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::shard::{Entry, Epoch, Shard};
+use super::shard::Shard;
+use super::slot::{Entry, Epoch};
 use super::{Cache, Learned};
 use crate::defect::{Defect, seeded};
 use crate::revocation::{HistoryId, Position};
@@ -39,14 +40,16 @@ impl Flight {
     /// that it was found in. Gives whether it is remembered. Of a token of which two secrets work both may land.
     #[expect(clippy::must_use_candidate, reason = "whoever found it has it, remembered or not")]
     pub fn land(&self, learned: Learned, source: HistoryId) -> bool {
+        let learned = Learned { record: self.cache.common.share(learned.record), ..learned };
         let mut shard = self.cache.shard(self.id);
         match self.applied {
             Some(applied) if self.is_clear(&shard, &learned, source) => {
                 let above = self.cache.floors.above(&learned.record);
                 let Learned { record, proof, deadline } = learned;
+                let deadline = deadline.into();
                 let known = self.cache.applied_in(&shard).filter(|_| seeded(Defect::FloorsPassedInFlight));
                 let (as_of, epoch) = (known.unwrap_or(applied).revision, self.epoch);
-                shard.insert(Entry { record, proof, deadline, as_of, epoch, above })
+                shard.insert(Entry { record, proof, deadline, as_of, epoch, above, used: false })
             }
             Some(_) | None => false,
         }

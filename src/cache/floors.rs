@@ -58,9 +58,9 @@ pub(super) struct Above {
     profile: Place,
 }
 
-/// A place in the table, small, since every entry has three.
+/// A place in the table of at most 65,536, small, since every entry has three.
 #[derive(Debug, Clone, Copy)]
-struct Place(u32);
+struct Place(u16);
 
 impl Floors {
     /// With about as many places as tokens are known, from 64 to 65,536 of 8 bytes.
@@ -107,10 +107,10 @@ impl Floors {
     /// The floors that will lie above what is learned of a record.
     pub(super) fn above(&self, record: &Record) -> Above {
         let workspace = self.place(Subject::Workspace(&record.workspace));
-        let principal = record.principal.as_ref();
+        let principal = record.principal.as_deref();
         let principal = principal
             .map_or(workspace, |principal| self.place(Subject::Principal(&record.workspace, principal)));
-        let profile = record.profile.as_ref();
+        let profile = record.profile.as_deref();
         let profile = profile.map_or(workspace, |profile| self.place(Subject::Profile(profile)));
         Above { workspace, principal, profile }
     }
@@ -129,10 +129,10 @@ impl Floors {
 
     fn place(&self, subject: Subject<'_>) -> Place {
         let places = u64::try_from(self.places.len()).unwrap_or(1);
-        Place(u32::try_from(self.hasher.hash_one(subject) % places).unwrap_or_default())
+        Place(u16::try_from(self.hasher.hash_one(subject) % places).unwrap_or_default())
     }
 
     fn floor(&self, Place(place): Place) -> Option<&AtomicI64> {
-        self.places.get(usize::try_from(place).ok()?)
+        self.places.get(usize::from(place))
     }
 }

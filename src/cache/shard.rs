@@ -1,97 +1,11 @@
 //! A shard: a part of the tokens that are known, and of the flights that may bring more, under one lock.
 
 use std::collections::{HashMap, hash_map};
-use std::sync::Arc;
 
-use super::floors::Above;
-use crate::clock::BootTime;
-use crate::introspection::Record;
-use crate::proof::Proof;
+use super::index::Index;
+use super::slot::{Entry, Epoch, Slot};
 use crate::revocation::HistoryId;
 use crate::token::{Generation, Revision, TokenId};
-
-/// Counts the times that a cache began to follow the log. What was learned in one epoch is unverified in the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Epoch(u64);
-
-impl Epoch {
-    pub(super) const fn next(self) -> Self {
-        Self(self.0.wrapping_add(1))
-    }
-}
-
-/// A secret of a token that is known.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) record: Arc<Record>,
-    pub(super) proof: Proof,
-    pub(super) deadline: Option<BootTime>,
-    /// What the source surely knew when it was asked.
-    pub(super) as_of: Revision,
-    pub(super) epoch: Epoch,
-    pub(super) above: Above,
-}
-
-impl Entry {
-    /// Whether it is newer than what was learned of the same token.
-    fn outdoes(&self, other: &Self) -> bool {
-        let (ours, theirs) = (self.record.revision, other.record.revision);
-        let later = self.record.generation == other.record.generation && self.as_of > other.as_of;
-        self.epoch == other.epoch && (ours > theirs || (ours == theirs && later))
-    }
-
-    /// Whether it may be known beside what was learned of the same token: another secret, of the same moment of the
-    /// token, unless it is unverified and so of no moment that is known.
-    fn stands_beside(&self, other: &Self) -> bool {
-        let same_moment = self.epoch != other.epoch || self.record.revision == other.record.revision;
-        self.record.generation != other.record.generation && same_moment
-    }
-}
-
-/// What is known of one token: one secret, or two as long as one takes the place of the other.
-#[derive(Debug)]
-pub(super) struct Slot {
-    one: Entry,
-    other: Option<Box<Entry>>,
-    /// Whether it was answered from since the hand passed.
-    used: bool,
-}
-
-impl Slot {
-    fn id(&self) -> TokenId {
-        self.one.record.id
-    }
-
-    fn entries(&self) -> impl Iterator<Item = &Entry> {
-        std::iter::once(&self.one).chain(self.other.as_deref())
-    }
-
-    /// Whether something of it is verified.
-    fn is_of(&self, epoch: Epoch) -> bool {
-        self.entries().any(|entry| entry.epoch == epoch)
-    }
-
-    /// Forgets what is not to be kept; gives whether something is left. If not, what is there is to be removed.
-    fn retain(&mut self, keeps: impl Fn(&Entry) -> bool) -> bool {
-        self.other = self.other.take().filter(|other| keeps(other));
-        if keeps(&self.one) {
-            return true;
-        }
-        self.other.take().map(|other| self.one = *other).is_some()
-    }
-
-    fn add(&mut self, entry: Entry) -> bool {
-        if self.entries().any(|known| known.outdoes(&entry)) {
-            return false;
-        }
-        if self.retain(|known| known.stands_beside(&entry)) {
-            self.other = Some(Box::new(entry));
-        } else {
-            self.one = entry;
-        }
-        true
-    }
-}
 
 /// The flights of one token.
 #[derive(Debug, Default)]
@@ -107,7 +21,7 @@ pub(super) struct Shard {
     history: Option<HistoryId>,
     capacity: usize,
     slots: Vec<Slot>,
-    places: HashMap<TokenId, usize>,
+    index: Index,
     /// Where the next search for room begins.
     hand: usize,
     aloft: HashMap<TokenId, Aloft>,
@@ -120,7 +34,7 @@ impl Shard {
             history: None,
             capacity,
             slots: Vec::new(),
-            places: HashMap::new(),
+            index: Index::default(),
             hand: 0,
             aloft: HashMap::new(),
         }
@@ -142,10 +56,9 @@ impl Shard {
     /// The secret of a token that is meant, if it is known, and verified.
     pub(super) fn find(&mut self, id: TokenId, is_meant: impl Fn(&Entry) -> bool) -> Option<&Entry> {
         let epoch = self.epoch;
-        let Slot { one, other, used } = self.slot(id)?;
-        let mut entries = std::iter::once(&*one).chain(other.as_deref());
+        let mut entries = self.slot(id)?.entries_mut();
         let found = entries.find(|entry| entry.epoch == epoch && is_meant(entry))?;
-        *used = true;
+        found.used = true;
         Some(found)
     }
 
@@ -161,7 +74,7 @@ impl Shard {
     }
 
     pub(super) fn clear(&mut self) {
-        (self.slots, self.places, self.hand) = (Vec::new(), HashMap::new(), 0);
+        (self.slots, self.index, self.hand) = (Vec::new(), Index::default(), 0);
     }
 
     /// A token has changed: what is known from before is forgotten, and what is found from before will be refused.
@@ -197,13 +110,13 @@ impl Shard {
         if let Some(slot) = self.slot(id) {
             return slot.add(entry);
         }
-        let slot = Slot { one: entry, other: None, used: false };
+        let slot = Slot::new(entry);
         if self.slots.len() >= self.capacity {
             return self.replace(slot);
         }
         self.reserve();
-        self.places.insert(id, self.slots.len());
         self.slots.push(slot);
+        self.index.add(self.slots.len() - 1, &self.slots);
         true
     }
 
@@ -220,27 +133,28 @@ impl Shard {
     }
 
     fn remove(&mut self, id: TokenId) {
-        let Some(place) = self.places.remove(&id) else { return };
+        let Some(place) = self.index.remove(id, &self.slots) else { return };
         self.slots.swap_remove(place);
         if let Some(moved) = self.slots.get(place) {
-            self.places.insert(moved.id(), place);
+            self.index.relocate(moved.id(), self.slots.len(), place);
         }
     }
 
     fn slot(&mut self, id: TokenId) -> Option<&mut Slot> {
-        let place = *self.places.get(&id)?;
+        let place = self.index.find(id, &self.slots)?;
         self.slots.get_mut(place)
     }
 
     /// Puts a token in the place of the next that was not used since the hand passed it.
     fn replace(&mut self, slot: Slot) -> bool {
-        let Some(place) = self.pass() else { return false };
-        let id = slot.id();
-        let Some(gone) = self.slots.get_mut(place).map(|old| std::mem::replace(old, slot)) else {
+        let Some(gone) = self.pass().and_then(|place| self.slots.get(place)).map(Slot::id) else {
             return false;
         };
-        self.places.remove(&gone.id());
-        self.places.insert(id, place);
+        let Some(place) = self.index.remove(gone, &self.slots) else { return false };
+        if let Some(old) = self.slots.get_mut(place) {
+            *old = slot;
+        }
+        self.index.add(place, &self.slots);
         true
     }
 
@@ -250,18 +164,18 @@ impl Shard {
             let place = if self.hand < self.slots.len() { self.hand } else { 0 };
             self.hand = place + 1;
             let slot = self.slots.get_mut(place)?;
-            if !slot.is_of(self.epoch) || !std::mem::take(&mut slot.used) {
+            if !slot.is_of(self.epoch) || !slot.take_used() {
                 return Some(place);
             }
         }
         None
     }
 
-    /// Doubles, but never past the capacity.
+    /// Grows by a quarter, but never past the capacity.
     fn reserve(&mut self) {
         if self.slots.len() == self.slots.capacity() {
-            let double = self.slots.len().max(8);
-            self.slots.reserve_exact(double.min(self.capacity - self.slots.len()));
+            let more = (self.slots.len() / 4).max(8);
+            self.slots.reserve_exact(more.min(self.capacity - self.slots.len()));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod bulk;
+mod common;
 mod floors;
 mod overlap;
 mod reference;
@@ -15,8 +16,8 @@ use super::*;
 use crate::lease::Offer;
 use crate::profile::{ProfileName, TokenType};
 use crate::revocation::{Change, Event, HistoryId, NewEvent, TokenChange};
-use crate::text::{Initiator, Metadata, Name, PrincipalId};
-use crate::token::{Audiences, Cidrs, IssuedSecret, ScopeSet, Secret, Tag};
+use crate::text::{Initiator, Name, PrincipalId};
+use crate::token::{IssuedSecret, Secret, Tag};
 use crate::workspace::{TokenPrefix, WorkspaceId};
 
 const OURS: HistoryId = HistoryId(Uuid::from_u128(1));
@@ -48,19 +49,17 @@ fn token(number: u128) -> TokenId {
 fn record(id: TokenId, revision: i64) -> Record {
     Record {
         id,
-        workspace: workspace("acme"),
+        workspace: workspace("acme").into(),
         name: Name::parse("ci".to_owned()).unwrap(),
-        principal: Some(principal("alice")),
+        principal: Some(principal("alice").into()),
         username: None,
         token_type: TokenType::Custom,
-        scopes: ScopeSet::default(),
-        audiences: Audiences::default(),
-        allowed_cidrs: Cidrs::default(),
+        scopes: Arc::default(),
         external_id: None,
         profile: None,
-        metadata: Metadata::default(),
+        extras: Arc::default(),
         expire_time: None,
-        create_time: SystemTime::UNIX_EPOCH,
+        create_time: SystemTime::UNIX_EPOCH.into(),
         generation: Generation::FIRST,
         revision: Revision(revision),
     }

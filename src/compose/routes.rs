@@ -95,11 +95,8 @@ pub(super) fn common(
 }
 
 /// The layers that every request passes, from outside in: count, admit, bound the time.
-pub(super) fn bounded(
-    routes: Routes,
-    metrics: &Metrics,
-    serving: &ServingOptions,
-) -> impl GrpcService + use<> {
+#[must_use]
+pub fn bounded(routes: Routes, metrics: &Metrics, serving: &ServingOptions) -> impl GrpcService + use<> {
     let rules = DeadlineRules {
         unary_maximum: serving.limits.unary_deadline,
         is_streaming,

@@ -8,8 +8,8 @@ use secrecy::ExposeSecret as _;
 
 use super::*;
 use crate::profile::{SHIPPED, TokenType};
-use crate::text::{Handle, Metadata, Name, PrincipalId};
-use crate::token::{Audiences, Cidrs, Generation, Revision, ScopeSet, TokenId};
+use crate::text::{Handle, Name, PrincipalId};
+use crate::token::{Generation, Revision, ScopeSet, TokenId};
 
 fn profile(name: &str) -> Profile {
     let file = format!("{name}.toml");
@@ -27,19 +27,17 @@ fn asked(profile: &Profile, headers: &[(&str, &str)]) -> ClientRequest {
 fn record(profile: &Profile) -> Record {
     Record {
         id: TokenId::generate(),
-        workspace: WorkspaceId::parse("acme".to_owned()).unwrap(),
+        workspace: WorkspaceId::parse("acme".to_owned()).unwrap().into(),
         name: Name::parse("deploy".to_owned()).unwrap(),
         principal: None,
         username: None,
         token_type: TokenType::Custom,
-        profile: Some(profile.name.clone()),
-        audiences: Audiences::default(),
-        allowed_cidrs: Cidrs::default(),
+        profile: Some(profile.name.clone().into()),
         external_id: None,
-        scopes: ScopeSet::new(vec![Scope::known("read")]).unwrap(),
-        metadata: Metadata::default(),
+        scopes: ScopeSet::new(vec![Scope::known("read")]).unwrap().into(),
+        extras: Arc::default(),
         expire_time: None,
-        create_time: SystemTime::UNIX_EPOCH,
+        create_time: SystemTime::UNIX_EPOCH.into(),
         generation: Generation(1),
         revision: Revision::ZERO,
     }
@@ -139,8 +137,8 @@ fn the_bodies_are_those_of_the_documents() {
 fn who_calls_is_told_in_headers_and_the_credential_stays_behind() {
     let profile = profile("qualytics");
     let mut record = record(&profile);
-    record.principal = Some(PrincipalId::parse("123".to_owned()).unwrap());
-    record.username = Some(Handle::parse("api_access@service".to_owned()).unwrap());
+    record.principal = Some(PrincipalId::parse("123".to_owned()).unwrap().into());
+    record.username = Some(Handle::parse("api_access@service".to_owned()).unwrap().into());
     record.name = Name::parse(" Jörg's 100%".to_owned()).unwrap();
     record.token_type = TokenType::FullAccess;
     let id = record.id.to_string();

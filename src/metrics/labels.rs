@@ -5,6 +5,9 @@ pub(super) trait Label: Copy {
     const NAME: &'static str;
     const VALUES: &'static [&'static str];
 
+    /// Its place among the values.
+    fn place(self) -> usize;
+
     fn as_str(self) -> &'static str;
 }
 
@@ -22,6 +25,10 @@ macro_rules! label {
         impl Label for $label {
             const NAME: &'static str = $name;
             const VALUES: &'static [&'static str] = &[$($text),+];
+
+            fn place(self) -> usize {
+                self as usize
+            }
 
             fn as_str(self) -> &'static str {
                 match self {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use prometheus_client::metrics::counter::Counter;
@@ -40,6 +40,9 @@ const CODES: [&str; 17] = [
 ];
 const CANCELLED: usize = 1;
 const UNKNOWN: usize = 2;
+
+/// Made beforehand, since a name in a text is parsed anew for each look.
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// The method that stands for all paths that are not in the API.
 const OTHER: &str = "other";
@@ -113,7 +116,7 @@ impl Measure {
 
     /// Takes the status from headers or trailers, if it stands there.
     fn read(&mut self, headers: &HeaderMap) {
-        if let Some(status) = headers.get("grpc-status") {
+        if let Some(status) = headers.get(&GRPC_STATUS) {
             let code = status.to_str().ok().and_then(|status| status.parse().ok());
             self.code = code.filter(|code| *code < CODES.len()).unwrap_or(UNKNOWN);
         }

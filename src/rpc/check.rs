@@ -75,8 +75,7 @@ fn at_hand(
         Ok(question) => question,
         Err(answer) => return Break(Ok(answer)),
     };
-    let known = service.introspect_at_hand(caller, &[&question]).and_then(|mut verdicts| verdicts.pop());
-    match known {
+    match service.introspect_at_hand(caller, &question) {
         Some(verdict) => Break(Ok(asked.answer(&profile, &verdict))),
         None => Continue(asked),
     }

@@ -1,11 +1,14 @@
 //! The way of every request: who calls, may they, what do they ask, do it, and the one place where failures are logged.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 use secrecy::SecretString;
 use tokio::time::Instant;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
@@ -17,7 +20,10 @@ use crate::metrics::CallerRejection;
 use crate::peer::Peer;
 use crate::rpc::status;
 use crate::service::{Caller, Error, Permission, Refusal, Service};
-use crate::token::TokenId;
+use crate::token::{PresentedText, TokenId};
+
+/// Made beforehand, since a name in a text is parsed anew for each look.
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What every RPC needs. Cheap to clone.
 #[derive(Clone)]
@@ -42,30 +48,30 @@ impl Desk {
 
     /// Answers a request: authenticates the caller, then parses, then works, in this order, so that whoever may not ask
     /// learns nothing about what they asked.
-    pub(super) async fn answer<Wire, Words, Answer, Work>(
+    pub(super) fn answer<Wire, Words, Answer, Work>(
         &self,
         request: Request<Wire>,
         permission: Permission,
         parse: fn(Wire) -> Result<Words, Error>,
         work: impl FnOnce(Arc<Service>, Caller, Words) -> Work + Send + 'static,
-    ) -> Result<Response<Answer>, Status>
+    ) -> impl Future<Output = Result<Response<Answer>, Status>> + Send
     where
         Wire: Send + 'static,
         Words: Send + 'static,
         Answer: Send + 'static,
         Work: Future<Output = Result<Answer, Error>> + Send,
     {
-        self.answer_at_hand(request, permission, parse, |_, _, words| Continue(words), work).await
+        self.answer_at_hand(request, permission, parse, |_, _, words| Continue(words), work)
     }
 
     /// The same for a request that changes something, and so may have an id.
-    pub(super) async fn change<Wire, Words, Answer, Work>(
+    pub(super) fn change<Wire, Words, Answer, Work>(
         &self,
         request: Request<Wire>,
         permission: Permission,
         parse: fn(Wire) -> Result<Words, Error>,
         work: impl FnOnce(Arc<Service>, Caller, Words) -> Work + Send + 'static,
-    ) -> Result<Response<Answer>, Status>
+    ) -> impl Future<Output = Result<Response<Answer>, Status>> + Send
     where
         Wire: Mutating + Send + 'static,
         Words: Send + 'static,
@@ -77,19 +83,19 @@ impl Desk {
             let caller = service.recognise(caller, Wire::NAME, &id, || message.encode_to_vec())?;
             Ok((caller, parse(message)?))
         };
-        self.ask(request, permission, parse, |_, _, words| Continue(words), work).await
+        self.ask(request, permission, parse, |_, _, words| Continue(words), work)
     }
 
     /// The same as [`Desk::answer`], but what `at_hand` breaks off with an answer to does not leave this thread, if the
     /// caller is known here too.
-    pub(super) async fn answer_at_hand<Wire, Words, Answer, Work>(
+    pub(super) fn answer_at_hand<Wire, Words, Answer, Work>(
         &self,
         request: Request<Wire>,
         permission: Permission,
         parse: fn(Wire) -> Result<Words, Error>,
         at_hand: impl FnOnce(&Service, &Caller, Words) -> ControlFlow<Result<Answer, Error>, Words>,
         work: impl FnOnce(Arc<Service>, Caller, Words) -> Work + Send + 'static,
-    ) -> Result<Response<Answer>, Status>
+    ) -> impl Future<Output = Result<Response<Answer>, Status>> + Send
     where
         Wire: Send + 'static,
         Words: Send + 'static,
@@ -97,17 +103,17 @@ impl Desk {
         Work: Future<Output = Result<Answer, Error>> + Send,
     {
         let parse = move |_: &Service, caller: Caller, message: Wire| Ok((caller, parse(message)?));
-        self.ask(request, permission, parse, at_hand, work).await
+        self.ask(request, permission, parse, at_hand, work)
     }
 
-    async fn ask<Wire, Words, Answer, Work>(
+    fn ask<Wire, Words, Answer, Work>(
         &self,
         request: Request<Wire>,
         permission: Permission,
         parse: impl Parse<Wire, Words>,
         at_hand: impl FnOnce(&Service, &Caller, Words) -> ControlFlow<Result<Answer, Error>, Words>,
         work: impl FnOnce(Arc<Service>, Caller, Words) -> Work + Send + 'static,
-    ) -> Result<Response<Answer>, Status>
+    ) -> impl Future<Output = Result<Response<Answer>, Status>> + Send
     where
         Wire: Send + 'static,
         Words: Send + 'static,
@@ -118,14 +124,14 @@ impl Desk {
         let door = Door { service: &self.service, permission, origin };
         let asked = match Asked::by(&door, request, &parse) {
             Ok(Asked::Admitted(caller, words)) => match at_hand(&self.service, &caller, words) {
-                Break(answer) => return told(answer),
+                Break(answer) => return Either::Left(ready(told(answer))),
                 Continue(words) => Asked::Admitted(caller, words),
             },
             Ok(unknown) => unknown,
-            Err(error) => return told(Err(error)),
+            Err(error) => return Either::Left(ready(told(Err(error)))),
         };
         let service = Arc::clone(&self.service);
-        let done = self.crossing.run(Box::pin(async move {
+        let crossed = self.crossing.run(Box::pin(async move {
             let door = Door { service: &service, permission, origin };
             let (caller, words) = asked.admitted(&door, &parse, deadline).await?;
             let token = caller.token();
@@ -134,7 +140,8 @@ impl Desk {
                 Door { service: &service, permission, origin }.refused(Some(token), error);
             })
         }));
-        told(done.await.unwrap_or_else(|error| Err(uncrossed(error))))
+        // Apart, so that an answer at hand, which does not go this way, is not moved about with room for it.
+        Either::Right(Box::pin(async { told(crossed.await.unwrap_or_else(|error| Err(uncrossed(error)))) }))
     }
 }
 
@@ -175,7 +182,8 @@ impl Door<'_> {
 
 /// Where a request comes from.
 fn origin<Message>(request: &Request<Message>) -> Origin {
-    let trace = request.metadata().get("traceparent").and_then(|header| header.to_str().ok());
+    let headers: &HeaderMap = request.metadata().as_ref();
+    let trace = headers.get(&TRACEPARENT).and_then(|header| header.to_str().ok());
     Origin {
         address: request.extensions().get::<Peer>().and_then(Peer::address),
         trace: trace.and_then(TraceId::of_traceparent),
@@ -196,18 +204,18 @@ enum Asked<Wire, Words> {
 
 impl<Wire, Words> Asked<Wire, Words> {
     fn by(door: &Door<'_>, request: Request<Wire>, parse: &impl Parse<Wire, Words>) -> Result<Self, Error> {
-        let credential = credential(request.metadata()).inspect_err(|error| {
+        let (metadata, _, message) = request.into_parts();
+        let credential = credential(&metadata).inspect_err(|error| {
             door.service.metrics().caller_rejected(CallerRejection::Missing);
             door.turned_away(error);
         })?;
-        let message = request.into_inner();
-        let known = door.service.authenticate_at_hand(&credential, door.permission, door.origin);
+        let known = door.service.authenticate_at_hand(credential, door.permission, door.origin);
         match known.inspect_err(|error| door.turned_away(error))? {
             Some(caller) => {
                 let (caller, words) = parse(door.service, caller, message)?;
                 Ok(Self::Admitted(caller, words))
             }
-            None => Ok(Self::Unknown(credential, message)),
+            None => Ok(Self::Unknown(credential.to_secret(), message)),
         }
     }
 
@@ -260,13 +268,15 @@ pub(super) fn log(error: &Error) {
     }
 }
 
-/// Takes the caller's token from the metadata, into a type that does not print it.
-fn credential(metadata: &MetadataMap) -> Result<SecretString, Error> {
-    let header = metadata.get("authorization").ok_or(Error::CredentialMissing)?;
+/// Finds the caller's token in the metadata, as a type that does not print it.
+fn credential(metadata: &MetadataMap) -> Result<PresentedText<'_>, Error> {
+    let headers: &HeaderMap = metadata.as_ref();
+    let header = headers.get(AUTHORIZATION).ok_or(Error::CredentialMissing)?;
     let header = header.to_str().map_err(|_| Error::CredentialInvalid)?;
     let (scheme, token) = header.split_once(' ').ok_or(Error::CredentialMissing)?;
-    if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
         return Err(Error::CredentialMissing);
     }
-    Ok(SecretString::from(token.trim()))
+    Ok(PresentedText::new(token))
 }

@@ -240,12 +240,9 @@ impl TokenService for TokenRpc {
                 request,
                 Permission::Introspect,
                 introspection::introspect_token,
-                |service, caller, asked| {
-                    let known = service.introspect_at_hand(caller, &[&asked.introspection]);
-                    match known.and_then(|mut verdicts| verdicts.pop()) {
-                        Some(verdict) => Break(Ok(verdicts::verdict(verdict, asked.include_metadata))),
-                        None => Continue(asked),
-                    }
+                |service, caller, asked| match service.introspect_at_hand(caller, &asked.introspection) {
+                    Some(verdict) => Break(Ok(verdicts::verdict(verdict, asked.include_metadata))),
+                    None => Continue(asked),
                 },
                 |service, caller, asked| async move {
                     let verdict = service.introspect(&caller, &asked.introspection).await?;
@@ -264,7 +261,8 @@ impl TokenService for TokenRpc {
                 request,
                 Permission::Introspect,
                 introspection::introspect_tokens,
-                |service, caller, batch| match service.introspect_at_hand(caller, &batch.introspections()) {
+                |service, caller, batch| match service.introspect_all_at_hand(caller, &batch.introspections())
+                {
                     Some(known) => Break(Ok(verdicts::batch(batch, known.into_iter().map(Ok)))),
                     None => Continue(batch),
                 },

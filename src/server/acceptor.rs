@@ -1,7 +1,9 @@
-//! The acceptor: owns the listening sockets and gives each connection to the least loaded thread.
+//! The acceptor: owns the listening sockets and gives each connection to the least loaded thread; of several, to the one
+//! that was given none for the longest time, so that short connections do not all meet on one thread.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, UnixListener};
@@ -28,6 +30,8 @@ pub(super) struct Acceptor {
     pub(super) admission: Arc<Admission>,
     pub(super) threads: Vec<ServingThread>,
     pub(super) counters: Arc<ConnectionCounters>,
+    /// Connections given to threads so far.
+    pub(super) given: AtomicU64,
 }
 
 /// A listening socket that the runtime of whoever accepts polls.
@@ -83,8 +87,9 @@ impl Acceptor {
         };
         let Some(permit) = self.admission.admit(address) else { return };
         let alive = self.threads.iter().filter_map(|thread| Some((thread.load()?, thread)));
-        if let Some((_, thread)) = alive.min_by_key(|(load, _)| *load) {
-            thread.take(Accepted { socket, permit, slot: thread.slot() });
+        if let Some((_, thread)) = alive.min_by_key(|(load, thread)| (*load, thread.last_given())) {
+            let given = self.given.fetch_add(1, Ordering::Relaxed) + 1;
+            thread.take(Accepted { socket, permit, slot: thread.slot() }, given);
         }
     }
 }

@@ -91,17 +91,28 @@ impl ConnectionContext {
                 TcpStream::from_std(stream).map(|stream| Registered::Tcp(stream, address))
             }
         };
-        match registered {
-            Ok(Registered::Unix(stream)) => self.serve_stream(stream, Peer::Unix, service).await,
-            Ok(Registered::Tcp(stream, address)) => self.serve_tcp(stream, address, service).await,
-            Err(error) => debug!(%error, "connection could not be registered"),
+        // Each kind in a box of its own, or every connection would take what the largest needs.
+        match (registered, &self.tls) {
+            (Ok(Registered::Unix(stream)), _) => {
+                Box::pin(self.serve_stream(stream, Peer::Unix, service)).await;
+            }
+            (Ok(Registered::Tcp(stream, address)), None) => {
+                Box::pin(self.serve_stream(stream, Peer::Plaintext { address }, service)).await;
+            }
+            (Ok(Registered::Tcp(stream, address)), Some(config)) => {
+                Box::pin(self.serve_tls(stream, address, config, service)).await;
+            }
+            (Err(error), _) => debug!(%error, "connection could not be registered"),
         }
     }
 
-    async fn serve_tcp<S: GrpcService>(&self, stream: TcpStream, address: SocketAddr, service: S) {
-        let Some(config) = &self.tls else {
-            return self.serve_stream(stream, Peer::Plaintext { address }, service).await;
-        };
+    async fn serve_tls<S: GrpcService>(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        config: &CurrentConfig,
+        service: S,
+    ) {
         let acceptor = TlsAcceptor::from(config.get());
         let Some(Some(stream)) = self.draining.run_until_cancelled(self.shake_hands(&acceptor, stream)).await
         else {

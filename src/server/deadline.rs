@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
@@ -16,6 +16,9 @@ use tracing::debug;
 use crate::crossing::Deadline;
 
 use super::in_flight::{Answer, Refusal, refuse};
+
+/// Made beforehand, since a name in a text is parsed anew for each look.
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// How calls are bounded.
 #[derive(Clone, Copy, Debug)]
@@ -171,7 +174,7 @@ fn trailers(status: &Status) -> HeaderMap {
 
 /// Reads `grpc-timeout`: at most eight digits and a unit (H, M, S, m, u or n).
 fn requested_timeout(headers: &HeaderMap) -> Result<Option<Duration>, MalformedTimeout> {
-    headers.get("grpc-timeout").map(parse_timeout).transpose()
+    headers.get(&GRPC_TIMEOUT).map(parse_timeout).transpose()
 }
 
 fn parse_timeout(value: &HeaderValue) -> Result<Duration, MalformedTimeout> {

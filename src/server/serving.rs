@@ -3,7 +3,7 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -116,6 +116,7 @@ impl Serving {
             admission: Admission::new(&options.limits, Arc::clone(&options.counters)),
             threads: parts.start_threads(&options, config.as_ref(), service).map_err(ServingError::Thread)?,
             counters: Arc::clone(&options.counters),
+            given: AtomicU64::new(0),
         };
         let accepting = acceptor.run(listeners, reloader, parts.draining.clone());
         parts.lifeline(Part::Acceptor).start(accepting).map_err(ServingError::Thread)?;

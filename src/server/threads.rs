@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 use tokio::runtime::Builder;
@@ -38,6 +38,8 @@ pub(super) struct Lifeline {
 pub(super) struct ServingThread {
     connections: UnboundedSender<Accepted>,
     load: Arc<AtomicUsize>,
+    /// The number of the last connection that it was given, of all that were given; 0 for none.
+    last_given: AtomicU64,
 }
 
 /// A connection's place on a serving thread, given back when dropped.
@@ -109,7 +111,7 @@ impl ServingThread {
         lifeline.start(async move {
             cut.run_until_cancelled(serve(incoming, context.into(), service)).await;
         })?;
-        Ok(Self { connections, load: Arc::default() })
+        Ok(Self { connections, load: Arc::default(), last_given: AtomicU64::new(0) })
     }
 
     /// Connections the thread has now; none if it is dead.
@@ -123,8 +125,14 @@ impl ServingThread {
         Slot(Arc::clone(&self.load))
     }
 
-    /// Gives the connection to the thread; one that dies meanwhile closes it.
-    pub(super) fn take(&self, accepted: Accepted) {
+    /// The number of the last connection that it was given.
+    pub(super) fn last_given(&self) -> u64 {
+        self.last_given.load(Ordering::Relaxed)
+    }
+
+    /// Gives the connection of this number to the thread; one that dies meanwhile closes it.
+    pub(super) fn take(&self, accepted: Accepted, number: u64) {
+        self.last_given.store(number, Ordering::Relaxed);
         drop(self.connections.send(accepted));
     }
 }

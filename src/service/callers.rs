@@ -16,7 +16,7 @@ use crate::introspection::{Freshness, InactiveReason, Place, Record};
 use crate::metrics::CallerRejection;
 use crate::revocation::Change;
 use crate::text::Initiator;
-use crate::token::{Revision, Scope, ScopeSet, TokenId};
+use crate::token::{PresentedText, Revision, Scope, ScopeSet, TokenId};
 use crate::workspace::WorkspaceId;
 
 /// Where callers present their own tokens: no audience is named, and no address that a token could be held to is known.
@@ -88,13 +88,13 @@ impl Caller {
     #[must_use]
     pub fn reach(&self) -> Reach {
         let own = &self.record.workspace;
-        if own.is_system() { Reach::Every } else { Reach::One(own.clone()) }
+        if own.is_system() { Reach::Every } else { Reach::One(WorkspaceId::clone(own)) }
     }
 
     /// Whether it acts on a workspace.
     #[must_use]
     pub fn acts_on(&self, workspace: &WorkspaceId) -> bool {
-        self.record.workspace.is_system() || self.record.workspace == *workspace
+        self.record.workspace.is_system() || *self.record.workspace == *workspace
     }
 
     /// Whether a change may concern what it may do.
@@ -143,7 +143,7 @@ impl Caller {
         let outlives = match (expire_time, self.record.expire_time) {
             (_, None) => false,
             (None, Some(_)) => true,
-            (Some(theirs), Some(own)) => theirs > own,
+            (Some(theirs), Some(own)) => theirs > own.into(),
         };
         let powerful = scopes.iter().any(Scope::is_reserved);
         if powerful && outlives { Err(Error::LifetimeEscalation) } else { Ok(()) }
@@ -168,7 +168,7 @@ impl Service {
         origin: Origin,
     ) -> Result<Caller, Error> {
         let undecided = |_: &Error| self.metrics.caller_rejected(CallerRejection::Undecided);
-        let proved = self.prove(Question::of_caller(credential)).await.inspect_err(undecided)?;
+        let proved = self.prove(Question::of_caller(credential.into())).await.inspect_err(undecided)?;
         let live = proved.map_err(|reason| self.reject(reason))?;
         self.admit(live.record, permission, origin)
     }
@@ -179,13 +179,14 @@ impl Service {
     /// [`Error::CredentialInvalid`], [`Error::ScopeRequired`].
     pub fn authenticate_at_hand(
         &self,
-        credential: &SecretString,
+        credential: PresentedText<'_>,
         permission: Permission,
         origin: Origin,
     ) -> Result<Option<Caller>, Error> {
         let question = Question::of_caller(credential);
-        let Ok(Sight::Proved(proved)) = self.at_hand(&question, Revision::ZERO) else { return Ok(None) };
-        self.note_at_hand(&question, &proved);
+        let now = BootTime::now();
+        let Ok(Sight::Proved(proved)) = self.at_hand(&question, Revision::ZERO, now) else { return Ok(None) };
+        self.note_at_hand(&question, &proved, now);
         let live = proved.map_err(|reason| self.reject(reason))?;
         self.admit(live.record, permission, origin).map(Some)
     }
@@ -247,7 +248,7 @@ impl Service {
 
 impl<'ask> Question<'ask> {
     /// Whether what a caller presents for itself is a live token.
-    const fn of_caller(credential: &'ask SecretString) -> Self {
+    const fn of_caller(credential: PresentedText<'ask>) -> Self {
         let (text, place) = (credential, Some(&NOWHERE));
         Self { text, caller: None, workspace: None, place, freshness: Freshness::Leased }
     }

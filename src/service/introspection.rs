@@ -2,6 +2,7 @@
 
 use super::proving::{Proved, Question, Sight};
 use super::{Caller, Error, Permission, Service};
+use crate::clock::BootTime;
 use crate::defect::{Defect, seeded};
 use crate::introspection::{Freshness, InactiveReason, Introspection, Verdict};
 use crate::metrics::IntrospectionResult;
@@ -36,13 +37,22 @@ impl Service {
         verdicts.collect()
     }
 
-    /// Judges presented tokens by what is at hand, at once and without asking anybody; `None` unless that is enough for
-    /// all of them.
+    /// Judges a presented token by what is at hand, at once and without asking anybody; `None` if that is not enough.
     #[must_use]
-    pub fn introspect_at_hand(&self, caller: &Caller, asks: &[&Introspection]) -> Option<Vec<Verdict>> {
-        let proved: Option<Vec<_>> = asks.iter().map(|ask| self.prove_at_hand(caller, ask)).collect();
+    pub fn introspect_at_hand(&self, caller: &Caller, ask: &Introspection) -> Option<Verdict> {
+        let now = BootTime::now();
+        let (question, proved) = self.prove_at_hand(caller, ask, now)?;
+        self.note_at_hand(&question, &proved, now);
+        Some(self.verdict(caller, ask, proved))
+    }
+
+    /// Judges presented tokens so; `None` unless what is at hand is enough for all of them.
+    #[must_use]
+    pub fn introspect_all_at_hand(&self, caller: &Caller, asks: &[&Introspection]) -> Option<Vec<Verdict>> {
+        let now = BootTime::now();
+        let proved: Option<Vec<_>> = asks.iter().map(|ask| self.prove_at_hand(caller, ask, now)).collect();
         let verdicts = proved?.into_iter().zip(asks).map(|((question, proved), ask)| {
-            self.note_at_hand(&question, &proved);
+            self.note_at_hand(&question, &proved, now);
             self.verdict(caller, ask, proved)
         });
         Some(verdicts.collect())
@@ -52,6 +62,7 @@ impl Service {
         &self,
         caller: &'ask Caller,
         ask: &'ask Introspection,
+        now: BootTime,
     ) -> Option<(Question<'ask>, Proved)> {
         let question = Question::of(caller, ask).ok()?;
         let floor = match ask.freshness {
@@ -59,7 +70,7 @@ impl Service {
             Freshness::AtLeast(revision) => revision,
             Freshness::Strong => return None,
         };
-        match self.at_hand(&question, floor) {
+        match self.at_hand(&question, floor, now) {
             Ok(Sight::Proved(proved)) => Some((question, proved)),
             Ok(Sight::Unseen(_)) | Err(_) => None,
         }
@@ -99,7 +110,7 @@ impl<'ask> Question<'ask> {
         }
         let Introspection { presented, workspace, place, freshness, .. } = ask;
         Ok(Self {
-            text: presented,
+            text: presented.into(),
             caller: Some(caller),
             workspace: workspace.as_ref(),
             place: Some(place),

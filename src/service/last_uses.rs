@@ -42,9 +42,9 @@ impl LastUses {
         Self { store, committing, fleet, metrics, outbox: Arc::new(Outbox::new(Uuid::new_v4())) }
     }
 
-    /// Counts a use of a secret by now.
-    pub(super) fn note(&self, token: TokenId, secret: Used) {
-        self.outbox.note(token, secret, BootTime::now());
+    /// Counts a use of a secret.
+    pub(super) fn note(&self, token: TokenId, secret: Used, time: BootTime) {
+        self.outbox.note(token, secret, time);
     }
 
     /// Where they are counted.

@@ -78,19 +78,17 @@ impl Caller {
     pub(super) fn operator() -> Result<Self, Error> {
         Ok(Self::command(Arc::new(Record {
             id: TokenId::generate(),
-            workspace: system()?,
+            workspace: system()?.into(),
             name: Name::parse(NAME.to_owned()).map_err(field("name"))?,
             principal: None,
             username: None,
             token_type: TokenType::Custom,
-            scopes: ScopeSet::new(vec![everything()]).map_err(field("scopes"))?,
-            audiences: Audiences::default(),
-            allowed_cidrs: Cidrs::default(),
+            scopes: ScopeSet::new(vec![everything()]).map_err(field("scopes"))?.into(),
             external_id: None,
             profile: None,
-            metadata: Metadata::default(),
+            extras: Arc::default(),
             expire_time: None,
-            create_time: SystemTime::UNIX_EPOCH,
+            create_time: SystemTime::UNIX_EPOCH.into(),
             generation: Generation::FIRST,
             revision: Revision::ZERO,
         })))

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret as _, SecretString};
-
 use super::freshness::Arrival;
 use super::search::Search;
 use super::{Caller, Error, Service};
 use crate::clock::BootTime;
 use crate::introspection::{Freshness, InactiveReason, Place, Record};
 use crate::keyring::Origin;
-use crate::token::{Presented, Revision};
+use crate::token::{Presented, PresentedText, Revision};
 use crate::uses::Used;
 use crate::workspace::WorkspaceId;
 
@@ -30,7 +28,7 @@ pub(super) type Proved = Result<Live, InactiveReason>;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question<'ask> {
     /// What was presented.
-    pub text: &'ask SecretString,
+    pub text: PresentedText<'ask>,
     /// Who asks; nobody when it is the caller's own token.
     pub caller: Option<&'ask Caller>,
     /// The workspace it must be of, if that matters.
@@ -68,7 +66,8 @@ impl Question<'_> {
 }
 
 impl Service {
-    /// What can be said without asking anybody, from nothing older than a revision. A forged token gets no further.
+    /// What can be said without asking anybody, from nothing older than a revision, by a lease that is held `now`: at a
+    /// moment after the request has arrived. A forged token gets no further.
     ///
     /// One that the caller does not act on is looked for in the database as if it were not known, so that it is told
     /// apart by nothing from one that is not there.
@@ -79,8 +78,9 @@ impl Service {
         &self,
         question: &Question<'ask>,
         floor: Revision,
+        now: BootTime,
     ) -> Result<Sight<'ask>, Error> {
-        let Ok(presented) = Presented::parse(question.text.expose_secret()) else {
+        let Ok(presented) = Presented::parse(question.text.expose()) else {
             return Ok(Sight::Proved(Err(InactiveReason::Malformed)));
         };
         match self.keyring.origin(&presented) {
@@ -91,7 +91,7 @@ impl Service {
                 return Ok(Sight::Proved(Err(reason)));
             }
         }
-        let known = self.cache.look_up(&presented, BootTime::now());
+        let known = self.cache.look_up(&presented, now);
         let Some(known) = known.filter(|known| known.applied.revision >= floor) else {
             return Ok(Sight::Unseen(presented));
         };
@@ -104,17 +104,17 @@ impl Service {
     }
 
     /// Takes note that an answer was found at hand, and of the use of the token if it lives.
-    pub(super) fn note_at_hand(&self, question: &Question<'_>, proved: &Proved) {
+    pub(super) fn note_at_hand(&self, question: &Question<'_>, proved: &Proved, now: BootTime) {
         if let Ok(live) = proved {
             self.metrics.answer_was_cached();
-            self.note_use(question, live);
+            self.note_use(question, live, now);
         }
     }
 
     /// Takes note of the use of a live token, unless where it is presented is for the asker to judge, who then takes note.
-    pub(super) fn note_use(&self, question: &Question<'_>, Live { record, .. }: &Live) {
+    pub(super) fn note_use(&self, question: &Question<'_>, Live { record, .. }: &Live, time: BootTime) {
         if question.place.is_some() {
-            self.last_uses.note(record.id, Used::Live(record.generation));
+            self.last_uses.note(record.id, Used::Live(record.generation), time);
         }
     }
 
@@ -135,7 +135,7 @@ impl Service {
         let mut sights = Vec::with_capacity(questions.len());
         for question in questions {
             let floor = arrival.reach(question.freshness).await;
-            sights.push(floor.and_then(|floor| self.at_hand(question, floor)));
+            sights.push(floor.and_then(|floor| self.at_hand(question, floor, BootTime::now())));
         }
         let unseen = sights.iter().filter_map(|sight| match sight {
             Ok(Sight::Unseen(presented)) => Some(presented.id),
@@ -147,7 +147,7 @@ impl Service {
             proved.push(match sight {
                 Ok(Sight::Unseen(presented)) => search.judge(question, &presented, &mut arrival).await,
                 Ok(Sight::Proved(at_hand)) => {
-                    self.note_at_hand(question, &at_hand);
+                    self.note_at_hand(question, &at_hand, BootTime::now());
                     Ok(at_hand)
                 }
                 Err(error) => Err(error),

@@ -11,14 +11,14 @@ use super::{Caller, Error, Service};
 use crate::cache::{Flight, Learned, deadline};
 use crate::clock::BootTime;
 use crate::defect::{Defect, seeded};
-use crate::introspection::{InactiveReason, Record};
+use crate::introspection::{Extras, InactiveReason, Record};
 use crate::metrics::Argon2Purpose;
 use crate::profile::effective_scopes;
 use crate::proof::Proof;
 use crate::revocation::{HistoryId, Position};
 use crate::store::StoreError;
-use crate::store::credentials::{self, Credential, Credentials, Limits, StoredSecret};
-use crate::token::{Generation, Presented, Revision, TokenId, TokenState};
+use crate::store::credentials::{Credential, Credentials, Limits, StoredSecret};
+use crate::token::{Generation, Presented, Revision, Token, TokenId, TokenState};
 use crate::uses::Used;
 use crate::workspace::WorkspaceId;
 
@@ -28,7 +28,7 @@ pub(super) struct Search<'service> {
     /// Begun before the look, so that what is applied meanwhile counts against what is found.
     flights: HashMap<TokenId, Flight>,
     /// When the look was taken, and what it found.
-    found: Option<(BootTime, Result<Credentials, StoreError>)>,
+    found: Option<(BootTime, Result<Arc<Credentials>, StoreError>)>,
     /// Whether there was no turn for one secret to be proved, so that the others need not wait for theirs.
     overloaded: bool,
 }
@@ -72,7 +72,7 @@ impl<'service> Search<'service> {
             Err(reason) => {
                 arrival.may_deny(reason, found).await?;
                 if reason == InactiveReason::Superseded {
-                    self.service.last_uses.note(presented.id, Used::Superseded);
+                    self.service.last_uses.note(presented.id, Used::Superseded, BootTime::now());
                 }
                 return Ok(Err(reason));
             }
@@ -86,7 +86,7 @@ impl<'service> Search<'service> {
         if let Err(reason) = question.suits(&live.record) {
             return Ok(Err(reason));
         }
-        self.service.note_use(question, &live);
+        self.service.note_use(question, &live, BootTime::now());
         Ok(Ok(live))
     }
 
@@ -163,11 +163,10 @@ impl<'service> Search<'service> {
         Ok(Finding { begun: *begun, found: Position { history: found.history, revision }, credential })
     }
 
-    async fn look(&self) -> Result<Credentials, StoreError> {
+    async fn look(&self) -> Result<Arc<Credentials>, StoreError> {
         let ids: Vec<TokenId> = self.flights.keys().copied().collect();
         self.service.metrics.credentials_were_read(ids.len());
-        let mut connection = self.service.store.connection().await?;
-        credentials::read(&mut connection, &ids).await
+        self.service.reading.read(ids).await
     }
 
     /// argon2, unless it has proved this very secret before; gives what the secret is recognised by from now on.
@@ -228,21 +227,21 @@ impl<'service> Search<'service> {
         let grants = profile.as_ref().and_then(|profile| profile.grants(token.token_type));
         let limits = principal.as_ref().map(|principal| &principal.scopes);
         let limits = limits.filter(|_| !seeded(Defect::EffectiveScopesAtCreation));
+        let Token { audiences, allowed_cidrs, metadata, .. } = token;
+        let extras = Extras { audiences, allowed_cidrs, metadata };
         Ok(Record {
-            scopes: effective_scopes(&token.scopes, grants, limits),
+            scopes: effective_scopes(&token.scopes, grants, limits).into(),
             id: token.id,
-            workspace: token.workspace,
+            workspace: token.workspace.into(),
             name: token.name,
-            principal: token.principal,
-            username: principal.and_then(|principal| principal.handle),
+            principal: token.principal.map(Arc::new),
+            username: principal.and_then(|principal| principal.handle).map(Arc::new),
             token_type: token.token_type,
-            audiences: token.audiences,
-            allowed_cidrs: token.allowed_cidrs,
             external_id: token.external_id,
-            profile: token.profile,
-            metadata: token.metadata,
-            expire_time: secret.expire_time,
-            create_time: token.create_time,
+            profile: token.profile.map(Arc::new),
+            extras: Arc::new(extras),
+            expire_time: secret.expire_time.map(Into::into),
+            create_time: token.create_time.into(),
             generation: secret.generation,
             revision,
         })

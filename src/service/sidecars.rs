@@ -128,9 +128,14 @@ impl Service {
         self.require_same_history(inquiry.history)?;
         let freshness = Freshness::AtLeast(Arrival::now(self).reach(inquiry.freshness).await?);
         // Where a token is presented is for the sidecar to judge.
-        let question =
-            |text| Question { text, caller: Some(caller), workspace: None, place: None, freshness };
-        let questions: Vec<_> = inquiry.tokens.iter().map(question).collect();
+        let questions = inquiry.tokens.iter().map(|text| Question {
+            text: text.into(),
+            caller: Some(caller),
+            workspace: None,
+            place: None,
+            freshness,
+        });
+        let questions: Vec<_> = questions.collect();
         let proved = self.prove_all(&questions).await;
         self.require_same_history(inquiry.history)?;
         Ok(self.resolutions(caller, proved))

@@ -183,7 +183,7 @@ impl Subscription {
 
     /// Reads the log itself, from where it stands.
     async fn read(&mut self) -> Result<(), Error> {
-        let reading = Reading::after(&self.service.store, self.place.position()).await?;
+        let reading = Box::pin(Reading::after(&self.service.store, self.place.position())).await?;
         // A gap found here is one of the log itself, and found again when its events are told.
         self.place.compare(&reading)?;
         self.behind = reading.more();
@@ -221,7 +221,9 @@ impl Subscription {
 
     /// Does the caller still have the right?
     async fn renew(&mut self) -> Result<(), Error> {
-        let renewed = self.service.authenticate_again(&self.caller, Permission::WatchRevocations).await?;
+        // In a box of its own, as is what reads the log: every watcher would hold the room for it while it only listens.
+        let renewing = self.service.authenticate_again(&self.caller, Permission::WatchRevocations);
+        let renewed = Box::pin(renewing).await?;
         let (caller, left) = renewed;
         self.caller = caller;
         self.expiry = left.and_then(|left| Instant::now().checked_add(left.max(EXPIRY_GRAIN)));

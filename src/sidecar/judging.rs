@@ -109,7 +109,7 @@ impl Sidecar {
     fn judge(&self, ask: &Introspection, record: Arc<Record>, now: BootTime) -> Verdict {
         if !self.covers(&record.workspace) {
             self.inactive(InactiveReason::Unknown)
-        } else if ask.workspace.as_ref().is_some_and(|wanted| *wanted != record.workspace) {
+        } else if ask.workspace.as_ref().is_some_and(|wanted| *wanted != *record.workspace) {
             self.inactive(InactiveReason::OtherWorkspace)
         } else if let Err(reason) = record.suits(&ask.place) {
             self.inactive(reason)

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::introspection::{InactiveReason, Record};
+use crate::introspection::{Extras, InactiveReason, Record, StoredTime};
 use crate::keyring::{TagKey, TagKeys};
 use crate::profile::{Audience, ProfileName, TokenType};
 use crate::proto::v1;
@@ -123,20 +123,23 @@ fn record(told: v1::TokenRecord) -> Option<Record> {
     let blocks = told.allowed_cidrs.iter().map(|block| Cidr::parse(block)).collect::<Result<_, _>>().ok()?;
     let external_id = Some(told.external_id).filter(|number| *number != 0);
     let token_type = token_type(v1::TokenType::try_from(told.r#type).ok()?);
-    let time = |time: prost_types::Timestamp| SystemTime::try_from(time).ok();
-    Some(Record {
-        id: TokenId::parse(&told.token_id).ok()?,
-        workspace: WorkspaceId::parse(told.workspace).ok()?,
-        name: Name::parse(told.name).ok()?,
-        principal: unless_empty(told.principal, PrincipalId::parse)?,
-        username: unless_empty(told.username, Handle::parse)?,
-        token_type,
-        scopes: ScopeSet::effective(scopes).ok()?,
+    let time = |time: prost_types::Timestamp| SystemTime::try_from(time).ok().map(StoredTime::from);
+    let extras = Extras {
         audiences: Audiences::new(audiences).ok()?,
         allowed_cidrs: Cidrs::new(blocks).ok()?,
-        external_id: external_id.map(ExternalId::parse).transpose().ok()?,
-        profile: unless_empty(told.profile, ProfileName::parse)?,
         metadata: Metadata::parse(told.metadata).ok()?,
+    };
+    Some(Record {
+        id: TokenId::parse(&told.token_id).ok()?,
+        workspace: WorkspaceId::parse(told.workspace).ok()?.into(),
+        name: Name::parse(told.name).ok()?,
+        principal: unless_empty(told.principal, PrincipalId::parse)?.map(Arc::new),
+        username: unless_empty(told.username, Handle::parse)?.map(Arc::new),
+        token_type,
+        scopes: ScopeSet::effective(scopes).ok()?.into(),
+        external_id: external_id.map(ExternalId::parse).transpose().ok()?,
+        profile: unless_empty(told.profile, ProfileName::parse)?.map(Arc::new),
+        extras: Arc::new(extras),
         // What cannot be read must not become never.
         expire_time: told.expire_time.map(|end| time(end).ok_or(())).transpose().ok()?,
         create_time: time(told.create_time?)?,

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::connection::Connection;
 use super::error::{StoreError, understood};
 use super::moment::Moment;
+use super::statement::statement;
 use crate::audit::{Entry, Event, Filter, Subject};
 use crate::text::{Initiator, PrincipalId};
 use crate::token::{Revision, TokenId};
@@ -97,7 +98,7 @@ pub async fn record(connection: &mut Connection, entries: &[Entry]) -> Result<()
     if entries.is_empty() {
         return Ok(());
     }
-    let query = diesel::sql_query(RECORD)
+    let query = statement(RECORD)
         .bind::<Array<SqlUuid>, _>(column(entries, |it| it.id))
         .bind::<Array<Text>, _>(column(entries, |it| it.action.as_str()))
         .bind::<Array<Nullable<Text>>, _>(column(entries, |it| {

@@ -5,6 +5,7 @@ mod compaction;
 mod head;
 mod renewal;
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use diesel::dsl::auto_type;
@@ -24,6 +25,7 @@ use super::error::{StoreError, understood};
 use super::moment::Moment;
 use super::schema::{histories, revisions};
 use super::servers::milliseconds;
+use super::statement::statement;
 use super::transaction::Transaction;
 use crate::defect::{Defect, seeded};
 use crate::profile::ProfileName;
@@ -195,8 +197,8 @@ pub async fn append_all(
     renewal::renew(connection, true).await?;
     let kinds = events.iter().map(|event| kind(&event.change));
     let (kinds, reasons): (Vec<&str>, Vec<Option<&str>>) = kinds.unzip();
-    let append = if seeded(Defect::NaiveCursor) { naive_append() } else { APPEND.to_owned() };
-    let query = diesel::sql_query(append)
+    let append = if seeded(Defect::NaiveCursor) { naive_append().into() } else { Cow::Borrowed(APPEND) };
+    let query = statement(append)
         .bind::<Array<Text>, _>(kinds)
         .bind::<Array<Nullable<Text>>, _>(column(&events, |it| {
             it.change.workspace().map(WorkspaceId::as_str)
@@ -252,7 +254,7 @@ pub async fn read_after(
     after: Position,
     limit: usize,
 ) -> Result<Segment, StoreError> {
-    let query = diesel::sql_query(READ)
+    let query = statement(READ)
         .bind::<SqlUuid, _>(after.history.0)
         .bind::<BigInt, _>(after.revision.0)
         .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX));

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::connection::Connection;
 use super::error::StoreError;
+use super::statement::statement;
 use super::transaction::Transaction;
 use crate::defect::{Defect, seeded};
 use crate::request::{Day, Fingerprint, RequestDigest, Sealed};
@@ -126,7 +127,7 @@ pub async fn enter(
     let sealed = undertakings.iter().map(|it| it.sealed.as_ref());
     let (days, sealed): (Vec<Option<i32>>, Vec<Option<&[u8]>>) =
         sealed.map(|sealed| sealed.map(|it| (it.day.0, it.bytes.as_slice())).unzip()).unzip();
-    let query = diesel::sql_query(ENTER)
+    let query = statement(ENTER)
         .bind::<Array<Binary>, _>(column(|it| &it.digest.0))
         .bind::<Array<Binary>, _>(column(|it| &it.fingerprint.0))
         .bind::<Array<Nullable<SqlUuid>>, _>(ids)
@@ -147,7 +148,7 @@ pub async fn find(
     digest: RequestDigest,
     window: Duration,
 ) -> Result<Option<Done>, StoreError> {
-    let query = diesel::sql_query(FIND).bind::<Binary, _>(digest.0.to_vec());
+    let query = statement(FIND).bind::<Binary, _>(digest.0.to_vec());
     let query = query.bind::<Double, _>(window.as_secs_f64());
     let row: Option<DoneRow> = connection.row_if_any(query).await?;
     row.map(DoneRow::into_done).transpose()

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::error::StoreError;
 use super::moment::Moment;
+use super::statement::statement;
 use super::transaction::Transaction;
 use crate::text::Reason;
 use crate::token::{Ended, Revision, Token, TokenState};
@@ -44,7 +45,7 @@ pub async fn revoke(
     let ids: Vec<Uuid> = revocations.iter().map(|ended| ended.token.id.as_uuid()).collect();
     let reasons: Vec<&str> = revocations.iter().map(|ended| ended.reason.as_str()).collect();
     let revisions: Vec<i64> = revocations.iter().map(|ended| ended.revision.0).collect();
-    let query = diesel::sql_query(REVOKE)
+    let query = statement(REVOKE)
         .bind::<Array<SqlUuid>, _>(ids)
         .bind::<Array<Text>, _>(reasons)
         .bind::<Array<BigInt>, _>(revisions);

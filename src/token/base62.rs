@@ -29,30 +29,70 @@ fn next_digit(number: &mut [u8]) -> u8 {
     DIGITS.get(remainder as usize).copied().unwrap_or(b'0')
 }
 
-/// Reads a number back; `None` if a character is not a digit or the number does not fit into `BYTES` bytes.
+/// How many digits are taken at once: as many as fit into 64 bits, whatever they are.
+const CHUNK: usize = 10;
+
+/// 62 to the power of [`CHUNK`].
+const CHUNK_RADIX: u64 = 62_u64.pow(10);
+
+/// The 64 bits of which the widest number has some.
+const LIMBS: usize = 4;
+
+/// What is no digit, in [`VALUES`]; none of its upper bits is in a digit's value.
+const NO_DIGIT: u8 = 0xFF;
+
+/// The value of every digit.
+const VALUES: [u8; 256] = values();
+
+/// Reads a number back; `None` if a character is not a digit or the number does not fit into `BYTES` bytes, at most 32.
 pub(crate) fn decode<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
-    let mut number = [0_u8; BYTES];
-    for character in text.bytes() {
-        let mut carry = u32::from(digit_value(character)?);
-        for byte in number.iter_mut().rev() {
-            let value = u32::from(*byte) * 62 + carry;
-            *byte = value.to_le_bytes()[0];
-            carry = value >> 8;
-        }
-        if carry != 0 {
-            return None;
-        }
+    let mut all = Zeroizing::new([0; LIMBS]);
+    let limbs = all.get_mut(..BYTES.div_ceil(8))?;
+    let (first, rest) = text.as_bytes().split_at_checked(text.len() % CHUNK)?;
+    let mut too_much = 0;
+    for chunk in std::iter::once(first).chain(rest.chunks_exact(CHUNK)) {
+        too_much |= shift_in(limbs, chunk_value(chunk)?);
     }
-    Some(number)
+    let mut number = [0; BYTES];
+    for (bytes, limb) in number.rchunks_mut(8).zip(limbs) {
+        let limb = limb.to_be_bytes();
+        let (above, within) = limb.split_at(8 - bytes.len());
+        bytes.copy_from_slice(within);
+        too_much |= above.iter().fold(0, |more, byte| more | u64::from(*byte));
+    }
+    (too_much == 0).then_some(number)
 }
 
-const fn digit_value(character: u8) -> Option<u8> {
-    match character {
-        b'0'..=b'9' => Some(character - b'0'),
-        b'A'..=b'Z' => Some(character - b'A' + 10),
-        b'a'..=b'z' => Some(character - b'a' + 36),
-        _ => None,
+/// Makes room for a chunk at the small end of a number and puts it there; gives what does not fit at the other.
+fn shift_in(limbs: &mut [u64], chunk: u64) -> u64 {
+    limbs.iter_mut().fold(chunk, |carry, limb| {
+        let (low, high) = limb.carrying_mul(CHUNK_RADIX, carry);
+        *limb = low;
+        high
+    })
+}
+
+/// The number that at most [`CHUNK`] digits are, without a branch on any of them.
+fn chunk_value(digits: &[u8]) -> Option<u64> {
+    let (value, seen) = digits.iter().fold((0_u64, 0), |(value, seen), digit| {
+        let digit = VALUES.get(usize::from(*digit)).copied().unwrap_or(NO_DIGIT);
+        (value.wrapping_mul(62).wrapping_add(digit.into()), seen | digit)
+    });
+    (seen & !0x3F == 0).then_some(value)
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which would refuse what is out of bounds"
+)]
+const fn values() -> [u8; 256] {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 62 {
+        values[DIGITS[value as usize] as usize] = value;
+        value += 1;
     }
+    values
 }
 
 #[cfg(test)]
@@ -74,7 +114,39 @@ mod tests {
         round::<32>(43);
     }
 
+    #[test]
+    fn what_no_number_of_that_many_bytes_has_for_text_is_refused() {
+        assert_eq!(decode::<4>("4gfFC3"), Some([0xFF; 4]));
+        assert_eq!(decode::<4>("4gfFC4"), None);
+        assert_eq!(decode::<8>("LygHa16AHYF"), Some([0xFF; 8]));
+        assert_eq!(decode::<8>("LygHa16AHYG"), None);
+        assert_eq!(decode::<16>(&"z".repeat(22)), None);
+        assert_eq!(decode::<32>(&"z".repeat(43)), None);
+        assert_eq!(decode::<32>(&format!("1{}", "0".repeat(60))), None);
+        for wrong in ["00000_", "00000/", "00000:", "00000@", "00000[", "00000`", "00000{", "0000\u{e9}"] {
+            assert_eq!(decode::<4>(wrong), None, "{wrong}");
+        }
+        assert_eq!(decode::<4>(""), Some([0; 4]));
+    }
+
     proptest! {
+        /// Said again one digit after the other, as the numbers are defined.
+        #[test]
+        fn a_text_means_the_sum_of_its_digits(text in "[0-9A-Za-z]{0,21}") {
+            let by_digits = text.bytes().try_fold(0_u128, |sum, byte| {
+                let digit = DIGITS.iter().position(|digit| *digit == byte)?;
+                sum.checked_mul(62)?.checked_add(u128::try_from(digit).ok()?)
+            });
+            prop_assert_eq!(decode::<16>(&text), by_digits.map(u128::to_be_bytes));
+        }
+
+        #[test]
+        fn a_wide_number_comes_back(bytes: [u8; 32]) {
+            let mut text = String::new();
+            encode_into(&bytes, 43, &mut text);
+            prop_assert_eq!(decode::<32>(&text), Some(bytes));
+        }
+
         #[test]
         fn a_number_comes_back(bytes: [u8; 16]) {
             let mut text = String::new();

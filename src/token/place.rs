@@ -56,7 +56,7 @@ impl fmt::Display for Cidr {
 macro_rules! set_type {
     ($(#[$attribute:meta])* $name:ident, $item:ident, $limit:literal) => {
         $(#[$attribute])*
-        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
         pub struct $name(Box<[$item]>);
 
         impl $name {

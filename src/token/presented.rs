@@ -13,62 +13,17 @@ use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::kid::{KID, Kid};
 use super::{TokenId, base62};
 use crate::workspace::TokenPrefix;
 
 /// The shape of every token, as a regular expression for scanners; the CRC tells the rest.
 pub const SHAPE: &str = r"\b[a-z][a-z0-9_]{0,7}_[0-9A-Za-z]{84}\b";
 
-const KID: usize = 2;
 const ID: usize = 22;
 const SECRET: usize = 43;
 const TAG: usize = 11;
 const CRC: usize = 6;
-
-/// Names a server key: two base62 characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kid([char; KID]);
-
-impl Kid {
-    /// That of the first key of an installation.
-    pub const FIRST: Self = Self(['0', '1']);
-
-    /// Takes two base62 characters; `None` for anything else.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut characters = text.chars();
-        let (first, second) = (characters.next()?, characters.next()?);
-        let taken =
-            first.is_ascii_alphanumeric() && second.is_ascii_alphanumeric() && characters.next().is_none();
-        taken.then_some(Self([first, second]))
-    }
-
-    /// The next name, in the order of base62; `None` after the last.
-    #[must_use]
-    pub fn successor(self) -> Option<Self> {
-        let Self([first, second]) = self;
-        following(second).map_or_else(
-            || following(first).map(|first| Self([first, '0'])),
-            |second| Some(Self([first, second])),
-        )
-    }
-}
-
-/// The base62 digit after this one.
-fn following(digit: char) -> Option<char> {
-    match digit {
-        '9' => Some('A'),
-        'Z' => Some('a'),
-        'z' => None,
-        digit => char::from_u32(u32::from(digit) + 1),
-    }
-}
-
-impl fmt::Display for Kid {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|character| write!(formatter, "{character}"))
-    }
-}
 
 /// The 256 random bits of one generation of a token. Wiped when dropped, never printed.
 #[derive(Clone)]
@@ -104,7 +59,7 @@ pub struct Tag(pub [u8; 8]);
 
 impl PartialEq for Tag {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        u64::from_ne_bytes(self.0).ct_eq(&u64::from_ne_bytes(other.0)).into()
     }
 }
 
@@ -133,6 +88,42 @@ pub enum Malformed {
     NotCanonical,
 }
 
+/// A presented string where it stands in a request, which may be anything. Never printed.
+#[derive(Clone, Copy)]
+pub struct PresentedText<'text>(&'text str);
+
+impl<'text> PresentedText<'text> {
+    /// Takes any text.
+    #[must_use]
+    pub const fn new(text: &'text str) -> Self {
+        Self(text)
+    }
+
+    /// The string itself, to be taken apart.
+    #[must_use]
+    pub const fn expose(self) -> &'text str {
+        self.0
+    }
+
+    /// A copy that outlives the request.
+    #[must_use]
+    pub fn to_secret(self) -> SecretString {
+        SecretString::from(self.0)
+    }
+}
+
+impl<'text> From<&'text SecretString> for PresentedText<'text> {
+    fn from(secret: &'text SecretString) -> Self {
+        Self(secret.expose_secret())
+    }
+}
+
+impl fmt::Debug for PresentedText<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("PresentedText(redacted)")
+    }
+}
+
 /// A token string taken apart, not yet proved in any way.
 pub struct Presented<'text> {
     /// The key it claims to be issued under.
@@ -153,13 +144,13 @@ impl<'text> Presented<'text> {
     /// # Errors
     /// [`Malformed`]: it was not issued by any tokenkeep in this form.
     pub fn parse(text: &'text str) -> Result<Self, Malformed> {
-        let (prefix, body) = text.rsplit_once('_').ok_or(Malformed::Prefix)?;
-        if body.len() != KID + ID + SECRET + TAG + CRC
-            || !body.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        {
+        let (prefix, body) = parts(text)?;
+        if !is_alphanumeric(body) {
             return Err(Malformed::Body);
         }
-        TokenPrefix::parse(prefix.to_owned()).map_err(|_| Malformed::Prefix)?;
+        if !TokenPrefix::is_one(prefix) {
+            return Err(Malformed::Prefix);
+        }
         let (checked, crc) = split_end(text, CRC)?;
         if base62::decode::<4>(crc) != Some(crc32fast::hash(checked.as_bytes()).to_be_bytes()) {
             return Err(Malformed::Checksum);
@@ -194,6 +185,18 @@ impl fmt::Debug for Presented<'_> {
     }
 }
 
+/// What stands before the last `_` and after it, where a token has one.
+fn parts(text: &str) -> Result<(&str, &str), Malformed> {
+    let (rest, body) = split_end(text, KID + ID + SECRET + TAG + CRC).unwrap_or(("", ""));
+    let wrong = || if text.contains('_') { Malformed::Body } else { Malformed::Prefix };
+    rest.strip_suffix('_').map(|prefix| (prefix, body)).ok_or_else(wrong)
+}
+
+/// Looks at every byte, whatever those before it are, so that it can look at many at once.
+fn is_alphanumeric(text: &str) -> bool {
+    text.bytes().fold(true, |all, byte| all & byte.is_ascii_alphanumeric())
+}
+
 fn split_end(text: &str, width: usize) -> Result<(&str, &str), Malformed> {
     text.len().checked_sub(width).and_then(|middle| text.split_at_checked(middle)).ok_or(Malformed::Body)
 }
@@ -225,7 +228,7 @@ impl IssuedSecret {
         let mut text = String::with_capacity(prefix.as_str().len() + 1 + KID + ID + SECRET + TAG + CRC);
         text.push_str(prefix.as_str());
         text.push('_');
-        text.extend(kid.0);
+        text.extend(kid.characters());
         base62::encode_into(id.as_uuid().as_bytes(), ID, &mut text);
         base62::encode_into(secret.expose(), SECRET, &mut text);
         let tag = sign(text.as_bytes());
@@ -299,19 +302,6 @@ mod tests {
             assert!(text.len() <= 93);
             assert!(!shape.is_match(&format!("{text}0")));
         }
-    }
-
-    #[test]
-    fn every_key_name_follows_another_in_order() {
-        let mut name = Kid::parse("00");
-        let mut all = Vec::new();
-        while let Some(kid) = name {
-            all.push(kid);
-            assert_eq!(Kid::parse(&kid.to_string()), Some(kid));
-            name = kid.successor();
-        }
-        assert_eq!(all.len(), 62 * 62);
-        assert!(all.is_sorted());
     }
 
     #[test]

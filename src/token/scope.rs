@@ -82,7 +82,7 @@ impl fmt::Display for Scope {
 }
 
 /// The scopes of one token, or of one principal: at most 64, in order, each once.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ScopeSet(Vec<Scope>);
 
 impl ScopeSet {
@@ -141,6 +141,17 @@ impl ScopeSet {
         Self(scopes)
     }
 
+    /// Separated by spaces, as RFC 6749 writes them.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::with_capacity(self.iter().map(|scope| scope.as_str().len() + 1).sum());
+        for (position, scope) in self.iter().enumerate() {
+            text.push_str(if position == 0 { "" } else { " " });
+            text.push_str(scope.as_str());
+        }
+        text
+    }
+
     /// The scopes, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.0.iter()
@@ -148,13 +159,8 @@ impl ScopeSet {
 }
 
 impl fmt::Display for ScopeSet {
-    /// Separated by spaces, as RFC 6749 writes them.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, scope) in self.0.iter().enumerate() {
-            let gap = if position == 0 { "" } else { " " };
-            write!(formatter, "{gap}{scope}")?;
-        }
-        Ok(())
+        formatter.write_str(&self.to_text())
     }
 }
 

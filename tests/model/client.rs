@@ -8,8 +8,8 @@ use tokenkeep::clock::BootTime;
 use tokenkeep::introspection::Record;
 use tokenkeep::profile::TokenType;
 use tokenkeep::revocation::{Change, Event, HistoryId, NewEvent, Position, TokenChange};
-use tokenkeep::text::{Initiator, Metadata, Name};
-use tokenkeep::token::{Audiences, Cidrs, Generation, Revision, ScopeSet, Secret, TokenId};
+use tokenkeep::text::{Initiator, Name};
+use tokenkeep::token::{Generation, Revision, Secret, TokenId};
 use tokenkeep::workspace::WorkspaceId;
 use uuid::Uuid;
 
@@ -46,19 +46,17 @@ pub(crate) fn event(token: usize, revision: i64) -> Event {
 pub(crate) fn learned(cache: &Cache, id: TokenId, generation: i32, revision: i64) -> Learned {
     let record = Record {
         id,
-        workspace: WorkspaceId::parse("acme".to_owned()).unwrap(),
+        workspace: WorkspaceId::parse("acme".to_owned()).unwrap().into(),
         name: Name::parse("ci".to_owned()).unwrap(),
         principal: None,
         username: None,
         token_type: TokenType::Custom,
-        scopes: ScopeSet::default(),
-        audiences: Audiences::default(),
-        allowed_cidrs: Cidrs::default(),
+        scopes: Arc::default(),
         external_id: None,
         profile: None,
-        metadata: Metadata::default(),
+        extras: Arc::default(),
         expire_time: None,
-        create_time: SystemTime::UNIX_EPOCH,
+        create_time: SystemTime::UNIX_EPOCH.into(),
         generation: Generation(generation),
         revision: Revision(revision),
     };

@@ -34,6 +34,25 @@ async fn connections_go_to_the_least_loaded_thread() {
 }
 
 #[tokio::test]
+async fn connections_that_come_one_after_the_other_go_to_all_threads_in_turn() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let recorded = Arc::clone(&seen);
+    let service = answering(move |_| {
+        recorded.lock().unwrap().push(thread::current().name().unwrap().to_owned());
+        std::future::ready(ok())
+    });
+    let options = options();
+    let counters = Arc::clone(&options.counters);
+    let serving = Serving::start(options, service).unwrap();
+    for _ in 0..4 {
+        drop(check(&mut client(&serving).await).await);
+        until("it is closed", || counters.open.load(Ordering::Relaxed) == 0).await;
+    }
+
+    assert_eq!(*seen.lock().unwrap(), ["serving-0", "serving-1", "serving-0", "serving-1"]);
+}
+
+#[tokio::test]
 async fn the_death_of_a_serving_thread_is_told_and_the_others_serve_on() {
     let explosive = Arc::new(AtomicBool::new(false));
     let serving = Serving::start(options(), Explosive(Arc::clone(&explosive))).unwrap();

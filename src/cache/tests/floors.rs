@@ -15,8 +15,8 @@ fn a_floor_hides_its_subject_and_nobody_else_until_it_is_learned_again() {
     for (subject, hidden) in subjects {
         // Large, so that it is unlikely that two subjects share a place.
         let cache = following(65_536);
-        let bobs = Record { principal: Some(bob.clone()), ..record(token(2), 4) };
-        let others = Record { workspace: other.clone(), principal: None, ..record(token(3), 4) };
+        let bobs = Record { principal: Some(bob.clone().into()), ..record(token(2), 4) };
+        let others = Record { workspace: other.clone().into(), principal: None, ..record(token(3), 4) };
         let records = [record(token(1), 4), bobs, others];
         let fill_all = || {
             for record in &records {

@@ -1,10 +1,12 @@
 //! Answers of `SidecarService`.
 
+use std::time::SystemTime;
+
 use prost_types::{Duration, Timestamp};
 
 use super::introspection::inactive_reason;
 use super::{audiences, external_id, scopes, token_type};
-use crate::introspection::Record;
+use crate::introspection::{Record, StoredTime};
 use crate::keyring::TagKey;
 use crate::proto::v1;
 use crate::rpc::outcomes::outcomes;
@@ -42,19 +44,23 @@ fn token_record(record: &Record, expires_in: Option<std::time::Duration>) -> v1:
         name: record.name.as_str().to_owned(),
         principal: record.principal.as_ref().map_or_else(String::new, |it| it.as_str().to_owned()),
         scopes: scopes(record.scopes.iter()),
-        metadata: record.metadata.entries().clone(),
-        create_time: Some(Timestamp::from(record.create_time)),
-        expire_time: record.expire_time.map(Timestamp::from),
+        metadata: record.extras.metadata.entries().clone(),
+        create_time: Some(timestamp(record.create_time)),
+        expire_time: record.expire_time.map(timestamp),
         expires_in: expires_in.map(duration),
         generation: record.generation.0,
         revision: record.revision.0,
         r#type: token_type(record.token_type).into(),
-        audiences: audiences(record.audiences.as_slice()),
-        allowed_cidrs: record.allowed_cidrs.as_slice().iter().map(Cidr::to_string).collect(),
+        audiences: audiences(record.extras.audiences.as_slice()),
+        allowed_cidrs: record.extras.allowed_cidrs.as_slice().iter().map(Cidr::to_string).collect(),
         username: record.username.as_ref().map(ToString::to_string).unwrap_or_default(),
         external_id: external_id(record.external_id),
         profile: record.profile.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
+}
+
+fn timestamp(time: StoredTime) -> Timestamp {
+    SystemTime::from(time).into()
 }
 
 fn duration(duration: std::time::Duration) -> Duration {

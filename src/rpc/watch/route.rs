@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use prost::bytes::{BufMut as _, Bytes};
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codec::{Codec, EncodeBuf, Encoder};
+use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
 use tonic::codegen::{Body as HttpBody, Service, StdError};
 use tonic::server::{Grpc, NamedService};
 use tonic_prost::{ProstCodec, ProstDecoder};
@@ -17,6 +17,12 @@ use super::Watch;
 use crate::proto::v1;
 use crate::proto::v1::token_service_server::TokenServiceServer;
 use crate::rpc::{Desk, TokenRpc};
+
+/// The bytes that every watcher holds for frames on their way: enough for a common one. The library would hold 8 KiB.
+const BUFFER: usize = 512;
+
+/// So many bytes of frames are sent together, if there are as many: the library's own choice.
+const TOGETHER: usize = 32 * 1024;
 
 const PATH: &str = "/tokenkeep.v1.TokenService/WatchRevocations";
 
@@ -96,6 +102,10 @@ impl Encoder for Encoded {
     fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
         buffer.put(item);
         Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(BUFFER, TOGETHER)
     }
 }
 

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::super::connection::Connection;
 use super::super::error::StoreError;
+use super::super::statement::statement;
 use super::super::transaction::Transaction;
 use super::{head, lock};
 use crate::revocation::HistoryId;
@@ -70,7 +71,7 @@ pub(super) async fn renew(
     connection: &mut Connection,
     only_if_moved: bool,
 ) -> Result<Option<HistoryId>, StoreError> {
-    let query = diesel::sql_query(RENEW).bind::<Bool, _>(only_if_moved);
+    let query = statement(RENEW).bind::<Bool, _>(only_if_moved);
     let renewed: Option<IdRow> = connection.row_if_any(query).await?;
     Ok(renewed.map(|IdRow { id }| HistoryId(id)))
 }

@@ -1,0 +1,101 @@
+//! Makes the calls: one thread, on a core of its own, that goes round its connections and never waits.
+
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::connection::Connection;
+use super::mix::Mix;
+use super::pace::Load;
+use super::tally::{Done, Tally};
+use super::target::Target;
+use crate::measure::page::Outcome;
+
+const BUFFER: usize = 256 * 1024;
+
+/// Calls of one kind; several kinds may be made at the same time.
+pub(crate) struct Flow<'plan> {
+    pub(crate) target: &'plan Target,
+    /// Connection by connection, over and over.
+    pub(crate) credentials: &'plan [String],
+    pub(crate) mix: &'plan Mix,
+    pub(crate) load: Load,
+    pub(crate) connections: usize,
+}
+
+/// For how long calls are made, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    /// Calls that are due in this time do not count: everything gets warm.
+    pub(crate) warm_up: Duration,
+    /// For how long calls are counted; until each was made, if each is to be made once.
+    pub(crate) duration: Duration,
+    /// Whether to look again and again rather than wait: for a thread that has a core of its own.
+    pub(crate) restless: bool,
+    /// Whether a connection that breaks is made anew. If not, it ends the run as a failure.
+    pub(crate) patient: bool,
+}
+
+/// Makes calls of one kind, and fails unless every one is answered as it must be.
+pub(crate) fn all_right(flow: Flow<'_>, span: Span) -> Outcome<Tally> {
+    let [tally] = tallies(&[flow], span)?;
+    tally.all_right()
+}
+
+/// Makes calls of several kinds and counts each.
+pub(crate) fn tallies<const FLOWS: usize>(flows: &[Flow<'_>; FLOWS], span: Span) -> Outcome<[Tally; FLOWS]> {
+    let mut tallies = std::array::from_fn(|_| Tally::default());
+    let elapsed = run(flows, span, &mut |flow, done| {
+        if let Some(tally) = tallies.get_mut(flow) {
+            tally.add(done);
+        }
+    })?;
+    for tally in &mut tallies {
+        tally.elapsed = elapsed;
+    }
+    Ok(tallies)
+}
+
+/// Makes calls, and tells of each that counts when it is over. Gives for how long they were counted.
+pub(crate) fn run(flows: &[Flow<'_>], span: Span, told: &mut dyn FnMut(usize, Done)) -> Outcome<Duration> {
+    let begin = Instant::now() + Duration::from_millis(1);
+    let counts = begin + span.warm_up;
+    let end = counts + span.duration;
+    let mut connections = Vec::new();
+    for (number, flow) in flows.iter().enumerate() {
+        for place in 0..flow.connections {
+            connections.push((number, Connection::open(flow, place, begin, span.patient)?));
+        }
+    }
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let now = Instant::now();
+        let is_over = now >= end;
+        let mut progress = false;
+        for (flow, connection) in &mut connections {
+            let counted = |done: Done| {
+                if done.since >= counts {
+                    told(*flow, done);
+                }
+            };
+            progress |= connection.turn(&mut buffer, is_over, counted)?;
+        }
+        if connections.iter().all(|(_, connection)| connection.is_through(is_over)) {
+            return Ok(now.min(end).saturating_duration_since(counts));
+        }
+        if now > end + Duration::from_secs(30) {
+            return Err("calls are not answered".into());
+        }
+        if !progress && !span.restless {
+            wait(&connections)?;
+        }
+    }
+}
+
+/// Until there is something to read, or a millisecond has passed.
+fn wait(connections: &[(usize, Connection<'_>)]) -> Outcome<()> {
+    let sockets = connections.iter().filter_map(|(_, connection)| connection.socket());
+    let mut sockets: Vec<_> = sockets.map(|socket| PollFd::new(socket, PollFlags::IN)).collect();
+    poll(&mut sockets, Some(&Timespec { tv_sec: 0, tv_nsec: 1_000_000 }))?;
+    Ok(())
+}

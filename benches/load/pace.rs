@@ -1,0 +1,57 @@
+//! When the next call is due.
+
+use std::time::{Duration, Instant};
+
+use super::mix::Random;
+
+/// How calls follow one another, on all connections together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Load {
+    /// Closed loop: each of so many streams a connection calls again as soon as it is answered. A server that stalls is asked
+    /// less meanwhile, so times say little about it; the rate is what counts.
+    Closed { streams: usize },
+    /// Open loop: so many calls a second come at random moments, whether or not others are answered, as from many clients who
+    /// know nothing of each other. Time counts from the moment at which a call was due, so that one which could not be sent in
+    /// time, since the server had not answered others, counts with all its waiting: nothing is omitted.
+    Open { a_second: f64 },
+}
+
+/// The moments of one connection.
+pub(crate) struct Pace {
+    random: Random,
+    /// The mean time between two calls; none where an answer makes room for the next.
+    interval: Option<f64>,
+    due: Instant,
+}
+
+impl Pace {
+    pub(crate) fn new(load: Load, connections: usize, number: u64, begin: Instant) -> Self {
+        let interval = match load {
+            Load::Closed { .. } => None,
+            #[expect(clippy::cast_precision_loss, reason = "there are few connections")]
+            Load::Open { a_second } => Some(connections as f64 / a_second),
+        };
+        let mut pace = Self { random: Random::new(number + 0x5EED), interval, due: begin };
+        pace.go_on();
+        pace
+    }
+
+    /// The moment from which the next call counts, if it is due.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
+        if self.interval.is_none() {
+            return Some(now);
+        }
+        let due = self.due;
+        (due <= now).then(|| {
+            self.go_on();
+            due
+        })
+    }
+
+    /// The times between independent arrivals are distributed exponentially.
+    fn go_on(&mut self) {
+        if let Some(mean) = self.interval {
+            self.due += Duration::from_secs_f64(-self.random.share().ln() * mean);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What a restart costs whoever asks: a server that 100,000 tokens are asked of is killed, and starts anew knowing none.
+//!
+//! `cargo bench --bench restart -- --write` writes the figures to `docs/performance/restart.md`, and a picture beside it.
+
+use std::fs;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use self::load::call::{Call, Known};
+use self::load::generator::{self, Flow, Span};
+use self::load::mix::Mix;
+use self::load::pace::Load;
+use self::load::tally::Tally;
+use self::load::target::Target;
+use self::measure::arguments;
+use self::measure::database::{FIRST, PrivateDatabase};
+use self::measure::figures::{self, Figure};
+use self::measure::minted::{Minting, mint};
+use self::measure::page::{self, Outcome};
+use self::measure::picture::{self, Line};
+use self::measure::process::ServerProcess;
+use self::measure::rounds::readable;
+use self::measure::served::ServedDatabase;
+
+#[expect(dead_code, reason = "what only other benchmarks need of it")]
+mod load {
+    pub(crate) mod call;
+    pub(crate) mod connection;
+    pub(crate) mod fields;
+    pub(crate) mod generator;
+    pub(crate) mod http2;
+    pub(crate) mod mix;
+    pub(crate) mod pace;
+    pub(crate) mod tally;
+    pub(crate) mod target;
+}
+
+#[expect(dead_code, reason = "what only other benchmarks need of it")]
+mod measure {
+    pub(crate) mod arguments;
+    pub(crate) mod database;
+    pub(crate) mod figures;
+    pub(crate) mod minted;
+    pub(crate) mod page;
+    pub(crate) mod picture;
+    pub(crate) mod process;
+    pub(crate) mod rounds;
+    pub(crate) mod served;
+}
+
+const TOKENS: usize = 100_000;
+const CALLERS: usize = 4;
+const CONNECTIONS: usize = 8;
+
+/// Calls a second, unless another rate is said: more than the database could answer each time.
+const RATE: usize = 5_000;
+
+/// What is told apart: seconds of the run.
+const STEP: Duration = Duration::from_secs(1);
+
+/// How long the load runs before the server is killed, and after it.
+const BEFORE: Duration = Duration::from_secs(20);
+const AFTER: Duration = Duration::from_secs(40);
+
+/// By when each token has been asked about once.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// By when the p99 of a second shall be back below twice what it was.
+const GOAL: Duration = Duration::from_secs(30);
+
+/// The seconds of the run, by when a call was due.
+type Course = Vec<Tally>;
+
+fn main() -> Outcome<()> {
+    let private = PrivateDatabase::start()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let (served, tokens, callers) = runtime.block_on(prepare(&private))?;
+    let port = free_port()?;
+    let doomed = start(&served, port)?;
+    let target = Target::Plaintext(doomed.address);
+    let rate = f64::from(u32::try_from(arguments::number("--rate", RATE)?)?);
+    let (all_known, known) = mpsc::channel();
+    let (course, gap) = thread::scope(|scope| {
+        let load = scope.spawn(|| ask(&target, &tokens, &callers, rate, &all_known));
+        if known.recv().is_ok() {
+            thread::sleep(BEFORE);
+        }
+        let killed = Instant::now();
+        doomed.kill()?;
+        let again = start(&served, port)?;
+        let gap = killed.elapsed();
+        let course = load.join().map_err(|_| "the load has panicked")??;
+        drop(again);
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>((course, gap))
+    })?;
+    let provenance = page::provenance(&runtime.block_on(private.version())?)?;
+    let table = figures::keep("restart", &[figure(&course)?])?;
+    page::publish("restart.md", &format!("{provenance}\n{table}\n{}", told(&course, rate, gap)))?;
+    draw(&course)
+}
+
+async fn prepare(private: &PrivateDatabase) -> Outcome<(ServedDatabase, Vec<Known>, Vec<String>)> {
+    let served = ServedDatabase::prepare(private, FIRST).await?;
+    let first = served.serve(&[])?;
+    served.create_workspace(first.address).await?;
+    let callers = served.create_callers(first.address, CALLERS).await?;
+    drop(first);
+    let minted = mint(private, &served, Minting::of(TOKENS)).await?;
+    let tokens = minted.iter().map(|minted| Known::parse(&minted.secret)).collect::<Outcome<_>>()?;
+    Ok((served, tokens, callers))
+}
+
+fn start(served: &ServedDatabase, port: u16) -> Outcome<ServerProcess> {
+    ServerProcess::start_at(&mut served.role("serve"), &format!("127.0.0.1:{port}"))
+}
+
+fn free_port() -> Outcome<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// First each token once, so that all are known; then any, for the whole run.
+fn ask(
+    target: &Target,
+    tokens: &[Known],
+    callers: &[String],
+    rate: f64,
+    all_known: &Sender<()>,
+) -> Outcome<Course> {
+    let calls: Vec<Call> = tokens.iter().map(Call::introspect).collect();
+    let each = Mix::each(calls.clone());
+    let flow = |mix, load| Flow { target, credentials: callers, mix, load, connections: CONNECTIONS };
+    let all = Span { warm_up: Duration::ZERO, duration: PATIENCE, restless: false, patient: false };
+    generator::all_right(flow(&each, Load::Closed { streams: 32 }), all)?;
+    all_known.send(())?;
+    let begin = Instant::now();
+    let mut course = Course::new();
+    let whole = Span { duration: AFTER + BEFORE, patient: true, ..all };
+    generator::run(&[flow(&Mix::any(calls), Load::Open { a_second: rate })], whole, &mut |_, done| {
+        let step = done.since.saturating_duration_since(begin).as_secs() / STEP.as_secs();
+        let step = usize::try_from(step).unwrap_or_default();
+        if course.len() <= step {
+            course.resize_with(step + 1, Tally::default);
+        }
+        if let Some(second) = course.get_mut(step) {
+            second.add(done);
+        }
+    })?;
+    Ok(course)
+}
+
+/// The second in which the server was killed: the first with a call that failed.
+fn outage(course: &Course) -> Outcome<usize> {
+    course.iter().position(|second| !second.failed.is_empty()).ok_or_else(|| "nothing failed".into())
+}
+
+/// The p99 of a common second before.
+fn usual(course: &Course) -> Outcome<f64> {
+    let mut before: Vec<f64> =
+        course.iter().take(outage(course)?).map(|second| second.quantile(0.99)).collect();
+    before.sort_by(f64::total_cmp);
+    Ok(*before.get(before.len() / 2).ok_or("there was nothing before")?)
+}
+
+/// How many seconds after the kill the first of those begins from which on the p99 stays below twice the usual one.
+fn back(course: &Course) -> Outcome<usize> {
+    let bound = 2.0 * usual(course)?;
+    let slow =
+        |second: &Tally| second.count() > 0 && (second.quantile(0.99) > bound || !second.failed.is_empty());
+    // The last second is not whole.
+    let last = course.iter().take(course.len() - 1).rposition(slow).ok_or("nothing became slow")?;
+    Ok(last + 1 - outage(course)?)
+}
+
+fn figure(course: &Course) -> Outcome<Figure> {
+    let wrong: u64 = course.iter().map(|second| second.wrong).sum();
+    let back = back(course)?;
+    Ok(Figure {
+        what: format!("a server killed and restarted, {TOKENS} live tokens under load"),
+        reference: format!("its p99 of a common second before: {}", readable(usual(course)?)),
+        goal: format!("0 wrong answers, p99 back (≤ 2 ×) within {} s", GOAL.as_secs()),
+        value: format!("**{wrong} wrong answers, back after {back} s**"),
+        spread: "–".to_owned(),
+        reached: Some(wrong == 0 && u64::try_from(back)? <= GOAL.as_secs()),
+    })
+}
+
+fn told(course: &Course, rate: f64, gap: Duration) -> String {
+    let failed: u64 = course.iter().flat_map(|second| second.failed.values()).sum();
+    let right: u64 = course.iter().map(|second| second.right).sum();
+    format!(
+        "At {rate:.0} calls a second, open loop. From the kill until the new server listened {} passed. {right} answers were \
+         right, and {failed} calls ended without a verdict, as calls do whose server is gone; none was told that a live token \
+         is dead.\n",
+        readable(gap.as_secs_f64())
+    )
+}
+
+fn draw(course: &Course) -> Outcome<()> {
+    if !page::is_to_be_written() {
+        return Ok(());
+    }
+    let line = |name: &str, colour, share: f64| Line {
+        name: name.to_owned(),
+        colour,
+        points: (0_u32..)
+            .zip(course)
+            .map(|(second, tally)| (f64::from(second), tally.quantile(share)))
+            .collect(),
+    };
+    let lines = [line("p99 of a second", "#2563eb", 0.99), line("p50", "#93c5fd", 0.5)];
+    let svg =
+        picture::curves("Times around a restart, by when a call was due", "seconds of the run", &lines)?;
+    fs::write(format!("{}/docs/performance/restart.svg", env!("CARGO_MANIFEST_DIR")), svg)?;
+    Ok(())
+}
