@@ -22,6 +22,7 @@ use self::measure::database::{FIRST, PrivateDatabase};
 use self::measure::page::{self, Outcome};
 use self::measure::rounds::{Rounds, readable, readable_range};
 
+#[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod measure {
     pub(crate) mod database;
     pub(crate) mod page;

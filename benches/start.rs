@@ -18,6 +18,7 @@ use self::measure::page::{self, Outcome};
 use self::measure::process::{ServerProcess, tokenkeep};
 use self::measure::rounds::{Rounds, readable, readable_range};
 
+#[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod measure {
     pub(crate) mod page;
     pub(crate) mod process;

@@ -44,11 +44,6 @@ impl ServerProcess {
         Ok(Self { process, address, operations })
     }
 
-    /// Its number, for a profiler.
-    pub(crate) fn id(&self) -> u32 {
-        self.process.id()
-    }
-
     /// One sample of `/metrics`, by its name with its labels.
     pub(crate) fn metric(&self, sample: &str) -> Outcome<f64> {
         let mut stream = TcpStream::connect(self.operations)?;
