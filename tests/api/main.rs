@@ -49,6 +49,7 @@ mod principals;
 mod process;
 mod profiles;
 mod races;
+mod reading;
 mod refusals;
 mod request_keys;
 mod retries;
