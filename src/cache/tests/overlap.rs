@@ -38,13 +38,12 @@ fn each_secret_has_a_record_a_proof_and_an_end_of_its_own() {
     for (generation, secret) in [Generation::FIRST, SECOND].into_iter().zip(&secrets) {
         let record = Record { generation, ..record(id, 4) };
         let end = (generation == Generation::FIRST).then_some(at(20));
-        let found =
-            Learned { proof: cache.prover().proof(secret), deadline: end, ..learned_from(&cache, record) };
+        let proof = cache.prover().proof(PresentedText::new(issue(id, secret).expose()));
+        let found = Learned { proof, deadline: end, ..learned_from(&cache, record) };
         assert!(cache.begin(id).land(found, OURS));
     }
     let ask = |secret: &Secret, now| {
-        let text = IssuedSecret::issue(&TokenPrefix::default(), Kid::FIRST, id, secret, |_| Tag([0; 8]));
-        let known = cache.look_up(&Presented::parse(text.expose()).unwrap(), now);
+        let known = cache.look_up(PresentedText::new(issue(id, secret).expose()), now);
         known.map(|known| (known.record.generation.0, known.deadline))
     };
     assert_eq!(ask(&secrets[0], at(19)), Some((1, Some(at(20)))));
