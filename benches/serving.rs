@@ -6,7 +6,8 @@ use std::fs;
 
 use self::known::empty::{self, Kind};
 use self::known::rows;
-use self::known::stage::{Stage, TOKENS};
+use self::known::stage::{CONNECTIONS, Stage, TOKENS};
+use self::known::times::{self, Point};
 use self::measure::arguments;
 use self::measure::figures;
 use self::measure::page::{self, Outcome};
@@ -17,12 +18,14 @@ mod known {
     pub(crate) mod empty;
     pub(crate) mod rows;
     pub(crate) mod stage;
+    pub(crate) mod times;
 }
 
 #[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod load {
     pub(crate) mod call;
     pub(crate) mod connection;
+    pub(crate) mod course;
     pub(crate) mod fields;
     pub(crate) mod generator;
     pub(crate) mod http2;
@@ -56,15 +59,24 @@ fn main() -> Outcome<()> {
     all.extend(others);
     rates.extend(other_rates);
     all.push(rows::batches(&stage)?);
-    all.extend(rows::forged(&stage, capacity)?);
-    let points = rows::curve(&stage, capacity)?;
+    let (at_half, sides) = times::at_half(&stage, capacity)?;
+    let (forged, other_sides) = times::forged(&stage, capacity)?;
+    all.push(at_half);
+    all.extend(forged);
+    let points = times::curve(&stage, capacity)?;
     let version = tokio::runtime::Runtime::new()?.block_on(stage.database.version())?;
     let table = figures::keep("serving", &all)?;
-    let (provenance, conditions, curve) =
-        (page::provenance(&version)?, rows::conditions(), rows::told(&points));
-    page::publish("serving.md", &format!("{provenance}\n{conditions}\n{table}\n{curve}"))?;
+    let (provenance, curve) = (page::provenance(&version)?, times::told(&points));
+    let sides = [times::HEAD, &sides, &other_sides].concat();
+    let page = [&provenance, &conditions(), &table, &sides, &curve].map(String::as_str).join("\n");
+    page::publish("serving.md", &page)?;
     draw(&points)?;
     draw_rates(&rates)
+}
+
+fn conditions() -> String {
+    let (rates, times) = (rows::conditions(), times::conditions());
+    format!("{CONNECTIONS} connections; {rates}; {times}; medians.\n")
 }
 
 /// What this program is to be if it was started as an empty server.
@@ -94,19 +106,20 @@ fn draw_rates(rates: &[(String, Rounds)]) -> Outcome<()> {
     Ok(())
 }
 
-fn draw(points: &[rows::Point]) -> Outcome<()> {
+/// Draws the p99 of a common tenth of a second, since that of all calls tells of the machine.
+fn draw(points: &[Point]) -> Outcome<()> {
     if !page::is_to_be_written() {
         return Ok(());
     }
-    let line = |name: &str, colour, value: fn(&rows::Point) -> f64| Line {
+    let line = |name: &str, colour, value: fn(&Point) -> f64| Line {
         name: name.to_owned(),
         colour,
         points: points.iter().map(|point| (point.a_second / 1e3, value(point))).collect(),
     };
     let lines = [
-        line("hot introspection, p99", "#2563eb", |point| point.hot[1]),
+        line("hot, p99 of a common tenth", "#2563eb", |point| point.hot[1]),
         line("p50", "#93c5fd", |point| point.hot[0]),
-        line("empty RPC, p99", "#d97706", |point| point.empty[1]),
+        line("empty, p99 of a common tenth", "#d97706", |point| point.empty[1]),
         line("p50", "#fcd34d", |point| point.empty[0]),
     ];
     let svg = picture::curves("Times at a rate, open loop, one core", "thousand calls a second", &lines)?;

@@ -45,7 +45,7 @@ pub(crate) fn all_right(flow: Flow<'_>, span: Span) -> Outcome<Tally> {
 /// Makes calls of several kinds and counts each.
 pub(crate) fn tallies<const FLOWS: usize>(flows: &[Flow<'_>; FLOWS], span: Span) -> Outcome<[Tally; FLOWS]> {
     let mut tallies = std::array::from_fn(|_| Tally::default());
-    let elapsed = run(flows, span, &mut |flow, done| {
+    let elapsed = run(flows, span, &mut |flow, _, done| {
         if let Some(tally) = tallies.get_mut(flow) {
             tally.add(done);
         }
@@ -56,31 +56,35 @@ pub(crate) fn tallies<const FLOWS: usize>(flows: &[Flow<'_>; FLOWS], span: Span)
     Ok(tallies)
 }
 
-/// Makes calls, and tells of each that counts when it is over. Gives for how long they were counted.
-pub(crate) fn run(flows: &[Flow<'_>], span: Span, told: &mut dyn FnMut(usize, Done)) -> Outcome<Duration> {
+/// Makes calls, and tells of each that counts when it is over: of which flow it was, how long after counting began it was
+/// due, and what came of it. Gives for how long they were counted.
+pub(crate) fn run(
+    flows: &[Flow<'_>],
+    span: Span,
+    told: &mut dyn FnMut(usize, Duration, Done),
+) -> Outcome<Duration> {
     let begin = Instant::now() + Duration::from_millis(1);
     let counts = begin + span.warm_up;
     let end = counts + span.duration;
     let mut connections = Vec::new();
     for (number, flow) in flows.iter().enumerate() {
         for place in 0..flow.connections {
-            connections.push((number, Connection::open(flow, place, begin, span.patient)?));
+            connections.push((number, Connection::open(flow, place, (begin, end), span.patient)?));
         }
     }
     let mut buffer = vec![0; BUFFER];
     loop {
         let now = Instant::now();
-        let is_over = now >= end;
         let mut progress = false;
         for (flow, connection) in &mut connections {
             let counted = |done: Done| {
-                if done.since >= counts {
-                    told(*flow, done);
+                if let Some(at) = done.since.checked_duration_since(counts) {
+                    told(*flow, at, done);
                 }
             };
-            progress |= connection.turn(&mut buffer, is_over, counted)?;
+            progress |= connection.turn(&mut buffer, counted)?;
         }
-        if connections.iter().all(|(_, connection)| connection.is_through(is_over)) {
+        if connections.iter().all(|(_, connection)| connection.is_through(now)) {
             return Ok(now.min(end).saturating_duration_since(counts));
         }
         if now > end + Duration::from_secs(30) {
