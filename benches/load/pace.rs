@@ -21,6 +21,7 @@ pub(crate) struct Pace {
     random: Random,
     /// The mean time between two calls; none where an answer makes room for the next.
     interval: Option<f64>,
+    /// The next moment; where an answer makes room, the first.
     due: Instant,
     end: Instant,
 }
@@ -39,17 +40,12 @@ impl Pace {
 
     /// The moment from which the next call counts, if it is due.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
-        if self.is_over(now) {
+        if self.is_over(now) || now < self.due {
             return None;
         }
-        if self.interval.is_none() {
-            return Some(now);
-        }
-        let due = self.due;
-        (due <= now).then(|| {
-            self.go_on();
-            due
-        })
+        let due = if self.interval.is_none() { now } else { self.due };
+        self.go_on();
+        Some(due)
     }
 
     /// Whether none is due any more. What fell due before the end in an open loop is owed, however late it gets: to drop it
