@@ -23,6 +23,7 @@ mod load {
     pub(crate) mod connection;
     pub(crate) mod fields;
     pub(crate) mod generator;
+    pub(crate) mod headers;
     pub(crate) mod http2;
     pub(crate) mod mix;
     pub(crate) mod pace;

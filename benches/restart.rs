@@ -33,6 +33,7 @@ mod load {
     pub(crate) mod course;
     pub(crate) mod fields;
     pub(crate) mod generator;
+    pub(crate) mod headers;
     pub(crate) mod http2;
     pub(crate) mod mix;
     pub(crate) mod pace;
@@ -51,6 +52,7 @@ mod measure {
     pub(crate) mod process;
     pub(crate) mod rounds;
     pub(crate) mod served;
+    pub(crate) mod svg;
 }
 
 const TOKENS: usize = 100_000;

@@ -4,18 +4,16 @@
 
 use std::fs;
 
-use self::known::empty::{self, Kind};
 use self::known::rows;
 use self::known::stage::{CONNECTIONS, Stage, TOKENS};
 use self::known::times::{self, Point};
-use self::measure::arguments;
+use self::measure::empty;
 use self::measure::figures;
 use self::measure::page::{self, Outcome};
 use self::measure::picture::{self, Bar, Line};
 use self::measure::rounds::Rounds;
 
 mod known {
-    pub(crate) mod empty;
     pub(crate) mod rows;
     pub(crate) mod stage;
     pub(crate) mod times;
@@ -28,6 +26,7 @@ mod load {
     pub(crate) mod course;
     pub(crate) mod fields;
     pub(crate) mod generator;
+    pub(crate) mod headers;
     pub(crate) mod http2;
     pub(crate) mod mix;
     pub(crate) mod pace;
@@ -39,6 +38,7 @@ mod load {
 mod measure {
     pub(crate) mod arguments;
     pub(crate) mod database;
+    pub(crate) mod empty;
     pub(crate) mod figures;
     pub(crate) mod minted;
     pub(crate) mod page;
@@ -46,12 +46,11 @@ mod measure {
     pub(crate) mod process;
     pub(crate) mod rounds;
     pub(crate) mod served;
+    pub(crate) mod svg;
 }
 
 fn main() -> Outcome<()> {
-    if let Some(kind) = empty_role()? {
-        return empty::serve(kind, arguments::number("--answer", 0)?);
-    }
+    empty::serve_if_told()?;
     let stage = tokio::runtime::Runtime::new()?.block_on(Stage::prepare(TOKENS))?;
     let (mut all, mut rates, capacity) = rows::hot(&stage)?;
     all.push(rows::two_cores(&stage)?);
@@ -77,17 +76,6 @@ fn main() -> Outcome<()> {
 fn conditions() -> String {
     let (rates, times) = (rows::conditions(), times::conditions());
     format!("{CONNECTIONS} connections; {rates}; {times}; medians.\n")
-}
-
-/// What this program is to be if it was started as an empty server.
-fn empty_role() -> Outcome<Option<Kind>> {
-    let Some(kind) = arguments::word(empty::ROLE) else { return Ok(None) };
-    if kind == "stock" {
-        return Ok(Some(Kind::Stock));
-    }
-    let address = arguments::word("--listen").ok_or("where to listen is not said")?.parse()?;
-    let files = arguments::word("--tls-certificate").zip(arguments::word("--tls-key"));
-    Ok(Some(Kind::PerCore(address, files.map(|(certificate, key)| empty::tls(&certificate, &key)))))
 }
 
 fn draw_rates(rates: &[(String, Rounds)]) -> Outcome<()> {

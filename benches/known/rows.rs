@@ -8,6 +8,7 @@ use crate::load::generator::{Flow, Span, all_right};
 use crate::load::mix::Mix;
 use crate::load::pace::Load;
 use crate::load::tally::Tally;
+use crate::measure::empty::Kind;
 use crate::measure::figures::{Figure, Goal};
 use crate::measure::page::Outcome;
 use crate::measure::rounds::Rounds;
@@ -82,9 +83,9 @@ pub(crate) type Rates = Vec<(String, Rounds)>;
 
 /// Hot introspections beside empty calls, as hard as both can.
 pub(crate) fn hot(stage: &Stage) -> Outcome<(Vec<Figure>, Rates, f64)> {
-    let (ours, empty) = (stage.server(Way::Plaintext)?, stage.empty_server(Way::Plaintext, false)?);
+    let (ours, empty) = (stage.server(Way::Plaintext)?, stage.empty_server(Way::Plaintext, Kind::PerCore)?);
     let rates = rates(stage, &ours, &empty)?;
-    let stock = stage.empty_server(Way::Plaintext, true)?;
+    let stock = stage.empty_server(Way::Plaintext, Kind::Stock)?;
     let beside_stock = self::rates(stage, &ours, &stock)?;
     let figures = vec![
         rates.figure(
@@ -113,7 +114,7 @@ pub(crate) fn hot(stage: &Stage) -> Outcome<(Vec<Figure>, Rates, f64)> {
 pub(crate) fn other_ways(stage: &Stage) -> Outcome<(Vec<Figure>, Rates)> {
     let (mut figures, mut told) = (Vec::new(), Vec::new());
     for (way, over) in [(Way::Tls, "TLS 1.3"), (Way::Unix, "a Unix socket")] {
-        let (ours, empty) = (stage.server(way)?, stage.empty_server(way, false)?);
+        let (ours, empty) = (stage.server(way)?, stage.empty_server(way, Kind::PerCore)?);
         let rates = rates(stage, &ours, &empty)?;
         let what = format!("the same over {over}");
         figures.push(rates.figure(&what, "the empty RPC", Goal::None, a_second));

@@ -14,6 +14,7 @@ use crate::load::generator::{self, Flow, Span};
 use crate::load::mix::{Mix, Random};
 use crate::load::pace::Load;
 use crate::load::tally::Tally;
+use crate::measure::empty::Kind;
 use crate::measure::figures::{Figure, Goal};
 use crate::measure::page::Outcome;
 use crate::measure::rounds::{Rounds, readable};
@@ -110,7 +111,7 @@ pub(crate) const HEAD: &str = "| open loop | side | p99 of a common tenth of a s
 /// Hot introspections beside empty calls at half of what the server can, and the machine alone. Gives rows of the table too.
 pub(crate) fn at_half(stage: &Stage, capacity: f64) -> Outcome<(Figure, String)> {
     const LOOP: &str = "at half of what the server can";
-    let (ours, empty) = (stage.server(Way::Plaintext)?, stage.empty_server(Way::Plaintext, false)?);
+    let (ours, empty) = (stage.server(Way::Plaintext)?, stage.empty_server(Way::Plaintext, Kind::PerCore)?);
     let half = Load::Open { a_second: capacity / 2.0 };
     let (mut hot, mut nothing, mut alone) = (Side::default(), Side::default(), Rounds::default());
     let mut pairs = Pairs::default();
@@ -177,7 +178,7 @@ fn spent(server: &Served) -> Outcome<(f64, f64)> {
 
 /// Times at rates from a tenth of what the server can to nearly all.
 pub(crate) fn curve(stage: &Stage, capacity: f64) -> Outcome<Vec<Point>> {
-    let (ours, empty) = (stage.server(Way::Plaintext)?, stage.empty_server(Way::Plaintext, false)?);
+    let (ours, empty) = (stage.server(Way::Plaintext)?, stage.empty_server(Way::Plaintext, Kind::PerCore)?);
     let mut points = Vec::new();
     for share in [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95] {
         let load = Load::Open { a_second: capacity * share };
