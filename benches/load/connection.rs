@@ -84,6 +84,13 @@ impl<'plan> Connection<'plan> {
         is_idle && self.waiting.is_none() && (self.has_no_more || self.pace.is_over(now))
     }
 
+    /// When there is a call to be sent; none while it has no room, or where an answer makes room for the next.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let has_room = self.open.as_ref().is_some_and(|open| open.under_way.len() < self.streams);
+        let is_free = has_room && self.waiting.is_none() && !self.has_no_more;
+        is_free.then(|| self.pace.next_due()).flatten()
+    }
+
     /// Takes what has come in, sends what is due. Gives whether anything has happened.
     pub(crate) fn turn(&mut self, buffer: &mut [u8], mut told: impl FnMut(Done)) -> Outcome<bool> {
         if self.open.is_none() {

@@ -1,4 +1,4 @@
-//! Makes the calls: one thread, on a core of its own, that goes round its connections and never waits.
+//! Makes the calls: one thread that goes round its connections, and waits for none of them.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,9 @@ use super::target::Target;
 use crate::measure::page::Outcome;
 
 const BUFFER: usize = 256 * 1024;
+
+/// How long to wait at most for something to read: what else changes is noticed so soon.
+const LONGEST_WAIT: Duration = Duration::from_millis(1);
 
 /// Calls of one kind; several kinds may be made at the same time.
 pub(crate) struct Flow<'plan> {
@@ -91,15 +94,17 @@ pub(crate) fn run(
             return Err("calls are not answered".into());
         }
         if !progress && !span.restless {
-            wait(&connections)?;
+            wait(&connections, now)?;
         }
     }
 }
 
-/// Until there is something to read, or a millisecond has passed.
-fn wait(connections: &[(usize, Connection<'_>)]) -> Outcome<()> {
+/// Until there is something to read, or a call is due, or a millisecond has passed.
+fn wait(connections: &[(usize, Connection<'_>)], now: Instant) -> Outcome<()> {
+    let due = connections.iter().filter_map(|(_, connection)| connection.next_due()).min();
+    let rest = due.map_or(LONGEST_WAIT, |due| due.saturating_duration_since(now).min(LONGEST_WAIT));
     let sockets = connections.iter().filter_map(|(_, connection)| connection.socket());
     let mut sockets: Vec<_> = sockets.map(|socket| PollFd::new(socket, PollFlags::IN)).collect();
-    poll(&mut sockets, Some(&Timespec { tv_sec: 0, tv_nsec: 1_000_000 }))?;
+    poll(&mut sockets, Some(&Timespec { tv_sec: 0, tv_nsec: rest.subsec_nanos().into() }))?;
     Ok(())
 }

@@ -48,6 +48,11 @@ impl Pace {
         Some(due)
     }
 
+    /// When the next call is due of an open loop that has one more.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        (self.interval.is_some() && self.due < self.end).then_some(self.due)
+    }
+
     /// Whether none is due any more. What fell due before the end in an open loop is owed, however late it gets: to drop it
     /// would omit those that waited longest.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
