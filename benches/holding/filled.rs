@@ -151,7 +151,7 @@ fn record(id: TokenId, number: usize) -> Outcome<Record> {
 }
 
 /// Of 20 characters.
-pub(crate) fn name(number: usize) -> String {
+fn name(number: usize) -> String {
     format!("deploy robot {number:07}")
 }
 
@@ -160,7 +160,7 @@ fn principal(number: usize) -> String {
 }
 
 /// Three or four.
-pub(crate) fn scopes(number: usize) -> Vec<String> {
+fn scopes(number: usize) -> Vec<String> {
     let combination = number % COMBINATIONS;
     let kinds = ["articles", "authors", "orders", "invoices", "webhooks", "media", "reports"];
     let kinds = kinds.iter().cycle().skip(combination).step_by(2).take(3 + combination % 2);
