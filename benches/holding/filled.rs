@@ -55,7 +55,7 @@ impl Filled {
     pub(crate) fn with(tokens: usize) -> Outcome<Self> {
         let before = resident()?;
         let cache = Arc::new(Cache::new(tokens + tokens / 16 + 16_384, Prover::new()?));
-        let remembered = remembered(cache.prover())?;
+        let remembered = remembered(cache.prover());
         let proofs = resident()? - before;
         let far = BootTime::from_start(LIFETIME);
         cache.follow(APPLIED);
@@ -168,13 +168,13 @@ fn scopes(number: usize) -> Vec<String> {
 }
 
 /// As many proofs as a server remembers.
-fn remembered(prover: &Prover) -> Outcome<ProofCache> {
+fn remembered(prover: &Prover) -> ProofCache {
     let proofs = ProofCache::new(PROOFS);
     for _ in 0..PROOFS {
         let proof = prover.proof(PresentedText::new("a secret that nobody asks about"));
         proofs.remember(TokenId::generate(), Generation::FIRST, proof);
     }
-    Ok(proofs)
+    proofs
 }
 
 /// What glibc takes for so many bytes that are shared, with the two counts of who has them.

@@ -87,11 +87,19 @@ pub(crate) fn hot(stage: &Stage) -> Outcome<(Vec<Figure>, Rates, f64)> {
     let rates = rates(stage, &ours, &empty)?;
     let stock = stage.empty_server(Way::Plaintext, Kind::Stock)?;
     let beside_stock = self::rates(stage, &ours, &stock)?;
+    let direct = stage.empty_server(Way::Plaintext, Kind::Direct)?;
+    let beside_direct = self::rates(stage, &ours, &direct)?;
     let figures = vec![
         rates.figure(
             "hot introspection, caller authenticated, 100,000 live tokens, 4 callers, one core",
             "an empty unary RPC of the same sizes on the same serving",
             Goal::AtLeast(0.85),
+            a_second,
+        ),
+        beside_direct.figure(
+            "the same, beside a call that has the shorter way too",
+            "an empty unary RPC by the way of introspections",
+            Goal::None,
             a_second,
         ),
         beside_stock.figure(
@@ -105,6 +113,7 @@ pub(crate) fn hot(stage: &Stage) -> Outcome<(Vec<Figure>, Rates, f64)> {
     let told = [
         ("hot introspection", rates.ours),
         ("empty RPC", rates.reference),
+        ("empty RPC, the shorter way", beside_direct.reference),
         ("empty RPC, tonic's own server", beside_stock.reference),
     ];
     Ok((figures, told.map(|(name, rates)| (name.to_owned(), rates)).into(), capacity))

@@ -10,9 +10,12 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
+use hyper::body::Incoming;
+use prost::Message;
 use prost::bytes::Bytes;
 use tokenkeep::compose::bounded;
 use tokenkeep::metrics::Metrics;
+use tokenkeep::rpc::{Direct, DirectCalls, Encoded};
 use tokenkeep::server::serving::{Serving, ServingOptions};
 use tokenkeep::server::tls::TlsFiles;
 use tonic::body::Body;
@@ -36,11 +39,16 @@ pub(crate) const PATH: &str = "/tokenkeep.v1.EmptyService/AnswerWithBytes";
 const ROLE: &str = "--serve-empty";
 const SIZE: &str = "--answer";
 
+/// The largest request, in bytes.
+const LARGEST: usize = 64 * 1024;
+
 /// On what it is served.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     /// One thread of the product's, behind the layers that every request of the product passes.
     PerCore,
+    /// The same by the shorter way that introspections have.
+    Direct,
     /// One worker of tonic's own server.
     Stock,
 }
@@ -50,6 +58,7 @@ pub(crate) fn command(kind: Kind, size: usize) -> Outcome<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     let kind = match kind {
         Kind::PerCore => "per-core",
+        Kind::Direct => "direct",
         Kind::Stock => "stock",
     };
     command.args([ROLE, kind, SIZE, &size.to_string()]);
@@ -60,7 +69,14 @@ pub(crate) fn command(kind: Kind, size: usize) -> Outcome<Command> {
 pub(crate) fn serve_if_told() -> Outcome<()> {
     let Some(kind) = arguments::word(ROLE) else { return Ok(()) };
     let service = Empty(message(arguments::number(SIZE, 0)?));
-    if kind == "stock" { serve_stock(service) } else { serve_per_core(service) }
+    match kind.as_str() {
+        "stock" => serve_stock(service),
+        "direct" => {
+            let calls = AnswerWithBytes(service.0.clone());
+            serve_per_core(Direct::new(calls, Routes::new(service).prepare(), LARGEST))
+        }
+        _ => serve_per_core(Routes::new(service).prepare()),
+    }
 }
 
 /// A message of bytes that mean nothing, which takes so many on the wire.
@@ -78,14 +94,23 @@ pub(crate) async fn call(service: Service, request: Bytes) -> Result<(), Status>
     client.unary(Request::new(request), http::uri::PathAndQuery::from_static(PATH), codec).await.map(drop)
 }
 
-fn serve_per_core(service: Empty) -> Outcome<()> {
+fn serve_per_core<Api>(api: Api) -> Outcome<()>
+where
+    Api: HttpService<
+            http::Request<Incoming>,
+            Response = http::Response<Body>,
+            Error = Infallible,
+            Future: Send,
+        >,
+    Api: Clone + Send + 'static,
+{
     let address = arguments::word("--listen").ok_or("where to listen is not said")?.parse()?;
     let files = arguments::word("--tls-certificate").zip(arguments::word("--tls-key"));
     let mut options = ServingOptions::new(address);
     options.threads = NonZeroUsize::MIN;
     options.tls = files.map(|(certificate, key)| tls(&certificate, &key));
     let metrics = Metrics::new([PATH.to_owned()]);
-    let serving = Serving::start(options.clone(), bounded(Routes::new(service), &metrics, &options))?;
+    let serving = Serving::start(options.clone(), bounded(api, &metrics, &options))?;
     let addresses: Vec<String> = serving.local_addresses().iter().map(ToString::to_string).collect();
     say(&addresses.join(","));
     loop {
@@ -117,6 +142,22 @@ fn serve_stock(service: Empty) -> Outcome<()> {
 /// It has no operations to be looked at.
 fn say(listen: &str) {
     eprintln!(r#"{{"message":"serving","listen":"{listen}","operations":"127.0.0.1:1"}}"#);
+}
+
+/// The RPC by the shorter way.
+struct AnswerWithBytes(Bytes);
+
+impl DirectCalls for AnswerWithBytes {
+    type Method = ();
+
+    fn method(path: &str) -> Option<()> {
+        (path == PATH).then_some(())
+    }
+
+    async fn answer(&self, (): (), request: Request<Bytes>) -> Result<Encoded, Status> {
+        Bytes::decode(request.into_inner()).map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Encoded::of(|buffer| self.0.encode_raw(buffer)))
+    }
 }
 
 /// The service, as it would be generated.

@@ -46,19 +46,19 @@ impl TokenRpc {
     pub(super) fn introspect<Rendered: Send + 'static>(
         &self,
         request: Request<v1::IntrospectTokenRequest>,
-        render: fn(Verdict, bool) -> Rendered,
+        render: fn(&Verdict, bool) -> Rendered,
     ) -> impl Future<Output = Answer<Rendered>> + Send {
         self.0.answer_at_hand(
             request,
             Permission::Introspect,
             introspect_token,
             move |service, caller, asked| match service.introspect_at_hand(caller, &asked.introspection) {
-                Some(verdict) => Break(Ok(render(verdict, asked.include_metadata))),
+                Some(verdict) => Break(Ok(render(&verdict, asked.include_metadata))),
                 None => Continue(asked),
             },
             move |service, caller, asked| async move {
                 let verdict = service.introspect(&caller, &asked.introspection).await?;
-                Ok(render(verdict, asked.include_metadata))
+                Ok(render(&verdict, asked.include_metadata))
             },
         )
     }

@@ -42,7 +42,7 @@ impl TokenService for SidecarRpc {
         request: Request<v1::IntrospectTokenRequest>,
     ) -> Result<Response<v1::IntrospectTokenResponse>, Status> {
         let (verdict, include_metadata) = self.introspect(request.into_inner()).await?;
-        Ok(Response::new(introspection::verdict(verdict, include_metadata)))
+        Ok(Response::new(introspection::verdict(&verdict, include_metadata)))
     }
 
     async fn batch_introspect_tokens(
@@ -64,7 +64,7 @@ impl DirectCalls for SidecarRpc {
         match method {
             Introspecting::One => {
                 let (verdict, include_metadata) = self.introspect(decoded(request)?.into_inner()).await?;
-                Ok(encoded::verdict(verdict, include_metadata))
+                Ok(encoded::verdict(&verdict, include_metadata))
             }
             Introspecting::Several => {
                 Ok(encoded::outcomes(self.introspect_all(decoded(request)?.into_inner()).await?))

@@ -63,10 +63,9 @@ impl Sidecar {
             return Some(Ok(self.not_ours(InactiveReason::Malformed)));
         };
         match self.origin(&presented) {
-            Origin::Issued => None,
             Origin::Forged => Some(Ok(self.not_ours(InactiveReason::Forged))),
-            // Perhaps of a key that servers have got since.
-            Origin::UnknownKey => None,
+            // The key may be one that servers have got since.
+            Origin::Issued | Origin::UnknownKey => None,
         }
     }
 

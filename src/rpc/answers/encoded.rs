@@ -18,8 +18,8 @@ use crate::service::Error;
 use crate::token::Scope;
 
 /// An `IntrospectTokenResponse`.
-pub(crate) fn verdict(verdict: Verdict, include_metadata: bool) -> Encoded {
-    Encoded::of(|buffer| write(&verdict, include_metadata, buffer))
+pub(crate) fn verdict(verdict: &Verdict, include_metadata: bool) -> Encoded {
+    Encoded::of(|buffer| write(verdict, include_metadata, buffer))
 }
 
 /// A `BatchIntrospectTokensResponse` of these outcomes, in order. What does not fit any more becomes a failure to ask for
@@ -61,7 +61,9 @@ fn write(verdict: &Verdict, include_metadata: bool, buffer: &mut BytesMut) {
     let decision = if missing.is_empty() { v1::Decision::Allow } else { v1::Decision::DenyScope };
     number(1, 1, buffer);
     number(2, i32::from(decision).into(), buffer);
-    missing.iter().for_each(|scope| nested(3, scope.as_str().as_bytes(), buffer));
+    for scope in missing {
+        nested(3, scope.as_str().as_bytes(), buffer);
+    }
     write_record(record, include_metadata, buffer);
 }
 

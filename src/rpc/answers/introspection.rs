@@ -34,21 +34,21 @@ pub(crate) fn batch(
     let outcome = |outcome| v1::IntrospectionOutcome { outcome: Some(outcome) };
     let outcomes = fitting(
         judged,
-        |(verdict, include_metadata)| outcome(Outcome::Answer(self::verdict(verdict, include_metadata))),
+        |(verdict, include_metadata)| outcome(Outcome::Answer(self::verdict(&verdict, include_metadata))),
         |failure| outcome(Outcome::Failure(failure)),
     );
     v1::BatchIntrospectTokensResponse { outcomes }
 }
 
 /// Renders a verdict.
-pub(crate) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::IntrospectTokenResponse {
+pub(crate) fn verdict(verdict: &Verdict, include_metadata: bool) -> v1::IntrospectTokenResponse {
     let cache_lifetime = Some(Duration::default());
     let (record, missing) = match verdict {
         Verdict::Active { record, missing } => (record, missing),
         Verdict::Inactive(reason) => {
             return v1::IntrospectTokenResponse {
                 decision: v1::Decision::DenyInactive.into(),
-                inactive_reason: inactive_reason(reason).into(),
+                inactive_reason: inactive_reason(*reason).into(),
                 cache_lifetime,
                 ..v1::IntrospectTokenResponse::default()
             };

@@ -51,9 +51,12 @@ impl DirectCalls for Echo {
     }
 }
 
-/// Takes down what comes the long way: the data, and how many frames were something else.
+/// The data of a request, and how many frames were something else.
+type Came = (Vec<u8>, usize);
+
+/// Takes down what comes the long way.
 #[derive(Clone, Default)]
-struct LongWay(Arc<Mutex<Vec<(Vec<u8>, usize)>>>);
+struct LongWay(Arc<Mutex<Vec<Came>>>);
 
 impl<Content> Service<http::Request<Content>> for LongWay
 where
@@ -85,7 +88,7 @@ where
 }
 
 /// What a request is answered, its status, and what came the long way.
-async fn ask(request: http::Request<Pieces>) -> (Vec<u8>, Code, Vec<(Vec<u8>, usize)>) {
+async fn ask(request: http::Request<Pieces>) -> (Vec<u8>, Code, Vec<Came>) {
     let long_way = LongWay::default();
     let response = Direct::new(Echo, long_way.clone(), 8).call(request).await.unwrap();
     let mut status = Status::from_header_map(response.headers());

@@ -86,8 +86,8 @@ proptest! {
     #[test]
     fn a_verdict_is_written_as_the_generated_message_is(words in words(), missing in vec("[a-z]{1,9}", 0..3), include: bool) {
         let verdict = active(words, &missing);
-        let generated = introspection::verdict(again(&verdict), include).encode_to_vec();
-        let written = super::verdict(verdict, include);
+        let generated = introspection::verdict(&verdict, include).encode_to_vec();
+        let written = super::verdict(&verdict, include);
         prop_assert_eq!(written.message(), generated);
     }
 
@@ -111,8 +111,8 @@ proptest! {
 #[test]
 fn a_dead_token_is_told_with_and_without_its_reason() {
     for reason in [None, Some(InactiveReason::Expired), Some(InactiveReason::OtherAddress)] {
-        let generated = introspection::verdict(Verdict::Inactive(reason), true).encode_to_vec();
-        assert_eq!(verdict(Verdict::Inactive(reason), true).message(), generated);
+        let generated = introspection::verdict(&Verdict::Inactive(reason), true).encode_to_vec();
+        assert_eq!(verdict(&Verdict::Inactive(reason), true).message(), generated);
     }
 }
 
