@@ -61,26 +61,26 @@ async fn together(
 ) -> Result<HashMap<TokenId, Result<Token, Error>>, Error> {
     let entered = enter(transaction, drafts).await?;
     let principals = share(transaction, drafts).await?;
-    let (mut news, mut refused) = (Vec::new(), HashMap::new());
+    let (mut news, mut answers) = (Vec::new(), HashMap::new());
     for draft in drafts {
-        match draft.judge_among(&entered, &principals) {
-            Ok(new) => news.push(new),
-            Err(refusal) => drop(refused.insert(draft.id, refusal)),
-        }
+        let judged = draft.judge_among(&entered, &principals);
+        // What is not written was refused by the database's clock.
+        let answer = judged.and_then(|new| {
+            news.push(new);
+            Err(born_expired())
+        });
+        answers.insert(draft.id, answer);
     }
     let written = tokens::insert_all(transaction.connection(), news).await?;
-    let mut written: HashMap<TokenId, Token> = written.into_iter().map(|token| (token.id, token)).collect();
-    let (mut answers, mut entries, mut withdrawn) = (HashMap::new(), Vec::new(), Vec::new());
+    answers.extend(written.into_iter().map(|token| (token.id, Ok(token))));
+    let (mut entries, mut withdrawn) = (Vec::new(), Vec::new());
     for draft in drafts {
-        let token =
-            refused.remove(&draft.id).map_or_else(|| written.remove(&draft.id).ok_or_else(born_expired), Err);
-        if let Ok(token) = &token {
+        if let Some(Ok(token)) = answers.get(&draft.id) {
             draft.judge_written(token)?;
             entries.push(draft.entry(token));
         } else {
             withdrawn.extend(draft.request().filter(|digest| entered.contains(digest)));
         }
-        answers.insert(draft.id, token);
     }
     audit::record(transaction.connection(), &entries).await?;
     requests::withdraw(transaction, &withdrawn).await?;
