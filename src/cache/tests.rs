@@ -114,23 +114,6 @@ fn what_was_found_is_known_up_to_what_is_applied() {
 }
 
 #[test]
-fn only_the_secret_that_was_proved_and_its_generation_are_known() {
-    let cache = following(8);
-    let (id, secret, other) = (TokenId::generate(), Secret::generate().unwrap(), Secret::generate().unwrap());
-    let issue = |secret: &Secret, prefix: &str, tag| {
-        let prefix = TokenPrefix::parse(prefix.to_owned()).unwrap();
-        IssuedSecret::issue(&prefix, Kid::FIRST, id, secret, |_| Tag([tag; 8]))
-    };
-    let proof = cache.prover().proof(PresentedText::new(issue(&secret, "tk", 0).expose()));
-    assert!(cache.begin(id).land(Learned { proof, ..learned(&cache, id, 4) }, OURS));
-    let ask = |text: IssuedSecret| cache.look_up(PresentedText::new(text.expose()), NOW).is_some();
-    assert!(ask(issue(&secret, "tk", 0)) && !ask(issue(&other, "tk", 0)));
-    assert!(!ask(issue(&secret, "sk", 0)), "the prefix is another");
-    assert!(!ask(issue(&secret, "tk", 1)), "the tag is another");
-    assert!(cache.look_up_by_id(id, Generation(2), NOW).is_none());
-}
-
-#[test]
 fn a_fill_is_refused_if_its_token_changed_while_it_was_aloft() {
     let cache = following(8);
     let changes: [fn(&Cache); 2] =

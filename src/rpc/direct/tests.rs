@@ -1,3 +1,5 @@
+//! Which requests take the shorter way, and that the others come to the longer one whole.
+
 use std::collections::VecDeque;
 use std::future::{poll_fn, ready};
 use std::sync::Mutex;

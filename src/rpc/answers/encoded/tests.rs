@@ -1,3 +1,5 @@
+//! The bytes that are written are those of the generated messages, whatever is told.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
