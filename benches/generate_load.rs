@@ -23,6 +23,7 @@ mod load {
     pub(crate) mod connection;
     pub(crate) mod fields;
     pub(crate) mod generator;
+    pub(crate) mod headers;
     pub(crate) mod http2;
     pub(crate) mod mix;
     pub(crate) mod pace;
@@ -67,7 +68,7 @@ struct Settings {
     /// Calls a second in all, however long answers take (open loop); times count from when a call was due
     #[arg(long, value_name = "RATE")]
     rate: Option<f64>,
-    /// For how many seconds calls are counted, after one that is not
+    /// For how many seconds calls are counted, after one that is not where calls are made over and over
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     seconds: u64,
     /// Connect again where a connection breaks, and go on
@@ -93,6 +94,16 @@ enum Kind {
     Revoke,
 }
 
+impl Kind {
+    /// Whoever makes each call once has none to spare.
+    const fn warm_up(self) -> Duration {
+        match self {
+            Self::Hot | Self::Forged | Self::Batch => Duration::from_secs(1),
+            Self::Cold | Self::Revoke => Duration::ZERO,
+        }
+    }
+}
+
 fn main() -> Outcome<()> {
     let command = Settings::augment_args(clap::Command::new("generate_load"));
     let settings = Settings::from_arg_matches(&command.get_matches())?;
@@ -108,7 +119,7 @@ fn main() -> Outcome<()> {
         connections: settings.connections,
     };
     let span = Span {
-        warm_up: Duration::from_secs(1),
+        warm_up: settings.mix.warm_up(),
         duration: Duration::from_secs(settings.seconds),
         restless: false,
         patient: settings.patient,

@@ -34,6 +34,7 @@ mod measure {
     pub(crate) mod process;
     pub(crate) mod rounds;
     pub(crate) mod served;
+    pub(crate) mod svg;
 }
 
 const FEW: usize = 10_000;

@@ -6,8 +6,6 @@
 //! `cargo bench --bench hot_path` fails if that is more than `benches/hot_path.counts.toml` says, and tells which functions
 //! grew; with `-- --write` it takes the counts down there and on `docs/performance/hot_path.md`.
 
-use std::process::Command;
-
 use prost::Message as _;
 use tokenkeep::proto::v1;
 use tokenkeep::proto::v1::introspection_outcome::Outcome as Judged;
@@ -17,20 +15,21 @@ use tonic::Status;
 
 use self::hot::counted::{self, Counted, Counts};
 use self::hot::counting::CountingServer;
-use self::hot::empty::{self, Payload};
 use self::measure::database::{FIRST, PrivateDatabase};
+use self::measure::empty::{self, Kind};
 use self::measure::page::{self, Outcome};
 use self::measure::served::{ServedDatabase, Tokens, WORKSPACE};
 
 mod hot {
     pub(crate) mod counted;
     pub(crate) mod counting;
-    pub(crate) mod empty;
     pub(crate) mod profile;
 }
 #[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod measure {
+    pub(crate) mod arguments;
     pub(crate) mod database;
+    pub(crate) mod empty;
     pub(crate) mod page;
     pub(crate) mod process;
     pub(crate) mod served;
@@ -52,9 +51,7 @@ struct Setting {
 }
 
 fn main() -> Outcome<()> {
-    if let Some(size) = std::env::args().skip_while(|argument| argument != "--empty").nth(1) {
-        return empty::serve(size.parse()?);
-    }
+    empty::serve_if_told()?;
     let private = PrivateDatabase::start()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -122,13 +119,13 @@ async fn count(private: &PrivateDatabase, setting: &Setting) -> Outcome<Counts> 
 
 /// The same by a server that answers with nothing but as many bytes.
 async fn count_empty(private: &PrivateDatabase, size: usize, setting: &Setting) -> Outcome<Counted> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("--empty").arg(size.to_string());
+    let command = empty::command(Kind::PerCore, size)?;
     let counting = CountingServer::start(&command, private.directory(), "empty")?;
     let client = setting.database.caller(counting.server.address, &setting.caller).await?;
     let secret = setting.secrets.first().ok_or("no secret")?;
     let size = v1::IntrospectTokenRequest { token: secret.clone(), ..Default::default() }.encoded_len();
-    let mut calls = std::iter::repeat_with(|| empty::call(client.clone(), Payload::of_size(size)));
+    let request = empty::message(size);
+    let mut calls = std::iter::repeat_with(|| empty::call(client.clone(), request.clone()));
     at_once(calls.by_ref().take(TOKENS)).await?;
     counting.begin()?;
     at_once(calls.take(CALLS)).await?;

@@ -14,14 +14,16 @@ use tokio::task::JoinSet;
 use tonic::Status;
 
 use self::measure::database::{FIRST, PrivateDatabase};
+use self::measure::minted::{Minting, mint};
 use self::measure::page::{self, Outcome};
 use self::measure::process::ServerProcess;
 use self::measure::rounds::{Rounds, readable, readable_range};
-use self::measure::served::{ServedDatabase, Tokens, WORKSPACE};
+use self::measure::served::{ServedDatabase, Tokens};
 
 #[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod measure {
     pub(crate) mod database;
+    pub(crate) mod minted;
     pub(crate) mod page;
     pub(crate) mod process;
     pub(crate) mod rounds;
@@ -54,7 +56,7 @@ fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let database = ServedDatabase::prepare(&private, FIRST).await?;
-        let secrets = Arc::new(create_all(&database).await?);
+        let secrets = Arc::new(mint_all(&private, &database).await?);
         let mut times = Times::default();
         let mut memory = 0.0;
         for _ in 0..ROUNDS {
@@ -89,32 +91,11 @@ async fn connect(database: &ServedDatabase, server: &ServerProcess) -> Outcome<V
     Ok(clients)
 }
 
-async fn create_all(database: &ServedDatabase) -> Outcome<Vec<String>> {
+async fn mint_all(private: &PrivateDatabase, database: &ServedDatabase) -> Outcome<Vec<String>> {
     let server = database.serve(&[])?;
     database.create_workspace(server.address).await?;
-    let tokens = TokenServiceClient::new(database.operator(server.address).await?);
-    let mut callers = JoinSet::new();
-    for _ in 0..CALLERS {
-        let mut tokens = tokens.clone();
-        callers.spawn(async move {
-            let mut made = Vec::new();
-            for _ in 0..TOKENS / CALLERS {
-                let request = v1::CreateTokenRequest {
-                    workspace: WORKSPACE.to_owned(),
-                    name: "known or not".to_owned(),
-                    scopes: vec!["articles:read".to_owned(), "articles:write".to_owned()],
-                    ..Default::default()
-                };
-                made.push(tokens.create_token(request).await?.into_inner().secret);
-            }
-            Ok::<_, Status>(made)
-        });
-    }
-    let mut secrets = Vec::with_capacity(TOKENS);
-    while let Some(made) = callers.join_next().await {
-        secrets.extend(made??);
-    }
-    Ok(secrets)
+    let minted = mint(private, database, Minting::of(TOKENS)).await?;
+    Ok(minted.into_iter().map(|minted| minted.secret).collect())
 }
 
 /// The time of one introspection, with many under way.

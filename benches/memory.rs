@@ -22,6 +22,7 @@ mod measure {
     pub(crate) mod arguments;
     pub(crate) mod database;
     pub(crate) mod figures;
+    pub(crate) mod minted;
     pub(crate) mod page;
     pub(crate) mod process;
     pub(crate) mod rounds;

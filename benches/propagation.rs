@@ -26,6 +26,7 @@ mod measure {
     pub(crate) mod process;
     pub(crate) mod rounds;
     pub(crate) mod served;
+    pub(crate) mod svg;
 }
 
 #[expect(dead_code, reason = "what only other benchmarks need of it")]

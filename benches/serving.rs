@@ -4,27 +4,29 @@
 
 use std::fs;
 
-use self::known::empty::{self, Kind};
 use self::known::rows;
-use self::known::stage::{Stage, TOKENS};
-use self::measure::arguments;
+use self::known::stage::{CONNECTIONS, Stage, TOKENS};
+use self::known::times::{self, Point};
+use self::measure::empty;
 use self::measure::figures;
 use self::measure::page::{self, Outcome};
 use self::measure::picture::{self, Bar, Line};
 use self::measure::rounds::Rounds;
 
 mod known {
-    pub(crate) mod empty;
     pub(crate) mod rows;
     pub(crate) mod stage;
+    pub(crate) mod times;
 }
 
 #[expect(dead_code, reason = "what only other benchmarks need of it")]
 mod load {
     pub(crate) mod call;
     pub(crate) mod connection;
+    pub(crate) mod course;
     pub(crate) mod fields;
     pub(crate) mod generator;
+    pub(crate) mod headers;
     pub(crate) mod http2;
     pub(crate) mod mix;
     pub(crate) mod pace;
@@ -36,6 +38,7 @@ mod load {
 mod measure {
     pub(crate) mod arguments;
     pub(crate) mod database;
+    pub(crate) mod empty;
     pub(crate) mod figures;
     pub(crate) mod minted;
     pub(crate) mod page;
@@ -43,12 +46,11 @@ mod measure {
     pub(crate) mod process;
     pub(crate) mod rounds;
     pub(crate) mod served;
+    pub(crate) mod svg;
 }
 
 fn main() -> Outcome<()> {
-    if let Some(kind) = empty_role()? {
-        return empty::serve(kind, arguments::number("--answer", 0)?);
-    }
+    empty::serve_if_told()?;
     let stage = tokio::runtime::Runtime::new()?.block_on(Stage::prepare(TOKENS))?;
     let (mut all, mut rates, capacity) = rows::hot(&stage)?;
     all.push(rows::two_cores(&stage)?);
@@ -56,26 +58,24 @@ fn main() -> Outcome<()> {
     all.extend(others);
     rates.extend(other_rates);
     all.push(rows::batches(&stage)?);
-    all.extend(rows::forged(&stage, capacity)?);
-    let points = rows::curve(&stage, capacity)?;
+    let (at_half, sides) = times::at_half(&stage, capacity)?;
+    let (forged, other_sides) = times::forged(&stage, capacity)?;
+    all.push(at_half);
+    all.extend(forged);
+    let points = times::curve(&stage, capacity)?;
     let version = tokio::runtime::Runtime::new()?.block_on(stage.database.version())?;
     let table = figures::keep("serving", &all)?;
-    let (provenance, conditions, curve) =
-        (page::provenance(&version)?, rows::conditions(), rows::told(&points));
-    page::publish("serving.md", &format!("{provenance}\n{conditions}\n{table}\n{curve}"))?;
+    let (provenance, curve) = (page::provenance(&version)?, times::told(&points));
+    let sides = [times::HEAD, &sides, &other_sides].concat();
+    let page = [&provenance, &conditions(), &table, &sides, &curve].map(String::as_str).join("\n");
+    page::publish("serving.md", &page)?;
     draw(&points)?;
     draw_rates(&rates)
 }
 
-/// What this program is to be if it was started as an empty server.
-fn empty_role() -> Outcome<Option<Kind>> {
-    let Some(kind) = arguments::word(empty::ROLE) else { return Ok(None) };
-    if kind == "stock" {
-        return Ok(Some(Kind::Stock));
-    }
-    let address = arguments::word("--listen").ok_or("where to listen is not said")?.parse()?;
-    let files = arguments::word("--tls-certificate").zip(arguments::word("--tls-key"));
-    Ok(Some(Kind::PerCore(address, files.map(|(certificate, key)| empty::tls(&certificate, &key)))))
+fn conditions() -> String {
+    let (rates, times) = (rows::conditions(), times::conditions());
+    format!("{CONNECTIONS} connections; {rates}; {times}; medians.\n")
 }
 
 fn draw_rates(rates: &[(String, Rounds)]) -> Outcome<()> {
@@ -94,19 +94,20 @@ fn draw_rates(rates: &[(String, Rounds)]) -> Outcome<()> {
     Ok(())
 }
 
-fn draw(points: &[rows::Point]) -> Outcome<()> {
+/// Draws the p99 of a common tenth of a second, since that of all calls tells of the machine.
+fn draw(points: &[Point]) -> Outcome<()> {
     if !page::is_to_be_written() {
         return Ok(());
     }
-    let line = |name: &str, colour, value: fn(&rows::Point) -> f64| Line {
+    let line = |name: &str, colour, value: fn(&Point) -> f64| Line {
         name: name.to_owned(),
         colour,
         points: points.iter().map(|point| (point.a_second / 1e3, value(point))).collect(),
     };
     let lines = [
-        line("hot introspection, p99", "#2563eb", |point| point.hot[1]),
+        line("hot, p99 of a common tenth", "#2563eb", |point| point.hot[1]),
         line("p50", "#93c5fd", |point| point.hot[0]),
-        line("empty RPC, p99", "#d97706", |point| point.empty[1]),
+        line("empty, p99 of a common tenth", "#d97706", |point| point.empty[1]),
         line("p50", "#fcd34d", |point| point.empty[0]),
     ];
     let svg = picture::curves("Times at a rate, open loop, one core", "thousand calls a second", &lines)?;

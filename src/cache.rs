@@ -32,7 +32,7 @@ use crate::defect::{Defect, seeded};
 use crate::introspection::Record;
 use crate::proof::{Proof, Prover};
 use crate::revocation::Position;
-use crate::token::{Generation, Kid, Presented, Revision, TokenId};
+use crate::token::{Generation, Kid, PresentedText, Revision, TokenId};
 
 /// The most shards. More than threads that ask at once, so that they seldom meet.
 const SHARDS: usize = 256;
@@ -45,7 +45,7 @@ const SHARD: usize = 64;
 pub struct Learned {
     /// The record, as it is told of this secret.
     pub record: Arc<Record>,
-    /// What the secret is recognised by.
+    /// What the string that holds the secret is recognised by.
     pub proof: Proof,
     /// When the secret ends, alone or with the token; `None` for never.
     pub deadline: Option<BootTime>,
@@ -102,12 +102,13 @@ impl Cache {
         &self.prover
     }
 
-    /// What is known of a presented token whose tag was found to be ours: nothing if this very secret is not known to be
-    /// live, if it has expired, or if no lease is held at `now`, which must be after the request has arrived.
+    /// What is known of a presented string, which may be anything: nothing if this very string is not known to be that of a
+    /// live token, if it has expired, or if no lease is held at `now`, which must be after the request has arrived.
     #[must_use]
-    pub fn look_up(&self, presented: &Presented<'_>, now: BootTime) -> Option<Known> {
-        let proof = self.prover.proof(&presented.secret);
-        self.find(presented.id, Some(presented.kid), now, |entry| entry.proof == proof)
+    pub fn look_up(&self, text: PresentedText<'_>, now: BootTime) -> Option<Known> {
+        let (key, id) = text.names()?;
+        let proof = self.prover.proof(text);
+        self.find(id, Some(key), now, |entry| entry.proof == proof)
     }
 
     /// The same by id and generation, of which a secret was proved before.

@@ -12,12 +12,12 @@ use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq as _};
 use zeroize::Zeroizing;
 
-use crate::token::{Generation, Secret, TokenId};
+use crate::token::{Generation, PresentedText, TokenId};
 
-/// What a secret is recognised by: an HMAC under a key that only this process ever had. It is compared in constant time,
-/// and tells nothing of the secret.
+/// What a token string is recognised by, once its tag and its secret were proved: an HMAC of all of it, under a key that
+/// only this process ever had. It is compared in constant time, and tells nothing of the secret.
 ///
-/// The first half of the HMAC, the least that RFC 2104 (section 5) advises to keep: whoever looks for another secret of
+/// The first half of the HMAC, the least that RFC 2104 (section 5) advises to keep: whoever looks for another string of
 /// the same proof has not the key, and so must present them here, 2^127 on average.
 #[derive(Clone, Copy)]
 pub struct Proof([u8; 16]);
@@ -45,7 +45,7 @@ impl fmt::Debug for Proof {
     }
 }
 
-/// Makes proofs of secrets.
+/// Makes proofs of token strings.
 #[derive(Clone)]
 pub struct Prover(Hmac<Sha256>);
 
@@ -60,10 +60,10 @@ impl Prover {
         Ok(Self(Hmac::new((&*key).into())))
     }
 
-    /// What a secret is recognised by.
+    /// What a token string is recognised by.
     #[must_use]
-    pub fn proof(&self, secret: &Secret) -> Proof {
-        let whole = self.0.clone().chain_update(secret.expose()).finalize().into_bytes();
+    pub fn proof(&self, text: PresentedText<'_>) -> Proof {
+        let whole = self.0.clone().chain_update(text.expose()).finalize().into_bytes();
         let (first, _) = whole.split::<U16>();
         Proof(first.into())
     }
@@ -85,13 +85,13 @@ impl ProofCache {
         Self(Cache::new(capacity))
     }
 
-    /// The proof of the secret that was proved for this generation of this token.
+    /// The proof of the string whose secret was proved for this generation of this token.
     #[must_use]
     pub fn known(&self, id: TokenId, generation: Generation) -> Option<Proof> {
         self.0.get(&(id, generation))
     }
 
-    /// Remembers that argon2 has proved the secret of this proof.
+    /// Remembers that argon2 has proved the secret in the string of this proof.
     pub fn remember(&self, id: TokenId, generation: Generation, proof: Proof) {
         self.0.insert((id, generation), proof);
     }
@@ -110,20 +110,19 @@ mod tests {
     #[test]
     fn only_the_secret_that_was_proved_is_known() {
         let (prover, cache) = (Prover::new().unwrap(), ProofCache::new(10));
-        let (id, ours, other) =
-            (TokenId::generate(), Secret::generate().unwrap(), Secret::generate().unwrap());
-        let proof = prover.proof(&ours);
+        let (id, [ours, other]) = (TokenId::generate(), ["one", "another"].map(PresentedText::new));
+        let proof = prover.proof(ours);
         assert_eq!(cache.known(id, Generation::FIRST), None);
         cache.remember(id, Generation::FIRST, proof);
-        assert_eq!(cache.known(id, Generation::FIRST), Some(prover.proof(&ours)));
-        assert_ne!(cache.known(id, Generation::FIRST), Some(prover.proof(&other)));
+        assert_eq!(cache.known(id, Generation::FIRST), Some(prover.proof(ours)));
+        assert_ne!(cache.known(id, Generation::FIRST), Some(prover.proof(other)));
         assert_eq!(cache.known(id, Generation(2)), None);
         assert_eq!(cache.known(TokenId::generate(), Generation::FIRST), None);
     }
 
     #[test]
     fn provers_know_nothing_of_each_other() {
-        let secret = Secret::generate().unwrap();
-        assert!(Prover::new().unwrap().proof(&secret) != Prover::new().unwrap().proof(&secret));
+        let text = PresentedText::new("the same");
+        assert!(Prover::new().unwrap().proof(text) != Prover::new().unwrap().proof(text));
     }
 }

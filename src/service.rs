@@ -12,6 +12,7 @@ mod edge;
 mod error;
 mod finding;
 mod freshness;
+mod gathering;
 mod introspection;
 mod issuing;
 mod keys;

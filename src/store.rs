@@ -15,6 +15,7 @@ pub mod log;
 mod migrations;
 pub mod minted;
 mod moment;
+mod new_tokens;
 mod pool;
 pub mod previous_secrets;
 pub mod principals;

@@ -63,6 +63,9 @@ impl TokenPrefix {
     /// That of a workspace which does not say.
     pub const DEFAULT: &'static str = "tk";
 
+    /// The most characters.
+    pub const LONGEST: usize = 8;
+
     /// Takes a prefix of the form above.
     ///
     /// # Errors
@@ -79,7 +82,7 @@ impl TokenPrefix {
     pub fn is_one(text: &str) -> bool {
         let welcome = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
         let text = text.as_bytes();
-        text.len() <= 8
+        text.len() <= Self::LONGEST
             && text.first().is_some_and(u8::is_ascii_lowercase)
             && !text.ends_with(b"_")
             && !text.windows(2).any(|pair| pair == b"__")

@@ -14,7 +14,7 @@ use tokenkeep::proof::{ProofCache, Prover};
 use tokenkeep::revocation::{HistoryId, Position};
 use tokenkeep::text::{Name, PrincipalId};
 use tokenkeep::token::{
-    Generation, IssuedSecret, Kid, Presented, Revision, Scope, ScopeSet, Secret, Tag, TokenId,
+    Generation, IssuedSecret, Kid, Presented, PresentedText, Revision, Scope, ScopeSet, Secret, Tag, TokenId,
 };
 use tokenkeep::workspace::{TokenPrefix, WorkspaceId};
 use uuid::Uuid;
@@ -55,7 +55,7 @@ impl Filled {
     pub(crate) fn with(tokens: usize) -> Outcome<Self> {
         let before = resident()?;
         let cache = Arc::new(Cache::new(tokens + tokens / 16 + 16_384, Prover::new()?));
-        let remembered = remembered(cache.prover())?;
+        let remembered = remembered(cache.prover());
         let proofs = resident()? - before;
         let far = BootTime::from_start(LIFETIME);
         cache.follow(APPLIED);
@@ -63,7 +63,9 @@ impl Filled {
         let mut asked = Vec::with_capacity(ASKED);
         for number in 0..tokens {
             let (id, secret) = (TokenId::generate(), Secret::generate()?);
-            let proof = cache.prover().proof(&secret);
+            let issued =
+                IssuedSecret::issue(&TokenPrefix::default(), Kid::FIRST, id, &secret, |_| Tag([0; 8]));
+            let proof = cache.prover().proof(PresentedText::new(issued.expose()));
             let flight = cache.begin(id);
             // As a server has it: the answer still holds the record while it is remembered.
             let record = Arc::new(record(id, number)?);
@@ -72,9 +74,7 @@ impl Filled {
                 return Err("a token was not remembered".into());
             }
             if number % (tokens / ASKED).max(1) == 0 {
-                asked.push(IssuedSecret::issue(&TokenPrefix::default(), Kid::FIRST, id, &secret, |_| {
-                    Tag([0; 8])
-                }));
+                asked.push(issued);
             }
         }
         Ok(Self { resident: resident()? - before, proofs, cache, _remembered: remembered, asked })
@@ -107,7 +107,7 @@ impl Filled {
         for asked in self.asked.iter().cycle().take(self.asked.len() * rounds) {
             let presented = Presented::parse(asked.expose()).map_err(|_| "malformed")?;
             let now = BootTime::from_start(LIFETIME / 2);
-            if !look_up_once(&self.cache, &presented, now)
+            if !look_up_once(&self.cache, presented.text(), now)
                 || !look_up_by_id_once(&self.cache, presented.id, now)
             {
                 return Err("a token is not known".into());
@@ -119,7 +119,7 @@ impl Filled {
 
 /// A function of its own, so that its instructions can be counted.
 #[inline(never)]
-fn look_up_once(cache: &Cache, presented: &Presented<'_>, now: BootTime) -> bool {
+fn look_up_once(cache: &Cache, presented: PresentedText<'_>, now: BootTime) -> bool {
     black_box(cache.look_up(black_box(presented), now)).is_some()
 }
 
@@ -151,7 +151,7 @@ fn record(id: TokenId, number: usize) -> Outcome<Record> {
 }
 
 /// Of 20 characters.
-pub(crate) fn name(number: usize) -> String {
+fn name(number: usize) -> String {
     format!("deploy robot {number:07}")
 }
 
@@ -160,7 +160,7 @@ fn principal(number: usize) -> String {
 }
 
 /// Three or four.
-pub(crate) fn scopes(number: usize) -> Vec<String> {
+fn scopes(number: usize) -> Vec<String> {
     let combination = number % COMBINATIONS;
     let kinds = ["articles", "authors", "orders", "invoices", "webhooks", "media", "reports"];
     let kinds = kinds.iter().cycle().skip(combination).step_by(2).take(3 + combination % 2);
@@ -168,12 +168,13 @@ pub(crate) fn scopes(number: usize) -> Vec<String> {
 }
 
 /// As many proofs as a server remembers.
-fn remembered(prover: &Prover) -> Outcome<ProofCache> {
+fn remembered(prover: &Prover) -> ProofCache {
     let proofs = ProofCache::new(PROOFS);
     for _ in 0..PROOFS {
-        proofs.remember(TokenId::generate(), Generation::FIRST, prover.proof(&Secret::generate()?));
+        let proof = prover.proof(PresentedText::new("a secret that nobody asks about"));
+        proofs.remember(TokenId::generate(), Generation::FIRST, proof);
     }
-    Ok(proofs)
+    proofs
 }
 
 /// What glibc takes for so many bytes that are shared, with the two counts of who has them.

@@ -1,29 +1,27 @@
-//! The figures of introspections that are answered from the cache.
+//! How many introspections that are answered from the cache a server makes.
 
 use std::time::Duration;
 
-use super::stage::{CONNECTIONS, Served, Stage, Way, loading};
+use super::stage::{Served, Stage, Way, loading};
 use crate::load::call::Call;
-use crate::load::generator::{Flow, Span, all_right, tallies};
-use crate::load::mix::{Mix, Random};
+use crate::load::generator::{Flow, Span, all_right};
+use crate::load::mix::Mix;
 use crate::load::pace::Load;
 use crate::load::tally::Tally;
+use crate::measure::empty::Kind;
 use crate::measure::figures::{Figure, Goal};
 use crate::measure::page::Outcome;
-use crate::measure::rounds::{Rounds, readable};
+use crate::measure::rounds::Rounds;
 
 const ROUNDS: usize = 9;
 
 /// One measurement of a round.
-const TURN: Span = Span {
+pub(crate) const TURN: Span = Span {
     warm_up: Duration::from_millis(300),
     duration: Duration::from_secs(2),
     restless: true,
     patient: false,
 };
-
-/// One with room for a p99 at a moderate rate.
-const LONG_TURN: Span = Span { duration: Duration::from_secs(4), ..TURN };
 
 const BATCH: usize = 256;
 
@@ -36,7 +34,7 @@ pub(crate) struct Pairs {
 }
 
 impl Pairs {
-    fn add(&mut self, ours: f64, reference: f64) {
+    pub(crate) fn add(&mut self, ours: f64, reference: f64) {
         self.ours.add(ours);
         self.reference.add(reference);
         self.ratio.add(ours / reference);
@@ -83,18 +81,14 @@ pub(crate) fn rates(stage: &Stage, ours: &Served, reference: &Served) -> Outcome
 /// How many a second, by what they were.
 pub(crate) type Rates = Vec<(String, Rounds)>;
 
-/// Hot introspections beside empty calls: as hard as both can, and at the same moderate rate.
+/// Hot introspections beside empty calls, as hard as both can.
 pub(crate) fn hot(stage: &Stage) -> Outcome<(Vec<Figure>, Rates, f64)> {
-    let (ours, empty) = (stage.server(Way::Plaintext)?, stage.empty_server(Way::Plaintext, false)?);
+    let (ours, empty) = (stage.server(Way::Plaintext)?, stage.empty_server(Way::Plaintext, Kind::PerCore)?);
     let rates = rates(stage, &ours, &empty)?;
-    let half = Load::Open { a_second: rates.ours.median() / 2.0 };
-    let mut times = Pairs::default();
-    for _ in 0..ROUNDS {
-        let hot = measured(stage.flow(&ours, &stage.hot, half), TURN)?.quantile(0.99);
-        times.add(hot, measured(stage.flow(&empty, &stage.empty, half), TURN)?.quantile(0.99));
-    }
-    let stock = stage.empty_server(Way::Plaintext, true)?;
+    let stock = stage.empty_server(Way::Plaintext, Kind::Stock)?;
     let beside_stock = self::rates(stage, &ours, &stock)?;
+    let direct = stage.empty_server(Way::Plaintext, Kind::Direct)?;
+    let beside_direct = self::rates(stage, &ours, &direct)?;
     let figures = vec![
         rates.figure(
             "hot introspection, caller authenticated, 100,000 live tokens, 4 callers, one core",
@@ -102,11 +96,11 @@ pub(crate) fn hot(stage: &Stage) -> Outcome<(Vec<Figure>, Rates, f64)> {
             Goal::AtLeast(0.85),
             a_second,
         ),
-        times.figure(
-            "its p99, open loop at half of what it can",
-            "the same of the empty RPC",
-            Goal::AtMost(1.3),
-            readable,
+        beside_direct.figure(
+            "the same, beside a call that has the shorter way too",
+            "an empty unary RPC by the way of introspections",
+            Goal::None,
+            a_second,
         ),
         beside_stock.figure(
             "the same, beside the stock runtime",
@@ -119,6 +113,7 @@ pub(crate) fn hot(stage: &Stage) -> Outcome<(Vec<Figure>, Rates, f64)> {
     let told = [
         ("hot introspection", rates.ours),
         ("empty RPC", rates.reference),
+        ("empty RPC, the shorter way", beside_direct.reference),
         ("empty RPC, tonic's own server", beside_stock.reference),
     ];
     Ok((figures, told.map(|(name, rates)| (name.to_owned(), rates)).into(), capacity))
@@ -128,7 +123,7 @@ pub(crate) fn hot(stage: &Stage) -> Outcome<(Vec<Figure>, Rates, f64)> {
 pub(crate) fn other_ways(stage: &Stage) -> Outcome<(Vec<Figure>, Rates)> {
     let (mut figures, mut told) = (Vec::new(), Vec::new());
     for (way, over) in [(Way::Tls, "TLS 1.3"), (Way::Unix, "a Unix socket")] {
-        let (ours, empty) = (stage.server(way)?, stage.empty_server(way, false)?);
+        let (ours, empty) = (stage.server(way)?, stage.empty_server(way, Kind::PerCore)?);
         let rates = rates(stage, &ours, &empty)?;
         let what = format!("the same over {over}");
         figures.push(rates.figure(&what, "the empty RPC", Goal::None, a_second));
@@ -185,83 +180,8 @@ pub(crate) fn batches(stage: &Stage) -> Outcome<Figure> {
     })
 }
 
-/// Legitimate calls at 30 % of what the server can, without and with as many forged tokens beside them.
-pub(crate) fn forged(stage: &Stage, capacity: f64) -> Outcome<Vec<Figure>> {
-    let server = stage.server(Way::Plaintext)?;
-    let random = &mut Random::new(7);
-    let forged = stage.tokens.iter().map(|known| Call::introspect_forged(known.forged(random)));
-    let forged = Mix::any(forged.collect());
-    let load = Load::Open { a_second: capacity * 0.3 };
-    let legitimate = || stage.flow(&server, &stage.hot, load);
-    let before = spent(&server)?;
-    let mut pairs = Pairs::default();
-    for _ in 0..ROUNDS {
-        let alone = measured(legitimate(), LONG_TURN)?.quantile(0.99);
-        let flows = [legitimate(), stage.flow(&server, &forged, load)];
-        let [beside, refused] = loading(|| tallies(&flows, LONG_TURN))?;
-        refused.all_right()?;
-        pairs.add(beside.all_right()?.quantile(0.99), alone);
-    }
-    let spent = spent(&server)?;
-    let (reads, hashes) = (spent.0 - before.0, spent.1 - before.1);
-    let work = Figure {
-        what: "what the forged tokens cost beside that".to_owned(),
-        reference: "–".to_owned(),
-        goal: "0 reads, 0 argon2".to_owned(),
-        value: format!("**{reads:.0} reads, {hashes:.0} argon2**"),
-        spread: "–".to_owned(),
-        reached: Some(reads == 0.0 && hashes == 0.0),
-    };
-    let what = "p99 of legitimate calls at 30 % of what the server can, beside as many forged ones";
-    Ok(vec![pairs.figure(what, "without them", Goal::AtMost(1.5), readable), work])
-}
-
-/// How many tokens were read from the database, and how often argon2 ran to verify one.
-fn spent(server: &Served) -> Outcome<(f64, f64)> {
-    let reads = server.process.metric("tokenkeep_credential_reads_total")?;
-    let hashes = server.process.metric(r#"tokenkeep_argon2_runs_total{purpose="verify"}"#)?;
-    Ok((reads, hashes))
-}
-
-/// p50 and p99 at rates from a tenth of what the server can to nearly all.
-pub(crate) fn curve(stage: &Stage, capacity: f64) -> Outcome<Vec<Point>> {
-    let (ours, empty) = (stage.server(Way::Plaintext)?, stage.empty_server(Way::Plaintext, false)?);
-    let mut points = Vec::new();
-    for share in [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95] {
-        let load = Load::Open { a_second: capacity * share };
-        let hot = measured(stage.flow(&ours, &stage.hot, load), TURN)?;
-        let empty = measured(stage.flow(&empty, &stage.empty, load), TURN)?;
-        points.push(Point { a_second: capacity * share, hot: quantiles(&hot), empty: quantiles(&empty) });
-    }
-    Ok(points)
-}
-
-/// Times at a rate.
-pub(crate) struct Point {
-    pub(crate) a_second: f64,
-    pub(crate) hot: [f64; 3],
-    pub(crate) empty: [f64; 3],
-}
-
-fn quantiles(tally: &Tally) -> [f64; 3] {
-    [0.5, 0.99, 0.999].map(|share| tally.quantile(share))
-}
-
-/// How a curve is read aloud.
-pub(crate) fn told(points: &[Point]) -> String {
-    let head = "| calls a second | p50 | p99 | p99.9 | empty RPC: p50 | p99 | p99.9 |\n|---|---|---|---|---|---|---|\n";
-    let row = |Point { a_second, hot, empty }: &Point| {
-        let cells: Vec<String> = hot.iter().chain(empty).map(|time| readable(*time)).collect();
-        format!("| {:.1} k | {} |\n", a_second / 1e3, cells.join(" | "))
-    };
-    head.to_owned() + &points.iter().map(row).collect::<String>()
-}
-
-/// That nothing was left to chance.
+/// How often it was measured, and for how long.
 pub(crate) fn conditions() -> String {
-    format!(
-        "{ROUNDS} rounds of pairs, {:.0} s each after {:.0} ms that do not count; {CONNECTIONS} connections; medians.\n",
-        TURN.duration.as_secs_f64(),
-        TURN.warm_up.as_secs_f64() * 1e3
-    )
+    let (seconds, warm_up) = (TURN.duration.as_secs(), TURN.warm_up.as_millis());
+    format!("rates of {ROUNDS} rounds of pairs, {seconds} s each after {warm_up} ms that do not count")
 }

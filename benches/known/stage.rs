@@ -8,13 +8,13 @@ use std::time::Duration;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use super::empty;
 use crate::load::call::{Call, Expected, Known};
 use crate::load::generator::{self, Flow, Span};
 use crate::load::mix::Mix;
 use crate::load::pace::Load;
 use crate::load::target::Target;
 use crate::measure::database::{FIRST, PrivateDatabase};
+use crate::measure::empty::{self, Kind};
 use crate::measure::minted::{Minting, mint};
 use crate::measure::page::Outcome;
 use crate::measure::process::{ServerProcess, on_core};
@@ -104,11 +104,8 @@ impl Stage {
     }
 
     /// An empty server on the product's serving, or on tonic's own.
-    pub(crate) fn empty_server(&self, way: Way, stock: bool) -> Outcome<Served> {
-        let mut command = Command::new(std::env::current_exe()?);
-        let kind = if stock { "stock" } else { "per-core" };
-        command.args([empty::ROLE, kind, "--answer", &self.answer.to_string()]);
-        self.start(on_core(SERVING, &command), way)
+    pub(crate) fn empty_server(&self, way: Way, kind: Kind) -> Outcome<Served> {
+        self.start(on_core(SERVING, &empty::command(kind, self.answer)?), way)
     }
 
     fn start(&self, mut command: Command, way: Way) -> Outcome<Served> {
@@ -189,9 +186,7 @@ async fn answer_to(served: &ServedDatabase, tokens: &[Known]) -> Outcome<usize> 
     let mut client = TokenServiceClient::new(served.operator(process.address).await?);
     let token = tokens.first().ok_or("no token")?.secret().to_owned();
     let request = v1::IntrospectTokenRequest { token, ..Default::default() };
-    let answer = client.introspect_token(request).await?.into_inner();
-    // An empty answer is one field of bytes, whose key and length take three.
-    Ok(answer.encoded_len() - 3)
+    Ok(client.introspect_token(request).await?.into_inner().encoded_len())
 }
 
 fn write_certificate(database: &PrivateDatabase) -> Outcome<()> {

@@ -49,7 +49,12 @@ struct UnderWay {
 }
 
 impl<'plan> Connection<'plan> {
-    pub(crate) fn open(flow: &Flow<'plan>, place: usize, begin: Instant, patient: bool) -> Outcome<Self> {
+    pub(crate) fn open(
+        flow: &Flow<'plan>,
+        place: usize,
+        (begin, end): (Instant, Instant),
+        patient: bool,
+    ) -> Outcome<Self> {
         let credential = flow.credentials.get(place % flow.credentials.len().max(1)).map(String::as_str);
         let number = u64::try_from(place)?;
         Ok(Self {
@@ -59,7 +64,7 @@ impl<'plan> Connection<'plan> {
             again: begin,
             patient,
             mix: flow.mix.for_connection(number),
-            pace: Pace::new(flow.load, flow.connections, number, begin),
+            pace: Pace::new(flow.load, flow.connections, number, (begin, end)),
             streams: match flow.load {
                 Load::Closed { streams } => streams,
                 Load::Open { .. } => MOST_STREAMS,
@@ -74,24 +79,25 @@ impl<'plan> Connection<'plan> {
     }
 
     /// Whether nothing is under way, and nothing more to come.
-    pub(crate) fn is_through(&self, is_over: bool) -> bool {
+    pub(crate) fn is_through(&self, now: Instant) -> bool {
         let is_idle = self.open.as_ref().is_none_or(|open| open.under_way.is_empty());
-        is_idle && (is_over || self.has_no_more && self.waiting.is_none())
+        is_idle && self.waiting.is_none() && (self.has_no_more || self.pace.is_over(now))
+    }
+
+    /// When there is a call to be sent; none while it has no room, or where an answer makes room for the next.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let has_room = self.open.as_ref().is_some_and(|open| open.under_way.len() < self.streams);
+        let is_free = has_room && self.waiting.is_none() && !self.has_no_more;
+        is_free.then(|| self.pace.next_due()).flatten()
     }
 
     /// Takes what has come in, sends what is due. Gives whether anything has happened.
-    pub(crate) fn turn(
-        &mut self,
-        buffer: &mut [u8],
-        is_over: bool,
-        mut told: impl FnMut(Done),
-    ) -> Outcome<bool> {
-        if self.open.is_none() && Instant::now() >= self.again && !is_over {
-            self.open = Open::new(self.target, self.credential).ok();
-            self.again = Instant::now() + PAUSE;
+    pub(crate) fn turn(&mut self, buffer: &mut [u8], mut told: impl FnMut(Done)) -> Outcome<bool> {
+        if self.open.is_none() {
+            self.open_again();
         }
         let Some(mut open) = self.open.take() else { return Ok(false) };
-        match self.go_on(&mut open, buffer, is_over, &mut told) {
+        match self.go_on(&mut open, buffer, &mut told) {
             Ok(progress) => {
                 self.open = Some(open);
                 Ok(progress)
@@ -107,15 +113,17 @@ impl<'plan> Connection<'plan> {
         }
     }
 
-    fn go_on(
-        &mut self,
-        open: &mut Open,
-        buffer: &mut [u8],
-        is_over: bool,
-        told: &mut impl FnMut(Done),
-    ) -> Outcome<bool> {
+    fn open_again(&mut self) {
+        let now = Instant::now();
+        if now >= self.again && !self.is_through(now) {
+            self.open = Open::new(self.target, self.credential).ok();
+            self.again = Instant::now() + PAUSE;
+        }
+    }
+
+    fn go_on(&mut self, open: &mut Open, buffer: &mut [u8], told: &mut impl FnMut(Done)) -> Outcome<bool> {
         let received = open.receive(buffer, &self.mix, told)?;
-        let sent = !is_over && self.send(open)?;
+        let sent = self.send(open)?;
         open.socket.write(&mut open.http2.outbound)?;
         Ok(received || sent)
     }

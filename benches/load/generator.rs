@@ -1,4 +1,4 @@
-//! Makes the calls: one thread, on a core of its own, that goes round its connections and never waits.
+//! Makes the calls: one thread that goes round its connections, and waits for none of them.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,9 @@ use super::target::Target;
 use crate::measure::page::Outcome;
 
 const BUFFER: usize = 256 * 1024;
+
+/// How long to wait at most for something to read: what else changes is noticed so soon.
+const LONGEST_WAIT: Duration = Duration::from_millis(1);
 
 /// Calls of one kind; several kinds may be made at the same time.
 pub(crate) struct Flow<'plan> {
@@ -45,7 +48,7 @@ pub(crate) fn all_right(flow: Flow<'_>, span: Span) -> Outcome<Tally> {
 /// Makes calls of several kinds and counts each.
 pub(crate) fn tallies<const FLOWS: usize>(flows: &[Flow<'_>; FLOWS], span: Span) -> Outcome<[Tally; FLOWS]> {
     let mut tallies = std::array::from_fn(|_| Tally::default());
-    let elapsed = run(flows, span, &mut |flow, done| {
+    let elapsed = run(flows, span, &mut |flow, _, done| {
         if let Some(tally) = tallies.get_mut(flow) {
             tally.add(done);
         }
@@ -56,46 +59,52 @@ pub(crate) fn tallies<const FLOWS: usize>(flows: &[Flow<'_>; FLOWS], span: Span)
     Ok(tallies)
 }
 
-/// Makes calls, and tells of each that counts when it is over. Gives for how long they were counted.
-pub(crate) fn run(flows: &[Flow<'_>], span: Span, told: &mut dyn FnMut(usize, Done)) -> Outcome<Duration> {
+/// Makes calls, and tells of each that counts when it is over: of which flow it was, how long after counting began it was
+/// due, and what came of it. Gives for how long they were counted.
+pub(crate) fn run(
+    flows: &[Flow<'_>],
+    span: Span,
+    told: &mut dyn FnMut(usize, Duration, Done),
+) -> Outcome<Duration> {
     let begin = Instant::now() + Duration::from_millis(1);
     let counts = begin + span.warm_up;
     let end = counts + span.duration;
     let mut connections = Vec::new();
     for (number, flow) in flows.iter().enumerate() {
         for place in 0..flow.connections {
-            connections.push((number, Connection::open(flow, place, begin, span.patient)?));
+            connections.push((number, Connection::open(flow, place, (begin, end), span.patient)?));
         }
     }
     let mut buffer = vec![0; BUFFER];
     loop {
         let now = Instant::now();
-        let is_over = now >= end;
         let mut progress = false;
         for (flow, connection) in &mut connections {
             let counted = |done: Done| {
-                if done.since >= counts {
-                    told(*flow, done);
+                if let Some(at) = done.since.checked_duration_since(counts) {
+                    told(*flow, at, done);
                 }
             };
-            progress |= connection.turn(&mut buffer, is_over, counted)?;
+            progress |= connection.turn(&mut buffer, counted)?;
         }
-        if connections.iter().all(|(_, connection)| connection.is_through(is_over)) {
+        if connections.iter().all(|(_, connection)| connection.is_through(now)) {
             return Ok(now.min(end).saturating_duration_since(counts));
         }
         if now > end + Duration::from_secs(30) {
             return Err("calls are not answered".into());
         }
         if !progress && !span.restless {
-            wait(&connections)?;
+            wait(&connections, now)?;
         }
     }
 }
 
-/// Until there is something to read, or a millisecond has passed.
-fn wait(connections: &[(usize, Connection<'_>)]) -> Outcome<()> {
+/// Until there is something to read, or a call is due, or a millisecond has passed.
+fn wait(connections: &[(usize, Connection<'_>)], now: Instant) -> Outcome<()> {
+    let due = connections.iter().filter_map(|(_, connection)| connection.next_due()).min();
+    let rest = due.map_or(LONGEST_WAIT, |due| due.saturating_duration_since(now).min(LONGEST_WAIT));
     let sockets = connections.iter().filter_map(|(_, connection)| connection.socket());
     let mut sockets: Vec<_> = sockets.map(|socket| PollFd::new(socket, PollFlags::IN)).collect();
-    poll(&mut sockets, Some(&Timespec { tv_sec: 0, tv_nsec: 1_000_000 }))?;
+    poll(&mut sockets, Some(&Timespec { tv_sec: 0, tv_nsec: rest.subsec_nanos().into() }))?;
     Ok(())
 }

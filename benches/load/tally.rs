@@ -60,6 +60,17 @@ impl Tally {
         self.times.record(nanoseconds).unwrap_or_default();
     }
 
+    /// Takes in what another has counted, but for how long that was.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.right += other.right;
+        self.wrong += other.wrong;
+        for (status, count) in &other.failed {
+            *self.failed.entry(*status).or_default() += count;
+        }
+        // Both are as precise, and it grows.
+        self.times.add(&other.times).unwrap_or_default();
+    }
+
     /// Right answers a second.
     #[expect(clippy::cast_precision_loss, reason = "no run makes 2^52 calls")]
     pub(crate) fn rate(&self) -> f64 {

@@ -168,7 +168,7 @@ impl Rows {
                 update_time, secret_time, generation, obfuscated_secret, kid, tag, secret_hash, epoch
             )
             SELECT
-                id::uuid, $1, 'minted ' || left(id, 18), '', principal,
+                id::uuid, $1, 'minted ' || right(id, 13), '', principal,
                 CASE WHEN principal IS NOT NULL THEN 'user' END, 'the benchmark', string_to_array(scopes, ' '), '{}', at,
                 at, at, 1, obfuscated, $9, tag, hash, (SELECT epoch FROM workspaces WHERE workspaces.id = $1)
             FROM (

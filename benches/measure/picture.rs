@@ -1,14 +1,14 @@
-//! Curves of times, and bars, as SVG that can be read on a light page and on a dark one.
+//! Curves of times, and bars.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use crate::measure::rounds::readable;
+use super::rounds::readable;
+use super::svg::{GREY, Svg};
 
 const LEFT: f64 = 90.0;
 const TOP: f64 = 46.0;
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 260.0;
-const GREY: &str = "#6b7280";
 
 /// A curve through points: what grows to the right, and seconds, or what else is told on a logarithmic scale.
 pub(crate) struct Line {
@@ -27,38 +27,33 @@ pub(crate) fn curves(title: &str, across: &str, lines: &[Line]) -> Result<String
         let up = (y.max(1e-12).log10() - bottom) / (top - bottom);
         (LEFT + WIDTH * x / right, TOP + HEIGHT * (1.0 - up.clamp(0.0, 1.0)))
     };
-    let mut svg = begin(title)?;
+    let mut svg = Svg::begin(title, (LEFT + WIDTH + 40.0, TOP + HEIGHT + 70.0), LEFT)?;
     let mut power = bottom;
     while power <= top {
         let (_, y) = place((0.0, 10_f64.powf(power)));
-        rule(&mut svg, (LEFT, y), (LEFT + WIDTH, y))?;
-        text(&mut svg, (LEFT - 8.0, y + 4.0), "end", GREY, &readable(10_f64.powf(power)))?;
+        svg.rule((LEFT, y), (LEFT + WIDTH, y))?;
+        svg.text((LEFT - 8.0, y + 4.0), "end", GREY, &readable(10_f64.powf(power)))?;
         power += 1.0;
     }
     for step in 0..=5 {
         let (x, _) = place((right * f64::from(step) / 5.0, 1.0));
-        rule(&mut svg, (x, TOP), (x, TOP + HEIGHT))?;
+        svg.rule((x, TOP), (x, TOP + HEIGHT))?;
         let label = format!("{:.3}", right * f64::from(step) / 5.0);
-        text(
-            &mut svg,
+        svg.text(
             (x, TOP + HEIGHT + 18.0),
             "middle",
             GREY,
             label.trim_end_matches('0').trim_end_matches('.'),
         )?;
     }
-    text(&mut svg, (LEFT + WIDTH, TOP + HEIGHT + 36.0), "end", GREY, across)?;
+    svg.text((LEFT + WIDTH, TOP + HEIGHT + 36.0), "end", GREY, across)?;
     for (number, line) in lines.iter().enumerate() {
         let Line { name, colour, points } = line;
-        let points: Vec<String> =
-            points.iter().map(|point| place(*point)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-        let points = points.join(" ");
-        writeln!(svg, r#"<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>"#)?;
+        svg.curve(points.iter().map(|point| place(*point)), colour)?;
         let x = LEFT + f64::from(u8::try_from(number).unwrap_or_default()) * 165.0;
-        text(&mut svg, (x, TOP + HEIGHT + 56.0), "start", colour, name)?;
+        svg.text((x, TOP + HEIGHT + 56.0), "start", colour, name)?;
     }
-    writeln!(svg, "</svg>")?;
-    Ok(svg)
+    svg.end()
 }
 
 /// A bar.
@@ -77,47 +72,17 @@ pub(crate) fn bars(title: &str, bars: &[Bar], mark: Option<f64>) -> Result<Strin
     let longest = bars.iter().map(|bar| bar.length).chain(mark).fold(f64::MIN_POSITIVE, f64::max);
     let right = |length: f64| LEFT + NAMES + (WIDTH - NAMES - 60.0) * length / longest;
     let bottom = TOP + STEP * f64::from(u8::try_from(bars.len()).unwrap_or(u8::MAX));
-    let mut svg = begin_with(title, bottom + 20.0)?;
+    let mut svg = Svg::begin(title, (LEFT + WIDTH + 40.0, bottom + 20.0), LEFT)?;
     let mut top = TOP;
     for Bar { name, colour, length, told } in bars {
-        text(&mut svg, (LEFT + NAMES - 8.0, top + 14.0), "end", GREY, name)?;
+        svg.text((LEFT + NAMES - 8.0, top + 14.0), "end", GREY, name)?;
         let (left, width) = (LEFT + NAMES, right(*length) - LEFT - NAMES);
-        writeln!(
-            svg,
-            r#"<rect x="{left:.1}" y="{top:.1}" width="{width:.1}" height="18" fill="{colour}"/>"#
-        )?;
-        text(&mut svg, (right(*length) + 6.0, top + 14.0), "start", GREY, told)?;
+        svg.bar((left, top), (width, 18.0), colour)?;
+        svg.text((right(*length) + 6.0, top + 14.0), "start", GREY, told)?;
         top += STEP;
     }
     if let Some(mark) = mark {
-        rule(&mut svg, (right(mark), TOP - 6.0), (right(mark), bottom))?;
+        svg.rule((right(mark), TOP - 6.0), (right(mark), bottom))?;
     }
-    writeln!(svg, "</svg>")?;
-    Ok(svg)
-}
-
-fn begin(title: &str) -> Result<String, fmt::Error> {
-    begin_with(title, TOP + HEIGHT + 70.0)
-}
-
-fn begin_with(title: &str, height: f64) -> Result<String, fmt::Error> {
-    let width = LEFT + WIDTH + 40.0;
-    let mut svg = String::new();
-    writeln!(
-        svg,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">"#
-    )?;
-    text(&mut svg, (LEFT, 22.0), "start", GREY, title)?;
-    Ok(svg)
-}
-
-fn rule(svg: &mut String, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) -> fmt::Result {
-    writeln!(
-        svg,
-        r##"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" stroke="#9ca3af" stroke-width="0.6"/>"##
-    )
-}
-
-fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, colour: &str, words: &str) -> fmt::Result {
-    writeln!(svg, r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}" fill="{colour}">{words}</text>"#)
+    svg.end()
 }

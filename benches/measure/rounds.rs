@@ -18,6 +18,12 @@ impl Rounds {
         (self.quartile(1), self.quartile(3))
     }
 
+    /// Which share of them is above a bound.
+    #[expect(clippy::cast_precision_loss, reason = "nobody waits for 2^52 rounds")]
+    pub(crate) fn share_above(&self, bound: f64) -> f64 {
+        self.0.iter().filter(|value| **value > bound).count() as f64 / self.0.len() as f64
+    }
+
     fn quartile(&self, which: usize) -> f64 {
         let mut values = self.0.clone();
         values.sort_by(f64::total_cmp);

@@ -1,14 +1,16 @@
 //! The gRPC services of a server and the layers every request passes.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
-use tower::{Layer as _, ServiceExt};
+use tower::{Layer as _, Service, ServiceExt};
 
 use super::health::Health;
 use super::process::ProcessError;
@@ -20,7 +22,8 @@ use crate::proto::v1::sidecar_service_server::SidecarServiceServer;
 use crate::proto::v1::workspace_service_server::WorkspaceServiceServer;
 use crate::proto::{DESCRIPTOR_SET, ENVOY_DESCRIPTOR_SET};
 use crate::rpc::{
-    AuditRpc, CheckRpc, Desk, Edge, PrincipalRpc, SidecarRpc, TokenRoute, WorkspaceRpc, status,
+    AuditRpc, CheckRpc, Desk, Direct, DirectCalls, Edge, PrincipalRpc, SidecarRpc, TokenRoute, TokenRpc,
+    WorkspaceRpc, status,
 };
 use crate::server::connection::GrpcService;
 use crate::server::deadline::{DeadlineRules, Deadlines};
@@ -70,7 +73,8 @@ pub(super) fn build(
         .add_service(audit)
         .add_service(sidecars);
     let routes = routes.add_service(check(desk.clone()));
-    Ok(bounded(common(routes, health.reporter(), reflection)?, metrics, serving))
+    let routes = common(routes, health.reporter(), reflection)?;
+    Ok(bounded(directly(TokenRpc(desk.clone()), routes), metrics, serving))
 }
 
 /// What Envoy asks.
@@ -78,6 +82,11 @@ pub(super) fn check<Decides: Edge>(edge: Decides) -> AuthorizationServer<CheckRp
     AuthorizationServer::new(CheckRpc(edge))
         .max_decoding_message_size(LARGEST_CHECK)
         .max_encoding_message_size(LARGEST_ANSWER)
+}
+
+/// Lets calls that can be go past the router.
+pub(super) fn directly<Calls: DirectCalls>(calls: Calls, routes: Routes) -> Direct<Calls, Routes> {
+    Direct::new(calls, routes.prepare(), LARGEST_REQUEST)
 }
 
 /// Adds what goes with every API: health, and if wanted reflection.
@@ -96,19 +105,23 @@ pub(super) fn common(
 
 /// The layers that every request passes, from outside in: count, admit, bound the time.
 #[must_use]
-pub fn bounded(routes: Routes, metrics: &Metrics, serving: &ServingOptions) -> impl GrpcService + use<> {
+pub fn bounded<Api>(api: Api, metrics: &Metrics, serving: &ServingOptions) -> impl GrpcService + use<Api>
+where
+    Api: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>,
+    Api: Clone + Send + 'static,
+{
     let rules = DeadlineRules {
         unary_maximum: serving.limits.unary_deadline,
         is_streaming,
         exceeded: || status::from_error(&Error::DeadlineExceeded),
         malformed: malformed_timeout,
     };
-    let bounded = Deadlines::new(routes.prepare(), rules);
+    let bounded = Deadlines::new(api, rules);
     let limit = serving.limits.requests_in_flight;
     let admitted = InFlight::new(bounded, limit, overloaded, Arc::clone(&serving.counters))
         .with_reserve(Reserve { keeps_for: is_of_leases, limit: LEASES });
     let counted = metrics.count_requests().layer(admitted);
-    ServiceExt::<http::Request<Incoming>>::map_response(counted, |response| response.map(Body::new))
+    ServiceExt::<Request<Incoming>>::map_response(counted, |response| response.map(Body::new))
 }
 
 fn reflection_builder<'bytes>() -> tonic_reflection::server::Builder<'bytes> {

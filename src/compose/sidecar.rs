@@ -80,12 +80,13 @@ impl SidecarProcess {
             .with_operations(options.operations, metrics.clone(), health.probe())?
             .with_edge(options.edge, &options.serving, Arc::clone(&sidecar))?
             .started();
-        let rpc = TokenServiceServer::new(SidecarRpc(Arc::clone(&sidecar)))
+        let rpc = SidecarRpc(Arc::clone(&sidecar));
+        let tokens = TokenServiceServer::new(rpc.clone())
             .max_decoding_message_size(routes::LARGEST_REQUEST)
             .max_encoding_message_size(routes::LARGEST_ANSWER);
-        let routes = Routes::new(rpc).add_service(routes::check(Arc::clone(&sidecar)));
+        let routes = Routes::new(tokens).add_service(routes::check(Arc::clone(&sidecar)));
         let routes = routes::common(routes, health.reporter(), options.reflection)?;
-        let bounded = routes::bounded(routes, &metrics, &options.serving);
+        let bounded = routes::bounded(routes::directly(rpc, routes), &metrics, &options.serving);
         let serving = Serving::start(options.serving, bounded)?;
         Ok(Self { sidecar, serving, beside, health, parts, drain_timeout: options.drain_timeout })
     }

@@ -2,6 +2,7 @@
 
 pub(super) mod audit;
 pub(super) mod edge;
+pub(crate) mod encoded;
 pub(super) mod introspection;
 pub(super) mod principals;
 pub(super) mod profiles;

@@ -9,7 +9,7 @@ use crate::proto::v1;
 use crate::service::Error;
 
 /// The most bytes of outcomes in one answer: below what gRPC clients take in one message by default, 4 MiB.
-const MOST_BYTES: usize = 3 << 20;
+pub(super) const MOST_BYTES: usize = 3 << 20;
 
 /// Renders outcomes in their order. What does not fit any more becomes a failure to ask for again; of failures of one kind
 /// the first is logged.
@@ -18,13 +18,19 @@ pub(super) fn outcomes<Done, Outcome: Message>(
     done: impl Fn(Done) -> Outcome,
     failed: impl Fn(v1::IntrospectionFailure) -> Outcome,
 ) -> Vec<Outcome> {
+    fitting(told(items), done, failed)
+}
+
+/// Puts failures into words; of those of one kind the first is logged.
+pub(super) fn told<Done>(
+    items: impl IntoIterator<Item = Result<Done, Error>>,
+) -> impl Iterator<Item = Result<Done, v1::IntrospectionFailure>> {
     let mut logged = Vec::new();
-    let mut told = |error: Error| {
+    let mut tell = move |error: Error| {
         log_once(&mut logged, &error);
         status::failure(&error)
     };
-    let items = items.into_iter().map(|item| item.map_err(&mut told));
-    fitting(items, done, failed)
+    items.into_iter().map(move |item| item.map_err(&mut tell))
 }
 
 /// The same of failures that were logged elsewhere.

@@ -1,13 +1,12 @@
 //! `TokenService`: for each RPC its permission, its parser, its work and its answer. `WatchRevocations` has a way of its own
 //! in `watch`.
 
-use std::ops::ControlFlow::{Break, Continue};
-
 use tonic::{Request, Response, Status};
 
 use super::answers::introspection as verdicts;
 use super::desk::deadline;
-use super::requests::{introspection, revocations};
+use super::outcomes::told;
+use super::requests::revocations;
 use super::{Desk, answers, requests};
 use crate::proto::v1;
 use crate::proto::v1::token_service_server::TokenService;
@@ -18,7 +17,7 @@ use crate::token::Token;
 #[derive(Clone)]
 pub struct TokenRpc(pub Desk);
 
-type Answer<Message> = Result<Response<Message>, Status>;
+pub(super) type Answer<Message> = Result<Response<Message>, Status>;
 
 #[tonic::async_trait]
 impl TokenService for TokenRpc {
@@ -235,43 +234,14 @@ impl TokenService for TokenRpc {
         &self,
         request: Request<v1::IntrospectTokenRequest>,
     ) -> Answer<v1::IntrospectTokenResponse> {
-        self.0
-            .answer_at_hand(
-                request,
-                Permission::Introspect,
-                introspection::introspect_token,
-                |service, caller, asked| match service.introspect_at_hand(caller, &asked.introspection) {
-                    Some(verdict) => Break(Ok(verdicts::verdict(verdict, asked.include_metadata))),
-                    None => Continue(asked),
-                },
-                |service, caller, asked| async move {
-                    let verdict = service.introspect(&caller, &asked.introspection).await?;
-                    Ok(verdicts::verdict(verdict, asked.include_metadata))
-                },
-            )
-            .await
+        self.introspect(request, verdicts::verdict).await
     }
 
     async fn batch_introspect_tokens(
         &self,
         request: Request<v1::BatchIntrospectTokensRequest>,
     ) -> Answer<v1::BatchIntrospectTokensResponse> {
-        self.0
-            .answer_at_hand(
-                request,
-                Permission::Introspect,
-                introspection::introspect_tokens,
-                |service, caller, batch| match service.introspect_all_at_hand(caller, &batch.introspections())
-                {
-                    Some(known) => Break(Ok(verdicts::batch(batch, known.into_iter().map(Ok)))),
-                    None => Continue(batch),
-                },
-                |service, caller, batch| async move {
-                    let judged = service.introspect_all(&caller, &batch.introspections()).await;
-                    Ok(verdicts::batch(batch, judged))
-                },
-            )
-            .await
+        self.introspect_all(request, |judged| verdicts::batch(told(judged))).await
     }
 }
 

@@ -1,6 +1,9 @@
 //! A token that is to be, and what it takes to write it.
 
+mod batch;
+
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::committing::require_custom;
 use super::issuing::{Issuer, NewTokenWords, workspace};
@@ -9,10 +12,11 @@ use super::{Caller, Error, audit, retries};
 use crate::audit::{Action, Entry, Subject};
 use crate::principal::Principal;
 use crate::profile::{Creation, Profile, TokenType};
+use crate::request::Sealed;
 use crate::store::tokens::{NewSecret, NewToken};
-use crate::store::{self, Store, Transaction, principals, tokens, workspaces};
+use crate::store::{self, Store, Transaction, tokens, workspaces};
 use crate::text::{Initiator, Invalid};
-use crate::token::{Expiry, Generation, IssuedSecret, ScopeSet, Token, TokenId, TokenState};
+use crate::token::{Expiry, Generation, IssuedSecret, ScopeSet, Token, TokenId};
 use crate::workspace::Limits;
 
 /// What the audit calls it.
@@ -20,7 +24,12 @@ const CREATE_TOKEN: Action = Action::known("create_token");
 
 impl Issuer {
     /// A new token before it is written, its secret hashed: the transaction, which holds locks, need not wait for that.
-    pub(super) async fn draft(&self, caller: &Caller, words: NewTokenWords) -> Result<Draft, Error> {
+    /// With it comes the string that its client will present.
+    pub(super) async fn draft(
+        &self,
+        caller: &Caller,
+        words: NewTokenWords,
+    ) -> Result<(Draft, IssuedSecret), Error> {
         caller.require_workspace(&words.workspace)?;
         caller.require_covering(&words.scopes)?;
         let creator = caller.on_behalf_of(words.initiator.clone())?;
@@ -33,7 +42,9 @@ impl Issuer {
         drop(connection);
         let id = TokenId::generate();
         let (issued, secret) = self.issue(&workspace.token_prefix, id).await?;
-        Ok(Draft { id, words, creator, profile, limits: workspace.limits, secret, issued })
+        let sealed = caller.intention().map(|intention| intention.seal(&issued)).transpose()?;
+        let (caller, limits) = (caller.clone(), workspace.limits);
+        Ok((Draft { id, words, caller, creator, profile, limits, secret, sealed }, issued))
     }
 }
 
@@ -41,55 +52,51 @@ impl Issuer {
 pub(super) struct Draft {
     id: TokenId,
     words: NewTokenWords,
+    caller: Caller,
     creator: Initiator,
     profile: Option<Arc<Profile>>,
     limits: Limits,
     secret: NewSecret,
-    /// The string that its client will present.
-    pub(super) issued: IssuedSecret,
+    /// The secret, sealed for whoever repeats the request.
+    sealed: Option<Sealed>,
 }
 
 impl Draft {
     /// Begins the transaction in which it is to be written.
-    pub(super) async fn begin(&self, store: &Store, caller: &Caller) -> Result<Transaction, Error> {
-        let sealed = caller.intention().map(|intention| intention.seal(&self.issued)).transpose()?;
-        retries::begin(store, caller, Some((self.id, Generation::FIRST)), sealed).await
-    }
-
-    /// Writes the token, its principal, if it has one, being there and not disabled.
-    pub(super) async fn insert_for_principal(
-        &self,
-        transaction: &mut Transaction,
-        caller: &Caller,
-    ) -> Result<Token, Error> {
-        let Some(id) = &self.words.principal else { return self.insert(transaction, caller, None).await };
-        let found = principals::share(transaction, &self.words.workspace, id).await?;
-        let principal = found.ok_or(Error::PrincipalNotFound)?;
-        self.insert(transaction, caller, Some(&principal)).await
+    pub(super) async fn begin(&self, store: &Store) -> Result<Transaction, Error> {
+        retries::begin(store, &self.caller, Some((self.id, Generation::FIRST)), self.sealed.clone()).await
     }
 
     /// Writes the token of a principal that the transaction has locked, or of none.
     pub(super) async fn insert(
         &self,
         transaction: &mut Transaction,
-        caller: &Caller,
         principal: Option<&Principal>,
     ) -> Result<Token, Error> {
+        let new = self.judge(principal)?;
+        find_room(transaction, &self.limits, &self.words.workspace, self.words.principal.as_ref()).await?;
+        let connection = transaction.connection();
+        let external_id = if self.has_external_id() {
+            Some(workspaces::count_external_id(connection, &self.words.workspace).await?)
+        } else {
+            None
+        };
+        let written = tokens::insert(connection, NewToken { external_id, ..new }).await?;
+        let token = written.ok_or_else(born_expired)?;
+        self.judge_written(&token)?;
+        store::audit::record(transaction.connection(), &[self.entry(&token)]).await?;
+        Ok(token)
+    }
+
+    /// Judges what may be known before the token is written.
+    fn judge(&self, principal: Option<&Principal>) -> Result<NewToken, Error> {
         if let Some(disabled) = principal.filter(|principal| principal.disabled) {
             return Err(Error::PrincipalDisabled(disabled.id.clone()));
         }
         let (token_type, scopes) = self.power(principal)?;
-        caller.require_covering(&scopes)?;
-        find_room(transaction, &self.limits, &self.words.workspace, self.words.principal.as_ref()).await?;
-        let connection = transaction.connection();
-        let external_id = match &self.profile {
-            Some(profile) if profile.external_ids => {
-                Some(workspaces::count_external_id(connection, &self.words.workspace).await?)
-            }
-            Some(_) | None => None,
-        };
+        self.caller.require_covering(&scopes)?;
         let words = self.words.clone();
-        let new = NewToken {
+        Ok(NewToken {
             id: self.id,
             workspace: words.workspace,
             name: words.name,
@@ -100,18 +107,39 @@ impl Draft {
             scopes,
             audiences: words.audiences,
             allowed_cidrs: words.allowed_cidrs,
-            external_id,
+            external_id: None,
             metadata: words.metadata,
             expiry: words.expiry.unwrap_or(Expiry::Never),
             secret: self.secret.clone(),
-        };
-        let token = still_to_come(tokens::insert(connection, new).await?, "expire_time")?;
+        })
+    }
+
+    /// Judges what is known once the token is written, of which nothing must stay if it is refused: when it expires, by the
+    /// database's clock.
+    fn judge_written(&self, token: &Token) -> Result<(), Error> {
         require_lifetime(&self.limits, self.words.expiry, token.create_time, "expire_time")?;
-        caller.require_outliving(&token.scopes, token.expire_time)?;
-        let entry = caller.entry(CREATE_TOKEN, &self.creator, Subject::token(&token));
-        let entry = Entry { details: audit::created(&token), ..entry };
-        store::audit::record(transaction.connection(), &[entry]).await?;
-        Ok(token)
+        self.caller.require_outliving(&token.scopes, token.expire_time)
+    }
+
+    /// Whether that will hardly refuse it, whatever the time is.
+    fn is_sure_of_its_expiry(&self) -> bool {
+        let end = match self.words.expiry {
+            Some(Expiry::At(end)) => Some(end),
+            Some(Expiry::Never | Expiry::After(_)) | None => None,
+        };
+        let earliest = SystemTime::UNIX_EPOCH;
+        require_lifetime(&self.limits, self.words.expiry, earliest, "expire_time").is_ok()
+            && self.caller.require_outliving(&self.words.scopes, end).is_ok()
+    }
+
+    fn has_external_id(&self) -> bool {
+        self.profile.as_ref().is_some_and(|profile| profile.external_ids)
+    }
+
+    /// What goes into the audit of the token.
+    fn entry(&self, token: &Token) -> Entry {
+        let entry = self.caller.entry(CREATE_TOKEN, &self.creator, Subject::token(token));
+        Entry { details: audit::created(token), ..entry }
     }
 
     /// The type and the scopes of the token, if the profile allows what is asked for.
@@ -137,10 +165,7 @@ impl Draft {
     }
 }
 
-/// The database's clock decides what is past, so a token is written first and refused if it was born expired.
-fn still_to_come(token: Token, path: &str) -> Result<Token, Error> {
-    if token.state == TokenState::Expired {
-        return Err(Error::field(path, Invalid::Malformed("in the future")));
-    }
-    Ok(token)
+/// The database's clock decides what is past.
+fn born_expired() -> Error {
+    Error::field("expire_time", Invalid::Malformed("in the future"))
 }

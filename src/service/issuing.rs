@@ -130,11 +130,9 @@ impl Issuer {
     }
 
     pub(super) async fn create_token(&self, caller: &Caller, words: NewTokenWords) -> Result<Issued, Error> {
-        let draft = self.draft(caller, words).await?;
-        let mut transaction = draft.begin(&self.store, caller).await?;
-        let created = draft.insert_for_principal(&mut transaction, caller).await;
-        let token = transaction.finish(created).await?;
-        Ok(Issued { token: self.profiles.advise(token), secret: draft.issued })
+        let (draft, secret) = self.draft(caller, words).await?;
+        let token = self.committing.create(draft).await?;
+        Ok(Issued { token: self.profiles.advise(token), secret })
     }
 
     pub(super) async fn regenerate_token(

@@ -14,7 +14,7 @@ use crate::profile::PrincipalKind;
 use crate::store::principals::{self, PrincipalQuery};
 use crate::store::requests::Done;
 use crate::text::{Initiator, Invalid, PrincipalId};
-use crate::token::Revision;
+use crate::token::{IssuedSecret, Revision};
 use crate::workspace::WorkspaceId;
 use changes::{create, delete, update};
 
@@ -77,20 +77,19 @@ impl Service {
         caller.require_covering(&new.scopes)?;
         let creator = caller.on_behalf_of(initiator)?;
         require_workspace(&mut self.store.connection().await?, &new.workspace).await?;
-        let draft = match token {
+        let (draft, secret) = match token {
             Some(words) => Some(self.draft_for(caller, &new, words).await?),
             None => None,
-        };
+        }
+        .unzip();
         let mut transaction = match &draft {
-            Some(draft) => draft.begin(&self.store, caller).await?,
+            Some(draft) => draft.begin(&self.store).await?,
             None => retries::begin(&self.store, caller, None, None).await?,
         };
         let created = create(&mut transaction, caller, &new, &creator, draft.as_ref()).await;
         let (principal, token) = transaction.finish(created).await?;
-        let issued = token.zip(draft).map(|(token, draft)| {
-            let token = self.profiles.advise(token);
-            Issued { token, secret: draft.issued }
-        });
+        let issued = token.zip(secret);
+        let issued = issued.map(|(token, secret)| Issued { token: self.profiles.advise(token), secret });
         Ok((principal, issued))
     }
 
@@ -99,7 +98,7 @@ impl Service {
         caller: &Caller,
         new: &NewPrincipal,
         words: NewTokenWords,
-    ) -> Result<Draft, Error> {
+    ) -> Result<(Draft, IssuedSecret), Error> {
         caller.require(Permission::CreateToken)?;
         if new.kind != PrincipalKind::ServiceAccount {
             return Err(Error::field(

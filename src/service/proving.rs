@@ -67,7 +67,8 @@ impl Question<'_> {
 
 impl Service {
     /// What can be said without asking anybody, from nothing older than a revision, by a lease that is held `now`: at a
-    /// moment after the request has arrived. A forged token gets no further.
+    /// moment after the request has arrived. A forged token gets no further. That a string is known as a whole says all that
+    /// its parts would, so it is taken apart only if it is not.
     ///
     /// One that the caller does not act on is looked for in the database as if it were not known, so that it is told
     /// apart by nothing from one that is not there.
@@ -80,26 +81,24 @@ impl Service {
         floor: Revision,
         now: BootTime,
     ) -> Result<Sight<'ask>, Error> {
+        let known = self.cache.look_up(question.text, now);
+        if let Some(known) = known.filter(|known| known.applied.revision >= floor) {
+            let admitted = question.admits(&known.record.workspace);
+            match admitted.and_then(|()| question.suits(&known.record)) {
+                Ok(()) => {
+                    return Ok(Sight::Proved(Ok(Live { record: known.record, deadline: known.deadline })));
+                }
+                Err(InactiveReason::Unknown) => {}
+                Err(reason) => return Ok(Sight::Proved(Err(reason))),
+            }
+        }
         let Ok(presented) = Presented::parse(question.text.expose()) else {
             return Ok(Sight::Proved(Err(InactiveReason::Malformed)));
         };
-        match self.keyring.origin(&presented) {
-            Origin::Issued => {}
-            Origin::Forged => return Ok(Sight::Proved(Err(InactiveReason::Forged))),
-            Origin::UnknownKey => {
-                let reason = self.keys.judge_absent(presented.kid)?;
-                return Ok(Sight::Proved(Err(reason)));
-            }
-        }
-        let known = self.cache.look_up(&presented, now);
-        let Some(known) = known.filter(|known| known.applied.revision >= floor) else {
-            return Ok(Sight::Unseen(presented));
-        };
-        let admitted = question.admits(&known.record.workspace);
-        Ok(match admitted.and_then(|()| question.suits(&known.record)) {
-            Ok(()) => Sight::Proved(Ok(Live { record: known.record, deadline: known.deadline })),
-            Err(InactiveReason::Unknown) => Sight::Unseen(presented),
-            Err(reason) => Sight::Proved(Err(reason)),
+        Ok(match self.keyring.origin(&presented) {
+            Origin::Issued => Sight::Unseen(presented),
+            Origin::Forged => Sight::Proved(Err(InactiveReason::Forged)),
+            Origin::UnknownKey => Sight::Proved(Err(self.keys.judge_absent(presented.kid)?)),
         })
     }
 

@@ -177,7 +177,7 @@ impl<'service> Search<'service> {
     ) -> Result<Option<Proof>, Error> {
         let Service { proofs, cache, metrics, keyring, hasher, .. } = self.service;
         let (id, generation) = (presented.id, stored.generation);
-        let proof = cache.prover().proof(&presented.secret);
+        let proof = cache.prover().proof(presented.text());
         if proofs.known(id, generation) == Some(proof) {
             metrics.proof_was_cached();
             return Ok(Some(proof));

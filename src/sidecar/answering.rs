@@ -2,19 +2,38 @@
 
 use std::sync::Arc;
 
+use prost::bytes::Bytes;
 use tonic::{Request, Response, Status};
 
 use super::Sidecar;
-use super::judging::Judged;
+use crate::introspection::Verdict;
 use crate::proto::v1;
-use crate::proto::v1::introspection_outcome::Outcome;
 use crate::proto::v1::token_service_server::TokenService;
-use crate::rpc::{Batch, fitting, introspect_token, introspect_tokens, status, verdict};
+use crate::rpc::introspection::{self, encoded, introspect_token, introspect_tokens, judged};
+use crate::rpc::{DirectCalls, Encoded, Introspecting, decoded, status};
 use crate::service::Error;
 
 /// Serves introspections.
 #[derive(Clone, Debug)]
 pub struct SidecarRpc(pub Arc<Sidecar>);
+
+impl SidecarRpc {
+    async fn introspect(&self, request: v1::IntrospectTokenRequest) -> Result<(Verdict, bool), Status> {
+        let asked = introspect_token(request).map_err(refuse)?;
+        let judged = self.0.introspect(&asked.introspection).await;
+        let verdict = judged.map_err(|failure| status::from_failure(&failure))?;
+        Ok((verdict, asked.include_metadata))
+    }
+
+    async fn introspect_all(
+        &self,
+        request: v1::BatchIntrospectTokensRequest,
+    ) -> Result<impl Iterator<Item = Result<(Verdict, bool), v1::IntrospectionFailure>>, Status> {
+        let batch = introspect_tokens(request).map_err(refuse)?;
+        let verdicts = self.0.introspect_all(&batch.introspections()).await;
+        Ok(judged(batch, verdicts, |error| status::failure(&error)))
+    }
+}
 
 #[tonic::async_trait]
 impl TokenService for SidecarRpc {
@@ -22,36 +41,39 @@ impl TokenService for SidecarRpc {
         &self,
         request: Request<v1::IntrospectTokenRequest>,
     ) -> Result<Response<v1::IntrospectTokenResponse>, Status> {
-        let asked = introspect_token(request.into_inner()).map_err(refuse)?;
-        let judged = self.0.introspect(&asked.introspection).await;
-        let judged = judged.map_err(|failure| status::from_failure(&failure))?;
-        Ok(Response::new(verdict(judged, asked.include_metadata)))
+        let (verdict, include_metadata) = self.introspect(request.into_inner()).await?;
+        Ok(Response::new(introspection::verdict(&verdict, include_metadata)))
     }
 
     async fn batch_introspect_tokens(
         &self,
         request: Request<v1::BatchIntrospectTokensRequest>,
     ) -> Result<Response<v1::BatchIntrospectTokensResponse>, Status> {
-        let batch = introspect_tokens(request.into_inner()).map_err(refuse)?;
-        let judged = self.0.introspect_all(&batch.introspections()).await;
-        Ok(Response::new(v1::BatchIntrospectTokensResponse { outcomes: outcomes(batch, judged) }))
+        Ok(Response::new(introspection::batch(self.introspect_all(request.into_inner()).await?)))
+    }
+}
+
+impl DirectCalls for SidecarRpc {
+    type Method = Introspecting;
+
+    fn method(path: &str) -> Option<Introspecting> {
+        Introspecting::of(path)
+    }
+
+    async fn answer(&self, method: Introspecting, request: Request<Bytes>) -> Result<Encoded, Status> {
+        match method {
+            Introspecting::One => {
+                let (verdict, include_metadata) = self.introspect(decoded(request)?.into_inner()).await?;
+                Ok(encoded::verdict(&verdict, include_metadata))
+            }
+            Introspecting::Several => {
+                Ok(encoded::outcomes(self.introspect_all(decoded(request)?.into_inner()).await?))
+            }
+        }
     }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over errors")]
 fn refuse(error: Error) -> Status {
     status::from_error(&error)
-}
-
-/// The outcomes of a batch, of which `judged` is what could be taken, in order.
-fn outcomes(batch: Batch, judged: Vec<Judged>) -> Vec<v1::IntrospectionOutcome> {
-    let mut judged = judged.into_iter();
-    let items = batch.0.into_iter().map(|asked| {
-        let include_metadata = asked.map_err(|error| status::failure(&error))?.include_metadata;
-        let nothing = || Err(status::failure(&Error::UpstreamUnavailable));
-        Ok((judged.next().unwrap_or_else(nothing)?, include_metadata))
-    });
-    let outcome = |outcome| v1::IntrospectionOutcome { outcome: Some(outcome) };
-    let answer = |(judged, include_metadata)| outcome(Outcome::Answer(verdict(judged, include_metadata)));
-    fitting(items, answer, |failure| outcome(Outcome::Failure(failure)))
 }

@@ -14,7 +14,7 @@ use crate::keyring::Origin;
 use crate::proto::v1::IntrospectionFailure;
 use crate::rpc::status;
 use crate::service::Error;
-use crate::token::Presented;
+use crate::token::{Presented, Revision};
 use crate::uses::Used;
 use crate::workspace::WorkspaceId;
 
@@ -56,27 +56,29 @@ impl Sidecar {
             let denied = Error::WorkspaceDenied(denied.clone());
             return Some(Err(status::failure(&denied)));
         }
+        if let Some(verdict) = self.judge_known(ask) {
+            return Some(Ok(verdict));
+        }
         let Ok(presented) = Presented::parse(ask.presented.expose_secret()) else {
             return Some(Ok(self.not_ours(InactiveReason::Malformed)));
         };
         match self.origin(&presented) {
-            Origin::Issued => self.judge_known(ask, &presented).map(Ok),
             Origin::Forged => Some(Ok(self.not_ours(InactiveReason::Forged))),
-            // Perhaps of a key that servers have got since.
-            Origin::UnknownKey => None,
+            // The key may be one that servers have got since.
+            Origin::Issued | Origin::UnknownKey => None,
         }
     }
 
-    fn judge_known(&self, ask: &Introspection, presented: &Presented<'_>) -> Option<Verdict> {
+    fn judge_known(&self, ask: &Introspection) -> Option<Verdict> {
         // The request has arrived before.
         let now = BootTime::now();
-        let known = match ask.freshness {
-            Freshness::Leased => self.cache.look_up(presented, now)?,
-            Freshness::AtLeast(revision) => {
-                self.cache.look_up(presented, now).filter(|known| known.applied.revision >= revision)?
-            }
+        let floor = match ask.freshness {
+            Freshness::Leased => Revision::ZERO,
+            Freshness::AtLeast(revision) => revision,
             Freshness::Strong => return None,
         };
+        let known = self.cache.look_up((&ask.presented).into(), now);
+        let known = known.filter(|known| known.applied.revision >= floor)?;
         self.counts.answer_was_given(Source::Cache);
         Some(self.judge(ask, known.record, now))
     }

@@ -91,7 +91,7 @@ impl Sidecar {
 
     fn ask_about(&self, token: &SecretString) -> Option<Asked> {
         let presented = Presented::parse(token.expose_secret()).ok()?;
-        let proof = self.cache.prover().proof(&presented.secret);
+        let proof = self.cache.prover().proof(presented.text());
         Some(Asked { flight: self.cache.begin(presented.id), proof })
     }
 

@@ -34,14 +34,16 @@ pub(super) fn interval(duration: Duration) -> PgInterval {
     PgInterval::from_microseconds(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
 }
 
-fn moment(expiry: Expiry) -> Option<Moment> {
+/// The moment at which it is to be, if it is one.
+pub(super) fn moment(expiry: Expiry) -> Option<Moment> {
     match expiry {
         Expiry::At(time) => Some(Moment(time)),
         Expiry::After(_) | Expiry::Never => None,
     }
 }
 
-fn lifetime(expiry: Expiry) -> Option<PgInterval> {
+/// The time from now until it is to be, if it is one.
+pub(super) fn lifetime(expiry: Expiry) -> Option<PgInterval> {
     match expiry {
         Expiry::After(lifetime) => Some(interval(lifetime)),
         Expiry::At(_) | Expiry::Never => None,

@@ -1,13 +1,16 @@
 //! Principals: who tokens act for, and what becomes of their tokens.
 
+use std::collections::BTreeSet;
+
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
 
 use super::connection::Connection;
 use super::error::{StoreError, understood};
 use super::moment::Moment;
 use super::schema::principals;
+use super::statement::statement;
 use super::token_predicates::kind_column;
 use super::token_row::{external_id, scopes, statement_timestamp};
 use super::tokens::scopes_column;
@@ -18,7 +21,16 @@ use crate::text::{Handle, Initiator, Name, PrincipalId};
 use crate::token::{ExternalId, Revision};
 use crate::workspace::WorkspaceId;
 
-#[derive(Queryable, Selectable)]
+/// One after another as they are given. How many they are is hidden from the planner, which would else plan each execution
+/// anew.
+const SHARE: &str = "\
+    SELECT shared.* FROM unnest((SELECT $1::text[]), $2::text[]) AS wanted (workspace, id) CROSS JOIN LATERAL ( \
+    SELECT workspace, id, kind, name, handle, external_id, scopes, creator, disabled, version, revision, create_time, \
+    update_time FROM principals \
+    WHERE principals.workspace = wanted.workspace AND principals.id = wanted.id AND delete_time IS NULL FOR SHARE \
+    ) AS shared";
+
+#[derive(Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = principals, check_for_backend(Pg))]
 struct PrincipalRow {
     workspace: String,
@@ -122,19 +134,23 @@ pub async fn find(
     connection.row_if_any(query).await?.map(PrincipalRow::into_principal).transpose()
 }
 
-/// The principal of that id, unless it is deleted, which nobody can change until the transaction ends.
+/// Those principals of these workspaces and ids that are not deleted, which nobody can change until the transaction ends:
+/// locked one after another in this order, as by all who lock several.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`], also if somebody held it for too long; [`StoreError::Corrupt`].
+/// [`StoreError::Unavailable`], also if somebody held one for too long; [`StoreError::Corrupt`].
 pub async fn share(
     transaction: &mut Transaction,
-    workspace: &WorkspaceId,
-    id: &PrincipalId,
-) -> Result<Option<Principal>, StoreError> {
-    let query = principals::table.find((workspace.as_str(), id.as_str()));
-    let query = query.filter(principals::delete_time.is_null()).select(PrincipalRow::as_select());
-    let row = transaction.connection().row_if_any(query.for_share()).await?;
-    row.map(PrincipalRow::into_principal).transpose()
+    wanted: &BTreeSet<(&WorkspaceId, &PrincipalId)>,
+) -> Result<Vec<Principal>, StoreError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = statement(SHARE)
+        .bind::<Array<Text>, _>(wanted.iter().map(|(workspace, _)| workspace.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(wanted.iter().map(|(_, id)| id.as_str()).collect::<Vec<_>>());
+    let rows: Vec<PrincipalRow> = transaction.connection().rows(query).await?;
+    rows.into_iter().map(PrincipalRow::into_principal).collect()
 }
 
 /// Those principals of these ids that are not deleted, by id, which nobody else can change nor give tokens to until the

@@ -34,7 +34,7 @@ extern "SQL" {
 }
 
 /// A row, without what could prove a secret, and the moment it was read.
-#[derive(Queryable, Selectable)]
+#[derive(Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = tokens, check_for_backend(Pg))]
 pub(super) struct TokenRow {
     id: Uuid,
@@ -62,6 +62,7 @@ pub(super) struct TokenRow {
     suspend_time: Option<Moment>,
     suspend_reason: Option<String>,
     #[diesel(select_expression = statement_timestamp(), select_expression_type = statement_timestamp)]
+    #[diesel(sql_type = Timestamptz)]
     pub(super) read_time: Moment,
 }
 

@@ -3,11 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use diesel::dsl::Eq;
-use diesel::dsl::auto_type;
 use diesel::prelude::*;
-use diesel::sql_types::{Int4, Nullable};
 use uuid::Uuid;
 
+pub use super::new_tokens::{NewSecret, NewToken, insert, insert_all};
 pub use super::token_ends::{Revocation, revoke};
 pub use super::token_list::{Listing, TokenQuery, count, count_active};
 
@@ -15,101 +14,14 @@ use super::connection::Connection;
 use super::error::StoreError;
 use super::expiry::expire_time;
 use super::previous_secrets::{self, previous_secret};
-use super::schema::{principals, tokens, workspaces};
+use super::schema::tokens;
 use super::token_row::{
     TokenColumns, TokenRow, epoch, into_token, is_invalidated, not_of_retired_key, profile,
     statement_timestamp, token_type_column, uses,
 };
 use super::transaction::Transaction;
-use crate::hash::SecretHash;
-use crate::profile::TokenType;
-use crate::text::{Description, Initiator, Metadata, Name, PrincipalId, Reason};
-use crate::token::{
-    Audiences, Cidrs, Expiry, ExternalId, Generation, Kid, Revision, ScopeSet, Tag, Token, TokenEdit, TokenId,
-};
-use crate::workspace::WorkspaceId;
-
-/// What is kept of a new secret.
-#[derive(Debug, Clone)]
-pub struct NewSecret {
-    /// The key it was issued under.
-    pub kid: Kid,
-    /// The tag it carries.
-    pub tag: Tag,
-    /// What proves it.
-    pub hash: SecretHash,
-    /// What people recognise it by, 1 to 32 characters.
-    pub obfuscated: String,
-}
-
-/// A token that is not yet there.
-#[derive(Debug, Clone)]
-pub struct NewToken {
-    /// The id, which is in the secret already.
-    pub id: TokenId,
-    /// The workspace, which must be there.
-    pub workspace: WorkspaceId,
-    /// What people call it.
-    pub name: Name,
-    /// What it is for.
-    pub description: Description,
-    /// Who it acts for.
-    pub principal: Option<PrincipalId>,
-    /// On whose behalf it is created.
-    pub creator: Initiator,
-    /// What kind of power it has.
-    pub token_type: TokenType,
-    /// What it may do.
-    pub scopes: ScopeSet,
-    /// Where it may be presented.
-    pub audiences: Audiences,
-    /// From where it may be used.
-    pub allowed_cidrs: Cidrs,
-    /// The number that the product names it by.
-    pub external_id: Option<ExternalId>,
-    /// The caller's own labels.
-    pub metadata: Metadata,
-    /// When it will expire.
-    pub expiry: Expiry,
-    /// Its first secret.
-    pub secret: NewSecret,
-}
-
-/// Adds a token. A token that is born [`Expired`](crate::token::TokenState::Expired) was given a moment in the past:
-/// the caller rolls back.
-///
-/// # Errors
-/// [`StoreError::Conflict`] if the workspace is not there or the id is taken; [`StoreError::KeyRetired`];
-/// [`StoreError::Unavailable`].
-pub async fn insert(connection: &mut Connection, token: NewToken) -> Result<Token, StoreError> {
-    let acts_for = token.principal.as_ref().map_or("", PrincipalId::as_str).to_owned();
-    let kind = principals::table.find((token.workspace.as_str().to_owned(), acts_for));
-    let kind = kind.select(principals::kind).single_value();
-    let values = (
-        tokens::id.eq(token.id.as_uuid()),
-        tokens::workspace.eq(token.workspace.as_str()),
-        tokens::name.eq(token.name.as_str()),
-        tokens::description.eq(token.description.as_str()),
-        tokens::principal.eq(token.principal.as_ref().map(PrincipalId::as_str)),
-        tokens::principal_kind.eq(kind),
-        tokens::creator.eq(token.creator.as_str()),
-        tokens::token_type.eq(token_type_column(token.token_type)),
-        tokens::scopes.eq(scopes_column(&token.scopes)),
-        tokens::audiences.eq(texts(token.audiences.as_slice())),
-        tokens::allowed_cidrs.eq(texts(token.allowed_cidrs.as_slice())),
-        tokens::external_id.eq(token.external_id.map(ExternalId::get)),
-        tokens::epoch.eq(epoch_of(token.workspace.as_str().to_owned())),
-        tokens::metadata.eq(metadata_column(token.metadata)),
-        tokens::expire_time.eq(expire_time(token.expiry)),
-        tokens::generation.eq(Generation::FIRST.0),
-        secret_columns(&token.secret),
-    );
-    let query = diesel::insert_into(tokens::table).values(values);
-    let row =
-        connection.row(query.returning((TokenRow::as_returning(), is_invalidated(), profile()))).await?;
-    let (row, invalidated, profile): (TokenRow, bool, Option<String>) = row;
-    not_of_retired_key(row.into_token(invalidated, profile, None)?, token.secret.kid)
-}
+use crate::text::{Metadata, Reason};
+use crate::token::{Expiry, Revision, ScopeSet, Token, TokenEdit, TokenId};
 
 /// The token of that id.
 ///
@@ -252,19 +164,6 @@ pub async fn suspend(
     into_token(connection.row(query.returning(columns)).await?)
 }
 
-#[diesel::declare_sql_function]
-extern "SQL" {
-    /// The first of two numbers that there is.
-    #[sql_name = "coalesce"]
-    fn or(first: Nullable<Int4>, second: Int4) -> Int4;
-}
-
-/// The present epoch of a workspace; of one that is not there the first, so that it is missed for what it is.
-#[auto_type]
-fn epoch_of(workspace: String) -> _ {
-    or(workspaces::table.find(workspace).select(workspaces::epoch).single_value(), 0_i32)
-}
-
 type SecretColumns = (
     Eq<tokens::kid, String>,
     Eq<tokens::tag, Vec<u8>>,
@@ -295,6 +194,6 @@ fn texts(items: &[impl ToString]) -> Vec<String> {
     items.iter().map(ToString::to_string).collect()
 }
 
-fn metadata_column(metadata: Metadata) -> serde_json::Value {
+pub(super) fn metadata_column(metadata: Metadata) -> serde_json::Value {
     metadata.into_entries().into_iter().collect()
 }

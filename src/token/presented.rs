@@ -25,6 +25,9 @@ const SECRET: usize = 43;
 const TAG: usize = 11;
 const CRC: usize = 6;
 
+/// What stands after the last `_`.
+const BODY: usize = KID + ID + SECRET + TAG + CRC;
+
 /// The 256 random bits of one generation of a token. Wiped when dropped, never printed.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<[u8; 32]>);
@@ -105,6 +108,16 @@ impl<'text> PresentedText<'text> {
         self.0
     }
 
+    /// The key and the token that the string names, if it is as long as a token. Nothing else of it is looked at: whether
+    /// it is one, and one of ours, must be found out otherwise.
+    #[must_use]
+    pub fn names(self) -> Option<(Kid, TokenId)> {
+        let (prefix, body) = parts(self.0).ok()?;
+        let (kid, rest) = body.split_at_checked(KID).filter(|_| prefix.len() <= TokenPrefix::LONGEST)?;
+        let (id, _) = rest.split_at_checked(ID)?;
+        Some((Kid::parse(kid)?, parse_id(id).ok()?))
+    }
+
     /// A copy that outlives the request.
     #[must_use]
     pub fn to_secret(self) -> SecretString {
@@ -136,6 +149,8 @@ pub struct Presented<'text> {
     pub tag: Tag,
     /// What the tag must be the HMAC of.
     signed: &'text str,
+    /// All of it.
+    text: PresentedText<'text>,
 }
 
 impl<'text> Presented<'text> {
@@ -165,7 +180,14 @@ impl<'text> Presented<'text> {
             secret: Secret(Zeroizing::new(base62::decode(secret).ok_or(Malformed::NotCanonical)?)),
             tag: Tag(base62::decode(tag).ok_or(Malformed::NotCanonical)?),
             signed,
+            text: PresentedText(text),
         })
+    }
+
+    /// The whole string.
+    #[must_use]
+    pub const fn text(&self) -> PresentedText<'text> {
+        self.text
     }
 
     /// What the tag must be the HMAC of.
@@ -187,7 +209,7 @@ impl fmt::Debug for Presented<'_> {
 
 /// What stands before the last `_` and after it, where a token has one.
 fn parts(text: &str) -> Result<(&str, &str), Malformed> {
-    let (rest, body) = split_end(text, KID + ID + SECRET + TAG + CRC).unwrap_or(("", ""));
+    let (rest, body) = split_end(text, BODY).unwrap_or(("", ""));
     let wrong = || if text.contains('_') { Malformed::Body } else { Malformed::Prefix };
     rest.strip_suffix('_').map(|prefix| (prefix, body)).ok_or_else(wrong)
 }
@@ -225,7 +247,7 @@ impl IssuedSecret {
         sign: impl Fn(&[u8]) -> Tag,
     ) -> Self {
         // Reserved at once, so that no shorter copy of the secret is left behind by growing.
-        let mut text = String::with_capacity(prefix.as_str().len() + 1 + KID + ID + SECRET + TAG + CRC);
+        let mut text = String::with_capacity(prefix.as_str().len() + 1 + BODY);
         text.push_str(prefix.as_str());
         text.push('_');
         text.extend(kid.characters());
@@ -324,6 +346,8 @@ mod tests {
             prop_assert_eq!(presented.secret.expose(), &bytes);
             prop_assert_eq!(presented.tag, issued.tag());
             prop_assert_eq!(sign(presented.signed()), issued.tag());
+            prop_assert_eq!(presented.text().names(), Some((Kid::FIRST, id)));
+            prop_assert_eq!(presented.text().expose(), issued.expose());
         }
 
         #[test]
@@ -342,7 +366,10 @@ mod tests {
 
         #[test]
         fn anything_is_parsed_without_a_panic(text in "\\PC{0,120}|[0-9A-Za-z_]{80,95}") {
-            drop(Presented::parse(&text));
+            let names = PresentedText::new(&text).names();
+            if let Ok(presented) = Presented::parse(&text) {
+                prop_assert_eq!(names, Some((presented.kid, presented.id)));
+            }
         }
     }
 }

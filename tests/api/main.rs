@@ -35,6 +35,7 @@ mod fleet;
 mod fleet_waits;
 mod grants;
 mod group_commit;
+mod group_creation;
 mod harness;
 mod keyring;
 mod keyring_audit;

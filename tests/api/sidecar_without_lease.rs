@@ -117,6 +117,7 @@ async fn what_is_only_passed_on_is_not_remembered_nor_known_when_the_server_is_g
     let (_, secret) = operator.create_token("acme", "passed on", &[]).await;
     let sidecar = Sidecar::beside(&[&lost]).await;
     let mut client = sidecar.client().await;
+    let sessions = sidecar.calls("follow").await;
     sidecar.signal("STOP");
     lost.process.kill().unwrap();
     lost.process.wait().unwrap();
@@ -126,6 +127,11 @@ async fn what_is_only_passed_on_is_not_remembered_nor_known_when_the_server_is_g
     let mut server = Server::of(command, lost.database.clone()).await;
     exhaust(&server).await;
     sidecar.signal("CONT");
+    eventually("it has found the new server", || {
+        let sidecar = &sidecar;
+        async move { sidecar.calls("follow").await > sessions }
+    })
+    .await;
     for _ in 0..3 {
         assert_eq!(told(&mut client, &secret).await, Told::Active);
     }

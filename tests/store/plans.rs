@@ -56,7 +56,7 @@ async fn run_everything(store: Store) {
     let connection = transaction.connection();
     let id = workspace(WorkspaceId::SYSTEM);
     run_workspaces(connection, &id).await;
-    let token = tokens::insert(connection, token()).await.unwrap().id;
+    let token = tokens::insert(connection, token()).await.unwrap().unwrap().id;
     tokens::find(connection, token).await.unwrap();
     credentials::read(connection, &[token]).await.unwrap();
     minted::page(connection, None, 10).await.unwrap();
@@ -164,7 +164,7 @@ async fn run_principals(transaction: &mut Transaction, revision: Revision) {
     for key in keys {
         principals::find(transaction.connection(), workspace, &key).await.unwrap();
     }
-    principals::share(transaction, workspace, &one.id).await.unwrap();
+    principals::share(transaction, &[(workspace, &one.id)].into()).await.unwrap();
     let mut locked = principals::lock(transaction, workspace, &[&one.id, &other.id]).await.unwrap();
     let edit = PrincipalEdit {
         name: Some(name("edited")),

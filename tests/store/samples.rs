@@ -111,7 +111,7 @@ pub(crate) async fn enrol(store: &Store, principal: NewPrincipal) -> PrincipalId
 
 /// Adds a token in a transaction of its own.
 pub(crate) async fn create(store: &Store, token: NewToken) -> Token {
-    tokens::insert(&mut store.connection().await.unwrap(), token).await.unwrap()
+    tokens::insert(&mut store.connection().await.unwrap(), token).await.unwrap().unwrap()
 }
 
 pub(crate) async fn find(store: &Store, id: TokenId) -> Option<Token> {

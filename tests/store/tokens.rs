@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 use tokenkeep::store::tokens::{self, Locked, Replacement, Revocation};
 use tokenkeep::store::{Store, StoreError, credentials, last_uses};
 use tokenkeep::text::Metadata;
-use tokenkeep::token::{Expiry, Generation, Revision, Tag, Token, TokenEdit, TokenId, TokenState};
+use tokenkeep::token::{
+    Cidr, Cidrs, Expiry, Generation, Revision, Tag, Token, TokenEdit, TokenId, TokenState,
+};
 
 use crate::harness::{Database, within};
 use crate::samples::{
@@ -38,6 +40,39 @@ async fn a_token_is_found_as_it_was_written() {
     assert_eq!((written.state, written.revision), (TokenState::Active, Revision::ZERO));
     assert_eq!(find(&store, new.id).await, Some(written));
     assert_eq!(find(&store, TokenId::generate()).await, None);
+}
+
+#[tokio::test]
+async fn of_tokens_that_are_added_together_those_are_left_out_whose_time_has_passed() {
+    let database = Database::new().await;
+    let store = database.store();
+    let robot = enrol(&store, principal("robot")).await;
+    let times = [Expiry::Never, Expiry::After(HOUR), Expiry::At(SystemTime::now() + HOUR)];
+    let past = Expiry::At(SystemTime::now() - HOUR);
+    let mut news = Vec::new();
+    for (number, expiry) in times.into_iter().chain([past]).cycle().take(20).enumerate() {
+        let mut new = token();
+        new.scopes = scopes(&["a:*", "b", "c"][..number % 3]);
+        new.allowed_cidrs = Cidrs::new(vec![Cidr::parse("10.0.0.0/8").unwrap(); number % 2]).unwrap();
+        new.principal = (number % 2 == 0).then(|| robot.clone());
+        new.expiry = expiry;
+        news.push(new);
+    }
+    let mut connection = store.connection().await.unwrap();
+    let written = tokens::insert_all(&mut connection, news.clone()).await.unwrap();
+    assert_eq!(written.len(), 15);
+    for new in news {
+        let found = find(&store, new.id).await;
+        assert_eq!(found.as_ref(), written.iter().find(|token| token.id == new.id));
+        assert_eq!(found.is_some(), new.expiry != past);
+        let Some(found) = found else { continue };
+        assert_eq!((found.scopes, found.allowed_cidrs), (new.scopes, new.allowed_cidrs));
+        assert_eq!(
+            (found.principal, found.expire_time.is_some()),
+            (new.principal, new.expiry != Expiry::Never)
+        );
+    }
+    assert!(tokens::insert_all(&mut connection, Vec::new()).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -6,10 +6,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokenkeep::profile::{PrincipalKind, TokenType};
 use tokenkeep::store::tokens::{self, NewToken};
-use tokenkeep::store::{Store, last_uses, workspaces};
+use tokenkeep::store::{Connection, Store, last_uses, workspaces};
 use tokenkeep::text::{Initiator, NamePrefix, PrincipalId};
 use tokenkeep::token::TokenState::{Active, Expired, Invalidated, Revoked, Suspended};
-use tokenkeep::token::{Expiry, Revision, Scope, Token, TokenFilter, TokenId, TokenState};
+use tokenkeep::token::{Expiry, Revision, Scope, Token, TokenEdit, TokenFilter, TokenId, TokenState};
 use tokenkeep::workspace::WorkspaceId;
 use uuid::Uuid;
 
@@ -48,7 +48,7 @@ pub(crate) async fn samples(database: &Database, store: &Store) -> Vec<Sample> {
         new.principal = principals.get(number as usize % 3).cloned();
         describe(&mut new, number, now);
         let mut connection = store.connection().await.unwrap();
-        ids.push(tokens::insert(&mut connection, new).await.unwrap().id);
+        ids.push(insert(&mut connection, new).await);
         if number == COUNT / 4 {
             let system = workspace(WorkspaceId::SYSTEM);
             workspaces::invalidate(&mut connection, &system, Revision(1)).await.unwrap();
@@ -66,6 +66,17 @@ pub(crate) async fn samples(database: &Database, store: &Store) -> Vec<Sample> {
     use_some(store, &ids, now).await;
     database.admin().await.batch_execute(MEDDLE).await.unwrap();
     read(database, store).await
+}
+
+/// A token that has expired already did not so at its birth.
+async fn insert(connection: &mut Connection, mut new: NewToken) -> TokenId {
+    let (id, expiry) = (new.id, new.expiry);
+    if matches!(expiry, Expiry::At(_)) {
+        new.expiry = Expiry::Never;
+    }
+    tokens::insert(connection, new).await.unwrap().unwrap();
+    let edit = TokenEdit { expiry: Some(expiry), ..TokenEdit::default() };
+    tokens::update(connection, id, edit, Revision(0)).await.unwrap().id
 }
 
 fn id(time: SystemTime, number: u32) -> Uuid {

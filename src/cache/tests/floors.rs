@@ -59,15 +59,15 @@ fn a_floor_counts_against_what_is_aloft() {
 fn the_floor_of_another_key_hides_nothing_from_who_presents_a_secret() {
     let cache = following(65_536);
     let (id, secret) = (TokenId::generate(), Secret::generate().unwrap());
-    let found = Learned { proof: cache.prover().proof(&secret), ..learned(&cache, id, 4) };
+    let text = issue(id, &secret);
+    let presented = PresentedText::new(text.expose());
+    let found = Learned { proof: cache.prover().proof(presented), ..learned(&cache, id, 4) };
     assert!(cache.begin(id).land(found, OURS));
-    let text = IssuedSecret::issue(&TokenPrefix::default(), Kid::FIRST, id, &secret, |_| Tag([0; 8]));
-    let presented = Presented::parse(text.expose()).unwrap();
     cache.raise_floor(Subject::Key(Kid::parse("02").unwrap()), ours(11));
-    assert!(cache.look_up(&presented, NOW).is_some());
+    assert!(cache.look_up(presented, NOW).is_some());
     assert!(!knows(&cache, id), "by id it cannot be told under which key it was issued");
     cache.raise_floor(Subject::Key(Kid::FIRST), ours(12));
-    assert!(cache.look_up(&presented, NOW).is_none());
+    assert!(cache.look_up(presented, NOW).is_none());
 }
 
 fn profile_updated(profile: &ProfileName, revision: i64) -> Event {

@@ -32,19 +32,35 @@ fn replaced(revision: i64, overlap_end: Option<SystemTime>) -> Event {
 }
 
 #[test]
+fn only_the_secret_that_was_proved_and_its_generation_are_known() {
+    let cache = following(8);
+    let (id, secret, other) = (TokenId::generate(), Secret::generate().unwrap(), Secret::generate().unwrap());
+    let issue = |secret: &Secret, prefix: &str, tag| {
+        let prefix = TokenPrefix::parse(prefix.to_owned()).unwrap();
+        IssuedSecret::issue(&prefix, Kid::FIRST, id, secret, |_| Tag([tag; 8]))
+    };
+    let proof = cache.prover().proof(PresentedText::new(issue(&secret, "tk", 0).expose()));
+    assert!(cache.begin(id).land(Learned { proof, ..learned(&cache, id, 4) }, OURS));
+    let ask = |text: IssuedSecret| cache.look_up(PresentedText::new(text.expose()), NOW).is_some();
+    assert!(ask(issue(&secret, "tk", 0)) && !ask(issue(&other, "tk", 0)));
+    assert!(!ask(issue(&secret, "sk", 0)), "the prefix is another");
+    assert!(!ask(issue(&secret, "tk", 1)), "the tag is another");
+    assert!(cache.look_up_by_id(id, Generation(2), NOW).is_none());
+}
+
+#[test]
 fn each_secret_has_a_record_a_proof_and_an_end_of_its_own() {
     let cache = following(8);
     let (id, secrets) = (TokenId::generate(), [1, 2].map(|_| Secret::generate().unwrap()));
     for (generation, secret) in [Generation::FIRST, SECOND].into_iter().zip(&secrets) {
         let record = Record { generation, ..record(id, 4) };
         let end = (generation == Generation::FIRST).then_some(at(20));
-        let found =
-            Learned { proof: cache.prover().proof(secret), deadline: end, ..learned_from(&cache, record) };
+        let proof = cache.prover().proof(PresentedText::new(issue(id, secret).expose()));
+        let found = Learned { proof, deadline: end, ..learned_from(&cache, record) };
         assert!(cache.begin(id).land(found, OURS));
     }
     let ask = |secret: &Secret, now| {
-        let text = IssuedSecret::issue(&TokenPrefix::default(), Kid::FIRST, id, secret, |_| Tag([0; 8]));
-        let known = cache.look_up(&Presented::parse(text.expose()).unwrap(), now);
+        let known = cache.look_up(PresentedText::new(issue(id, secret).expose()), now);
         known.map(|known| (known.record.generation.0, known.deadline))
     };
     assert_eq!(ask(&secrets[0], at(19)), Some((1, Some(at(20)))));

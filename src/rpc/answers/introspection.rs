@@ -7,40 +7,48 @@ use prost_types::Duration;
 use super::{audiences, external_id, scopes, token_type, unix_seconds};
 use crate::introspection::{InactiveReason, Verdict};
 use crate::proto::v1;
-use crate::rpc::outcomes::outcomes;
+use crate::rpc::outcomes::fitting;
 use crate::rpc::requests::introspection::Batch;
 use crate::service::Error;
 
-/// The outcomes of a batch, of which these are the verdicts on what could be taken, in order.
-pub(in crate::rpc) fn batch(
+/// What came of each question of a batch, of which these are the verdicts on what could be taken, in order; and whether
+/// it shall carry metadata.
+pub(crate) fn judged<Failure>(
     batch: Batch,
-    verdicts: impl IntoIterator<Item = Result<Verdict, Error>>,
+    verdicts: impl IntoIterator<Item = Result<Verdict, Failure>>,
+    failure: impl Fn(Error) -> Failure,
+) -> impl Iterator<Item = Result<(Verdict, bool), Failure>> {
+    let mut verdicts = verdicts.into_iter();
+    batch.0.into_iter().map(move |asked| {
+        let include_metadata = asked.map_err(&failure)?.include_metadata;
+        let verdict = verdicts.next().unwrap_or_else(|| Err(failure(Error::DeadlineExceeded)))?;
+        Ok((verdict, include_metadata))
+    })
+}
+
+/// Renders what came of a batch.
+pub(crate) fn batch(
+    judged: impl Iterator<Item = Result<(Verdict, bool), v1::IntrospectionFailure>>,
 ) -> v1::BatchIntrospectTokensResponse {
     use v1::introspection_outcome::Outcome;
-    let mut verdicts = verdicts.into_iter();
     let outcome = |outcome| v1::IntrospectionOutcome { outcome: Some(outcome) };
-    let items = batch.0.into_iter().map(|asked| {
-        let include_metadata = asked?.include_metadata;
-        let verdict = verdicts.next().unwrap_or(Err(Error::DeadlineExceeded))?;
-        Ok((verdict, include_metadata))
-    });
-    let outcomes = outcomes(
-        items,
-        |(verdict, include_metadata)| outcome(Outcome::Answer(self::verdict(verdict, include_metadata))),
+    let outcomes = fitting(
+        judged,
+        |(verdict, include_metadata)| outcome(Outcome::Answer(self::verdict(&verdict, include_metadata))),
         |failure| outcome(Outcome::Failure(failure)),
     );
     v1::BatchIntrospectTokensResponse { outcomes }
 }
 
 /// Renders a verdict.
-pub(crate) fn verdict(verdict: Verdict, include_metadata: bool) -> v1::IntrospectTokenResponse {
+pub(crate) fn verdict(verdict: &Verdict, include_metadata: bool) -> v1::IntrospectTokenResponse {
     let cache_lifetime = Some(Duration::default());
     let (record, missing) = match verdict {
         Verdict::Active { record, missing } => (record, missing),
         Verdict::Inactive(reason) => {
             return v1::IntrospectTokenResponse {
                 decision: v1::Decision::DenyInactive.into(),
-                inactive_reason: inactive_reason(reason).into(),
+                inactive_reason: inactive_reason(*reason).into(),
                 cache_lifetime,
                 ..v1::IntrospectTokenResponse::default()
             };

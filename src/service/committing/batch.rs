@@ -1,23 +1,17 @@
 //! Several changes in one transaction: locked together, judged one by one, logged together, written.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::mutation::{Action, Judged, Mutation};
 use crate::request::RequestDigest;
-use crate::revocation::{Appended, Committed, Event, NewEvent, Position};
-use crate::service::Error;
+use crate::revocation::{Appended, Committed, NewEvent, Position};
+use crate::service::gathering::{Made, Work, enter};
 use crate::service::limiting::admit;
+use crate::service::{Caller, Error};
+use crate::store::requests::Undertaking;
 use crate::store::tokens::{Locked, Replacement, Revocation};
 use crate::store::{StoreError, Transaction, audit, log, previous_secrets, requests, tokens};
 use crate::token::{Revision, Token, TokenId};
-
-/// What was made, once it has committed.
-pub(super) struct Made {
-    /// The answer to each change, by its token.
-    pub(super) answers: HashMap<TokenId, Result<Outcome, Error>>,
-    /// What was logged, in order.
-    pub(super) events: Vec<Event>,
-}
 
 /// A token after what was asked of it.
 #[derive(Debug, Clone)]
@@ -28,13 +22,33 @@ pub(in super::super) struct Outcome {
     pub(in super::super) change: Option<Committed>,
 }
 
-/// Makes changes, each to another token. A change that is refused is in the answers; an error is the transaction's.
-pub(super) async fn make<'mutation>(
-    transaction: &mut Transaction,
-    mutations: impl Iterator<Item = &'mutation Mutation> + Clone,
-) -> Result<Made, StoreError> {
-    let entered = enter(transaction, mutations.clone()).await?;
-    let mut locked = lock(transaction, mutations.clone()).await?;
+impl Work for Mutation {
+    type Answer = Outcome;
+
+    fn token(&self) -> TokenId {
+        self.token
+    }
+
+    fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    fn undertaking(&self) -> Option<Undertaking> {
+        self.undertaking()
+    }
+
+    fn can_share(&self) -> bool {
+        !self.needs_room()
+    }
+
+    async fn make(transaction: &mut Transaction, works: &[&Self]) -> Result<Made<Outcome>, Error> {
+        Ok(make(transaction, works).await?)
+    }
+}
+
+async fn make(transaction: &mut Transaction, mutations: &[&Mutation]) -> Result<Made<Outcome>, StoreError> {
+    let entered = enter(transaction, mutations).await?;
+    let mut locked = lock(transaction, mutations).await?;
     let mut judged = Verdicts::default();
     for mutation in mutations {
         let digest = mutation.caller.intention().map(|intention| intention.digest);
@@ -130,30 +144,20 @@ async fn judge(
 }
 
 /// Locks the tokens, with their previous secrets where those are asked about.
-async fn lock<'mutation>(
+async fn lock(
     transaction: &mut Transaction,
-    mutations: impl Iterator<Item = &'mutation Mutation> + Clone,
+    mutations: &[&Mutation],
 ) -> Result<HashMap<TokenId, Locked>, StoreError> {
-    let ids: Vec<TokenId> = mutations.clone().map(|mutation| mutation.token).collect();
+    let ids: Vec<TokenId> = mutations.iter().map(|mutation| mutation.token).collect();
     let locked = tokens::lock(transaction, &ids).await?;
     let mut locked: HashMap<TokenId, Locked> =
         locked.into_iter().map(|locked| (locked.token.id, locked)).collect();
     let of_previous =
-        |mutation: &Mutation| matches!(mutation.action, Action::EndOverlap | Action::RevokeSecret { .. });
-    if mutations.clone().any(of_previous) {
+        |mutation: &&Mutation| matches!(mutation.action, Action::EndOverlap | Action::RevokeSecret { .. });
+    if mutations.iter().any(of_previous) {
         previous_secrets::fill_in(transaction, locked.values_mut()).await?;
     }
     Ok(locked)
-}
-
-/// Enters those of the requests that may be repeated; gives those that were not carried out before.
-async fn enter<'mutation>(
-    transaction: &mut Transaction,
-    mutations: impl Iterator<Item = &'mutation Mutation> + Clone,
-) -> Result<HashSet<RequestDigest>, StoreError> {
-    let undertakings: Vec<_> = mutations.clone().filter_map(Mutation::undertaking).collect();
-    let window = mutations.filter_map(|mutation| mutation.caller.intention()).map(|it| it.window).max();
-    requests::enter(transaction, &undertakings, window.unwrap_or_default()).await
 }
 
 /// Writes what was logged: every end in one statement, everything else in one each.

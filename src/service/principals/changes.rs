@@ -23,7 +23,7 @@ pub(super) async fn create(
     let details = Details::from([("scopes", audit::scopes(&principal.scopes))]);
     store::audit::record(transaction.connection(), &[Entry { details, ..entry }]).await?;
     let token = match draft {
-        Some(draft) => Some(draft.insert(transaction, caller, Some(&principal)).await?),
+        Some(draft) => Some(draft.insert(transaction, Some(&principal)).await?),
         None => None,
     };
     Ok((principal, token))
