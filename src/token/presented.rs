@@ -108,8 +108,7 @@ impl<'text> PresentedText<'text> {
         self.0
     }
 
-    /// The key and the token that the string names, if it is as long as a token. Nothing else of it is looked at: whether
-    /// it is one, and one of ours, must be found out otherwise.
+    /// The key and the token that the string names, if it is as long as a token. Whether it is one is not looked at.
     #[must_use]
     pub fn names(self) -> Option<(Kid, TokenId)> {
         let (prefix, body) = parts(self.0).ok()?;
