@@ -1,6 +1,6 @@
 //! All figures by one command: runs the benchmarks one after another and gathers what each left in one table.
 //!
-//! `cargo bench --bench report -- --write` takes about an hour on two cores and writes `docs/performance/README.md`, and
+//! `cargo bench --bench report -- --write` takes about half an hour on two cores and writes `docs/performance/README.md`, and
 //! the page and the pictures of every benchmark beside it. `--only serving,cold` runs some, and takes the others as they
 //! were left last.
 
