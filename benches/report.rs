@@ -57,7 +57,7 @@ fn run(benchmark: &str) -> Outcome<()> {
     // What cargo says of this program is for this program: some dependencies would be built anew for it.
     for (name, _) in std::env::vars_os() {
         let is_of_this = |prefix| name.to_string_lossy().starts_with(prefix);
-        if is_of_this("CARGO_PKG_") || is_of_this("CARGO_MANIFEST_") {
+        if is_of_this("CARGO_PKG_") || is_of_this("CARGO_MANIFEST_") || name == "OUT_DIR" {
             command.env_remove(name);
         }
     }

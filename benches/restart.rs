@@ -66,7 +66,7 @@ const RATE: usize = 20_000;
 const STEP: Duration = Duration::from_secs(1);
 
 /// How long the load runs before the server is killed, and after it.
-const BEFORE: Duration = Duration::from_secs(20);
+const BEFORE: Duration = Duration::from_mins(1);
 const AFTER: Duration = Duration::from_mins(1);
 
 /// By when each token has been asked about once.
